@@ -1,0 +1,114 @@
+"""Collection: a scripted expert fills a store of demonstrations.
+
+Episode i resets the environment and the expert with the seed `seed + i`; where only successes are kept, further
+seeds follow until enough are found. The expert sees what a policy sees.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+import gymnasium as gym
+import numpy as np
+
+from embodied_gen.demos.store import Recording
+
+
+class Expert(Protocol):
+    """A scripted policy."""
+
+    def reset(self, seed: int) -> None:
+        """Starts an episode; `seed` fixes the expert's random choices."""
+
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """The action for an observation."""
+
+
+@runtime_checkable
+class HasExpert(Protocol):
+    """Environments that come with an expert."""
+
+    def expert(self) -> Expert:
+        """A scripted policy for this environment."""
+
+
+def expert_of(env: gym.Env) -> Expert:
+    """The scripted expert of an environment.
+
+    Raises:
+        TypeError: If it has none.
+    """
+    bare = env.unwrapped
+    if not isinstance(bare, HasExpert):
+        raise TypeError(
+            f"{type(bare).__name__} has no method expert(), so there is nothing to collect from. "
+            "Use an environment with a scripted expert, or bring a Minari dataset of demonstrations."
+        )
+    return bare.expert()
+
+
+def record(env: gym.Env, expert: Expert, seed: int) -> Recording:
+    """One episode of the expert."""
+    observation, _ = env.reset(seed=seed)
+    expert.reset(seed)
+    observations, actions, rewards = [np.array(observation)], [], []
+    terminated = truncated = False
+    info: dict = {}
+    while not (terminated or truncated):
+        action = np.asarray(expert.act(observations[-1]), dtype=env.action_space.dtype)
+        observation, reward, terminated, truncated, info = env.step(action)
+        # Some environments return one array again and again: keep copies.
+        observations.append(np.array(observation))
+        actions.append(action)
+        rewards.append(float(reward))
+    return Recording(
+        seed,
+        np.stack(observations),
+        np.stack(actions),
+        np.array(rewards),
+        bool(terminated),
+        bool(info.get("is_success", info.get("success", False))),
+    )
+
+
+def collect(
+    env: gym.Env,
+    expert: Expert,
+    *,
+    episodes: int,
+    seed: int,
+    only_successes: bool,
+    progress: Callable[[int, int], None],
+) -> tuple[list[Recording], int]:
+    """Records episodes of an expert.
+
+    Args:
+        env: With flat observations.
+        expert: Its scripted expert.
+        episodes: How many to keep, >= 1.
+        seed: Of the first episode.
+        only_successes: Drops failed episodes.
+        progress: Called after each episode with the numbers kept and tried.
+
+    Returns:
+        The kept episodes and how many were tried.
+
+    Raises:
+        ValueError: If `episodes` is not positive.
+        RuntimeError: If the expert hardly ever succeeds.
+    """
+    if episodes < 1:
+        raise ValueError(f"episodes must be at least 1; got {episodes}.")
+    kept: list[Recording] = []
+    tried = 0
+    while len(kept) < episodes:
+        recording = record(env, expert, seed + tried)
+        tried += 1
+        if recording.success or not only_successes:
+            kept.append(recording)
+        elif tried >= 20 + 10 * episodes:
+            raise RuntimeError(
+                f"the expert succeeded in {len(kept)} of {tried} episodes; {episodes} were asked for. "
+                "Check the environment, or keep failures with data.only_successes false."
+            )
+        progress(len(kept), tried)
+    return kept, tried

@@ -1,0 +1,75 @@
+"""Windows: what a policy sees and does around each step of the demonstrations.
+
+The window of step t holds the observations t - H + 1 .. t and the actions t .. t + T - 1 of one episode. Before
+the first step the first observation is repeated, as in closed loop after a reset; after the last step the last
+action is repeated and marked as padding. Windows never cross episodes.
+
+State data are small: they live on the training device, and a batch is three gathers there.
+"""
+
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from embodied_gen.demos.episodes import Episodes
+
+
+class Batch(NamedTuple):
+    """Windows of B steps."""
+
+    observations: Tensor  # (B, H, O)
+    actions: Tensor  # (B, T, A)
+    valid: Tensor  # (B, T), bool: False where an action is padding
+
+
+@final
+class Windows:
+    """Every window of some episodes.
+
+    Args:
+        episodes: Demonstrations.
+        history: Number of observations H, >= 1.
+        horizon: Number of actions T, >= 1.
+        device: Where the data are kept.
+
+    Raises:
+        ValueError: If a size is not positive, or every episode is shorter than the horizon.
+    """
+
+    def __init__(self, episodes: Episodes, *, history: int, horizon: int, device: torch.device | str = "cpu"):
+        if history < 1 or horizon < 1:
+            raise ValueError(f"history and horizon must be at least 1; got {history} and {horizon}.")
+        longest = int(episodes.lengths.max())
+        if longest < horizon:
+            raise ValueError(
+                f"{episodes.source}: the longest of {len(episodes)} episodes has {longest} steps, fewer than the "
+                f"horizon of {horizon}. Shorten control.horizon or collect longer episodes."
+            )
+        self.episodes = episodes
+        steps = torch.arange(len(episodes.actions))
+        owner = torch.searchsorted(episodes.starts, steps, right=True) - 1
+        self._first = episodes.starts[owner].to(device)
+        self._last = (episodes.starts[owner + 1] - 1).to(device)
+        self._back = torch.arange(1 - history, 1, device=device)
+        self._ahead = torch.arange(horizon, device=device)
+        self._observations = episodes.observations.to(device)
+        self._actions = episodes.actions.to(device)
+
+    def __len__(self) -> int:
+        """The number of windows, one for each step."""
+        return len(self._actions)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data are kept."""
+        return self._actions.device
+
+    def batch(self, index: Tensor) -> Batch:
+        """The windows of the given steps, int64, shape `(B,)`, on the data's device."""
+        seen = torch.maximum(index[:, None] + self._back, self._first[index][:, None])
+        done = index[:, None] + self._ahead
+        last = self._last[index][:, None]
+        return Batch(
+            self._observations[seen], self._actions[torch.minimum(done, last)], done <= last
+        )

@@ -1,0 +1,88 @@
+"""Randomness: the only file that draws.
+
+A `Generator` is one `torch.Generator` or one for each of B contexts. With one for each context, the rows of
+context b are drawn from generator b alone, so that a draw does not depend on the batch that the context
+happens to be in. Seeds are paths of integers (seed, step, rank, ...) mixed by `numpy.random.SeedSequence`:
+a stream is a function of its path, and nothing but the path must be stored to continue it exactly.
+
+The global random state is neither read nor written. Tensors are drawn on the generator's device and moved.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Generator = torch.Generator | Sequence[torch.Generator]
+
+
+def generator(*path: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator whose stream is a function of `path`, integers >= 0."""
+    return reseed(torch.Generator(device), *path)
+
+
+def reseed(stream: torch.Generator, *path: int) -> torch.Generator:
+    """Sets `stream` to the beginning of the stream of `path`, integers >= 0, and returns it."""
+    state = np.random.SeedSequence(path).generate_state(1, np.uint64)
+    stream.manual_seed(int(state[0] >> np.uint64(1)))
+    return stream
+
+
+def normal(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tensor:
+    """Independent N(0, 1) entries of `shape`, with the dtype and device of `like`.
+
+    Raises:
+        ValueError: If there are several generators and they do not divide `shape[0]`.
+    """
+    return _draw(
+        lambda g, s: torch.randn(s, generator=g, device=g.device, dtype=like.dtype), shape, generator, like
+    )
+
+
+def uniform(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tensor:
+    """Independent entries of `shape`, uniform in [0, 1), with the dtype and device of `like`.
+
+    Raises:
+        ValueError: If there are several generators and they do not divide `shape[0]`.
+    """
+    return _draw(
+        lambda g, s: torch.rand(s, generator=g, device=g.device, dtype=like.dtype), shape, generator, like
+    )
+
+
+def categorical(log_weights: Tensor, *, generator: Generator) -> Tensor:
+    """One index for each row with probability proportional to exp(log_weights).
+
+    Args:
+        log_weights: Unnormalised, shape `(M, K)`; -inf is a weight of zero.
+        generator: One, or as many as divide M.
+
+    Returns:
+        Indices, int64, shape `(M,)`. A row whose weights are all zero gives index 0.
+    """
+    cumulated = torch.nan_to_num(log_weights.softmax(-1)).cumsum(-1)
+    threshold = uniform((len(log_weights), 1), generator=generator, like=log_weights) * cumulated[:, -1:]
+    return (cumulated <= threshold).sum(-1).clamp(max=log_weights.shape[-1] - 1) * (cumulated[:, -1] > 0)
+
+
+def permutation(length: int, *, generator: torch.Generator) -> Tensor:
+    """A random order of `range(length)`, int64, on the generator's device."""
+    return torch.randperm(length, generator=generator, device=generator.device)
+
+
+def _draw(
+    draw: Callable[[torch.Generator, list[int]], Tensor],
+    shape: Sequence[int],
+    generator: Generator,
+    like: Tensor,
+) -> Tensor:
+    if isinstance(generator, torch.Generator):
+        return draw(generator, list(shape)).to(like.device)
+    rows, rest = divmod(shape[0], len(generator))
+    if rest:
+        raise ValueError(
+            f"the first axis must be a multiple of the number of generators ({len(generator)}); "
+            f"got {shape[0]}. Pass one generator, or one for each context."
+        )
+    return torch.cat([draw(g, [rows, *shape[1:]]) for g in generator]).to(like.device)

@@ -1,0 +1,6 @@
+"""What is predicted."""
+
+from embodied_gen.events.base import Event
+from embodied_gen.events.trajectory import Trajectory
+
+__all__ = ["Event", "Trajectory"]

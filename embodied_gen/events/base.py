@@ -1,0 +1,92 @@
+"""Events: what is predicted.
+
+An event x lives in model units, shape `(B, *E)`, about [-1, 1]; the same value in physical units is y. The map
+between them is affine in each channel and is fixed by the channel's bounds [low, high]:
+
+    x = (y - centre) / half,    centre = (high + low) / 2,    half = (high - low) / 2.
+
+An event knows the shape, the bounds, how a structure becomes a tensor and back, and what an error between two
+of them means. It knows nothing of probability.
+"""
+
+import abc
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Event(nn.Module, abc.ABC):
+    """A kind of structured output. Its bounds are buffers: they move and are saved with the model.
+
+    Attributes:
+        shape: The axes `*E` of one event; the last is the axis of channels.
+        low, high: Bounds of each channel in physical units, float, shape `(D,)`.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, shape: tuple[int, ...], low: Sequence[float] | Tensor, high: Sequence[float] | Tensor):
+        super().__init__()
+        lower, upper = (torch.as_tensor(bound, dtype=torch.get_default_dtype()) for bound in (low, high))
+        if lower.shape != shape[-1:] or upper.shape != shape[-1:]:
+            raise ValueError(
+                f"low and high must have one entry for each of the {shape[-1]} channels; "
+                f"got shapes {tuple(lower.shape)} and {tuple(upper.shape)}."
+            )
+        if not bool((lower < upper).all()):
+            raise ValueError(
+                f"low must be below high in every channel; got low {lower.tolist()} and high {upper.tolist()}. "
+                "Widen the bounds of a constant channel."
+            )
+        self.shape = shape
+        self.register_buffer("low", lower)
+        self.register_buffer("high", upper)
+
+    @property
+    def centre(self) -> Tensor:
+        """Middle of the bounds, physical units, shape `(D,)`."""
+        return (self.high + self.low) / 2
+
+    @property
+    def half(self) -> Tensor:
+        """Half of the width of the bounds, physical units, shape `(D,)`."""
+        return (self.high - self.low) / 2
+
+    def scale(self, y: Tensor) -> Tensor:
+        """Physical units to model units; any leading axes."""
+        return (y - self.centre) / self.half
+
+    def unscale(self, x: Tensor) -> Tensor:
+        """Model units to physical units; any leading axes."""
+        return x * self.half + self.centre
+
+    def check(self, x: Tensor, name: str = "x") -> None:
+        """Raises `ValueError` unless `x` has shape `(B, *E)`."""
+        if x.ndim != len(self.shape) + 1 or tuple(x.shape[1:]) != self.shape:
+            raise ValueError(
+                f"{name} must have shape (B, {', '.join(map(str, self.shape))}); got {tuple(x.shape)}. "
+                "Encode values with event.encode first."
+            )
+
+    @abc.abstractmethod
+    def encode(self, value: Tensor) -> Tensor:
+        """A batch of structures in physical units as a tensor in model units, shape `(B, *E)`."""
+
+    @abc.abstractmethod
+    def decode(self, x: Tensor) -> Tensor:
+        """The inverse of `encode`."""
+
+    @abc.abstractmethod
+    def error(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """How far a clean estimate is from the event: differentiable, zero at equality.
+
+        Args:
+            x_hat: Estimate, model units, shape `(B, *E)`.
+            x: Event, model units, shape `(B, *E)`.
+            valid: Which parts of `x` are data and which are padding, bool; all where absent.
+
+        Returns:
+            One error for each example, dimensionless, shape `(B,)`.
+        """

@@ -1,0 +1,127 @@
+"""Heads: how uncertainty about an event is modelled.
+
+A head answers two questions about p(x | c), x an event in model units and c a context: how do I learn from a
+pair (x, c), and how do I draw x given c? Everything else is a capability, a protocol of one method.
+
+Alphabet: B contexts, N samples, M = B N rows, `*E` the axes of an event.
+"""
+
+import abc
+from collections.abc import Sequence
+from typing import Protocol, final, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from embodied_gen import context
+from embodied_gen.context import Context
+from embodied_gen.draws import Generator
+from embodied_gen.events.base import Event
+from embodied_gen.heads.guidance import Guide, RowGuide
+
+
+class Head(nn.Module, abc.ABC):
+    """A conditional generative model of one kind of event.
+
+    Args:
+        event: What is predicted; becomes a part of the head, so that its bounds are saved with the weights.
+    """
+
+    def __init__(self, event: Event):
+        super().__init__()
+        self.event = event
+
+    @abc.abstractmethod
+    def loss(self, x: Tensor, c: Context, *, generator: Generator, valid: Tensor | None = None) -> Tensor:
+        """One loss for each example, never averaged over examples.
+
+        Args:
+            x: Events, model units, shape `(B, *E)`.
+            c: Contexts, every leaf `(B, ...)`.
+            generator: Draws whatever the loss is an expectation over.
+            valid: Which parts of x are data and which are padding, as the event's `error` reads it. A head
+                whose loss is no sum over parts learns the padded event as it is and says so.
+
+        Returns:
+            Losses, shape `(B,)`.
+        """
+
+    @final
+    @torch.no_grad()
+    def sample(
+        self, c: Context, n: int = 1, *, generator: Generator, guide: Guide | None = None
+    ) -> Tensor:
+        """Draws n events for each context.
+
+        Args:
+            c: Contexts, every leaf `(B, ...)`.
+            n: Samples for each context, >= 1.
+            generator: One, or one for each context; then the draw of a context does not depend on the others.
+            guide: What is wanted of the events; see `Guide` for its meaning.
+
+        Returns:
+            Events in model units, shape `(B, n, *E)`, left unchanged by the guide's projection.
+
+        Raises:
+            ValueError: If n, the context or the number of generators is wrong.
+        """
+        contexts = context.size(c)
+        if n < 1:
+            raise ValueError(f"n must be at least 1; got {n}.")
+        if isinstance(generator, Sequence) and len(generator) != contexts:
+            raise ValueError(
+                f"there must be one generator, or one for each of the {contexts} contexts; got {len(generator)}."
+            )
+        row_guide = None if guide is None else RowGuide(guide, self.event, contexts)
+        rows = self._sample(context.repeat(c, n), contexts * n, generator, row_guide)
+        if row_guide is not None:
+            rows = row_guide.project(rows)
+        return rows.reshape(contexts, n, *self.event.shape)
+
+    @abc.abstractmethod
+    def _sample(self, c: Context, rows: int, generator: Generator, guide: RowGuide | None) -> Tensor:
+        """What a family writes: one event for each row of the repeated contexts, shape `(rows, *E)`."""
+
+    def _like(self) -> Tensor:
+        """A tensor of the dtype and device in which events are drawn."""
+        return self.event.low
+
+
+@runtime_checkable
+class HasLogProb(Protocol):
+    """Densities."""
+
+    def log_prob(self, x: Tensor, c: Context) -> Tensor:
+        """log p(x | c) in nat with respect to model units, or a bound that the docstring names; `(B,)`."""
+
+
+@runtime_checkable
+class HasDenoiser(Protocol):
+    """Posterior means of noised events."""
+
+    def denoise(self, x_t: Tensor, t: Tensor, c: Context) -> Tensor:
+        """E[x | x_t, c] at noise times t, shape `(B,)`; shapes `(B, *E)` in and out."""
+
+
+@runtime_checkable
+class HasEnergy(Protocol):
+    """Unnormalised densities."""
+
+    def energy(self, x: Tensor, c: Context) -> Tensor:
+        """-log p(x | c) up to a constant of the context, nat, shape `(B,)`."""
+
+
+@runtime_checkable
+class HasLatent(Protocol):
+    """Generators that push a latent forward."""
+
+    def push(self, z: Tensor, c: Context) -> Tensor:
+        """The event of a latent; `(B, *Z)` to `(B, *E)`."""
+
+
+@runtime_checkable
+class HasCostMap(Protocol):
+    """Planners that learn a cost of places."""
+
+    def cost_map(self, c: Context) -> Tensor:
+        """Costs, shape `(B, H, W)`."""

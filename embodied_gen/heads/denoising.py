@@ -1,0 +1,173 @@
+r"""Denoising heads: diffusion and flow matching.
+
+A schedule maps t in [0, 1] to (alpha, sigma); x_t = alpha x + sigma eps. A network, read through a
+parametrisation, is the clean estimate x_hat = E[x | x_t, c], learned by
+
+    min E_{t, eps}  w(t) error(x_hat(alpha x + sigma eps, t, c), x),
+
+and a sampler walks from noise to an event by clean estimates. Diffusion and flow matching differ in the schedule.
+
+Without a condition (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598) the context is dropped in
+training with a given probability, and in sampling  x_hat = (1 + w) x_hat(c) - w x_hat(blank).
+
+A guide steers every clean estimate, by as much as the estimate is uncertain at that level: for data of deviation
+d its variance is  d^2 sigma^2 / (alpha^2 d^2 + sigma^2).
+
+Sources: Ho et al. 2020 (arXiv:2006.11239); Karras et al. 2022 (arXiv:2206.00364); Lipman et al. 2023
+(arXiv:2210.02747).
+"""
+
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from embodied_gen import context, draws
+from embodied_gen.context import Context
+from embodied_gen.events.base import Event
+from embodied_gen.heads.base import Head
+from embodied_gen.heads.guidance import RowGuide, steer
+from embodied_gen.heads.parametrisation import Parametrisation, Simple, Velocity, Weighting
+from embodied_gen.heads.samplers import DDIM, Sampler
+from embodied_gen.heads.schedules import Level, Rectified, Schedule
+
+
+class _Reading(NamedTuple):
+    """How the network is read at one level of the sampling grid, as plain numbers."""
+
+    a: float
+    b: float
+    input_scale: float
+    variance: float
+
+
+@final
+class DenoisingHead(Head):
+    """p(x | c) by successive clean estimates; implements `HasDenoiser`.
+
+    Args:
+        event: What is predicted.
+        net: `net(x_t, t, c)` with x_t `(M, *E)` and t `(M,)` in [0, 1], returns `(M, *E)`.
+        schedule: Noise levels.
+        parametrisation: How the network's output is read.
+        weighting: Weight of the error at a time.
+        sampler: How to walk from noise to an event.
+        steps: Levels that the sampler visits.
+        clip: Clean estimates are confined to [-clip, clip], model units; none where None.
+        dropout: Probability of dropping the context in training.
+        guidance_weight: w of classifier-free guidance; needs dropout > 0 where not zero.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        net: nn.Module,
+        *,
+        schedule: Schedule | None = None,
+        parametrisation: Parametrisation | None = None,
+        weighting: Weighting | None = None,
+        sampler: Sampler | None = None,
+        steps: int = 10,
+        clip: float | None = 1.0,
+        dropout: float = 0.0,
+        guidance_weight: float = 0.0,
+    ):
+        super().__init__(event)
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1); got {dropout}.")
+        if guidance_weight != 0 and dropout == 0:
+            raise ValueError(
+                f"guidance_weight {guidance_weight} needs a network that has seen dropped contexts; "
+                "train with dropout > 0, such as 0.1."
+            )
+        if clip is not None and not clip > 0:
+            raise ValueError(f"clip must be positive or None; got {clip}.")
+        self.net = net
+        self.schedule = schedule or Rectified()
+        self.parametrisation = parametrisation or Velocity()
+        self.weighting = weighting or Simple()
+        self.sampler = sampler or DDIM()
+        self.clip = clip
+        self.dropout = dropout
+        self.guidance_weight = guidance_weight
+        self._grid = self.schedule.grid(steps)
+        self._readings = {level: self._read(level) for level in self._grid[:-1]}
+
+    @property
+    def steps(self) -> int:
+        """Levels that the sampler visits."""
+        return len(self._grid) - 1
+
+    def loss(
+        self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None
+    ) -> Tensor:
+        """Weighted error of the clean estimate at one random time for each example, shape `(B,)`."""
+        self.event.check(x)
+        t = self.schedule.draw(len(x), generator=generator, like=x)
+        noise = draws.normal(x.shape, generator=generator, like=x)
+        if self.dropout > 0:
+            dropped = draws.uniform((len(x),), generator=generator, like=x) < self.dropout
+            c = context.blank(c, dropped)
+        at = self.schedule.coefficients(t)
+        x_t = _rows(at.alpha, x) * x + _rows(at.sigma, x) * noise
+        weight = self.weighting.weight(t, self.schedule, self.parametrisation)
+        return weight * self.event.error(self.denoise(x_t, t, c), x, valid)
+
+    def denoise(self, x_t: Tensor, t: Tensor, c: Context) -> Tensor:
+        """E[x | x_t, c] at times t in (0, 1], shape `(B,)`; neither clipped nor guided."""
+        at = self.schedule.coefficients(t)
+        a, b = self.parametrisation.affine(at)
+        scale = self.schedule.input_scale(at.alpha, at.sigma)
+        output = self.net(_rows(scale, x_t) * x_t, t, c).to(x_t.dtype)
+        return _rows(a, x_t) * x_t + _rows(b, x_t) * output
+
+    def _sample(
+        self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None
+    ) -> Tensor:
+        like = self._like()
+        shape = (rows, *self.event.shape)
+        both = None if self.guidance_weight == 0 else context.concatenate([c, _blanked(c, rows, like)])
+
+        def noise() -> Tensor:
+            return draws.normal(shape, generator=generator, like=like)
+
+        def denoise(x_t: Tensor, level: Level) -> Tensor:
+            reading = self._readings[level]
+            x_hat = self._estimate(x_t, level, reading, c, both)
+            if self.clip is not None:
+                x_hat = x_hat.clamp(-self.clip, self.clip)
+            return x_hat if guide is None else steer(x_hat, reading.variance, guide)
+
+        return self.sampler.run(self.schedule.initial_deviation * noise(), self._grid, denoise, noise)
+
+    def _estimate(
+        self, x_t: Tensor, level: Level, reading: _Reading, c: Context, both: Context | None
+    ) -> Tensor:
+        """The clean estimate at a level of the grid, with classifier-free guidance where `both` is given."""
+        scaled = x_t if reading.input_scale == 1 else reading.input_scale * x_t
+        if both is None:
+            output = self.net(scaled, x_t.new_full((len(x_t),), level.t), c)
+        else:
+            t = x_t.new_full((2 * len(x_t),), level.t)
+            conditional, blank = self.net(torch.cat([scaled, scaled]), t, both).chunk(2)
+            output = conditional + self.guidance_weight * (conditional - blank)
+        return reading.a * x_t + reading.b * output.to(x_t.dtype)
+
+    def _read(self, level: Level) -> _Reading:
+        at = self.schedule.coefficients(torch.tensor([level.t], dtype=torch.float64))
+        a, b = self.parametrisation.affine(at)
+        scale = self.schedule.input_scale(at.alpha, at.sigma)
+        d = self.schedule.data_deviation
+        variance = (d * level.sigma) ** 2 / ((level.alpha * d) ** 2 + level.sigma**2)
+        return _Reading(a.item(), b.item(), scale.item(), variance)
+
+
+def _rows(factor: Tensor, x: Tensor) -> Tensor:
+    return factor.view(-1, *[1] * (x.ndim - 1))
+
+
+def _blanked(c: Context, rows: int, like: Tensor) -> Context:
+    return context.blank(c, torch.ones(rows, dtype=torch.bool, device=like.device))

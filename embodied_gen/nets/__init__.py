@@ -1,0 +1,8 @@
+"""Networks u(x, t, c) over event chunks, all of one signature."""
+
+from embodied_gen.nets.base import Net
+from embodied_gen.nets.mlp import ResidualMLP
+from embodied_gen.nets.transformer import Transformer
+from embodied_gen.nets.unet import TemporalUNet
+
+__all__ = ["Net", "ResidualMLP", "TemporalUNet", "Transformer"]

@@ -1,0 +1,112 @@
+"""Files that are whole or absent.
+
+Everything is written aside, flushed to the disk and renamed over the old file: a killed process or a full disk
+leaves the last good file. Tensors are safetensors, whose header names this project and the schema, so that a
+truncated, foreign or newer file is refused by name. Nothing is ever unpickled.
+"""
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+SCHEMA = 1
+_FORMAT = "embodied-gen"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replaces a file.
+
+    Raises:
+        OSError: If it cannot be written; the old file is kept and nothing is left aside.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        if error.errno == errno.ENOSPC:
+            raise OSError(
+                errno.ENOSPC,
+                f"no space left to write {path} ({len(content)} bytes); the last good file is kept. "
+                "Free some space and run again with --resume",
+            ) from error
+        raise
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Replaces a JSON file, indented for reading."""
+    write_bytes(path, (json.dumps(content, indent=2, sort_keys=False) + "\n").encode())
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
+    """Replaces a file of tensors with a JSON note in its header."""
+    header = {"format": _FORMAT, "schema": str(SCHEMA), "note": json.dumps(note)}
+    contiguous = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, safetensors.torch.save(contiguous, header))
+
+
+def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the note of a file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is truncated, foreign, or of a newer schema.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}.")
+    try:
+        with safetensors.safe_open(str(path), framework="pt", device=device) as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path} is truncated or not a safetensors file ({error}). "
+            "It was left as it is; restore it from a copy or train again into another folder."
+        ) from error
+    if header.get("format") != _FORMAT:
+        raise ValueError(
+            f"{path} was not written by embodied-gen (its header says {header.get('format', 'nothing')!r}). "
+            "It was left as it is; name a folder that embodied-gen train has written."
+        )
+    check_schema(path, int(header["schema"]))
+    return tensors, json.loads(header["note"])
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object with a schema number.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no JSON object, or of a newer schema.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}.")
+    try:
+        content = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is truncated or not JSON ({error}). It was left as it is.") from error
+    if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
+        raise ValueError(f"{path} was not written by embodied-gen: it has no schema number. It was left as it is.")
+    check_schema(path, content["schema"])
+    return content
+
+
+def check_schema(path: Path, schema: int) -> None:
+    """Raises `ValueError` for files of a newer schema than this version can read."""
+    if schema > SCHEMA:
+        raise ValueError(
+            f"{path} has schema {schema}; this version of embodied-gen reads up to {SCHEMA}. "
+            "Upgrade: pip install -U embodied-gen."
+        )

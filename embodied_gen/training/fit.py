@@ -1,0 +1,246 @@
+"""The training loop: one for every head.
+
+    minimise  E_{windows, draws}  mean_b loss_b,      AdamW, warm-up and cosine, clipped gradients, averaged weights
+
+Step k's windows are a function of (seed, k) and its draws of (seed, k, process), so that a run which is killed and
+resumed ends with the same weights as one that was not, bit for bit on a CPU.
+"""
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from embodied_gen import draws
+from embodied_gen.demos.windows import Windows
+from embodied_gen.predictor import Predictor
+from embodied_gen.training import checkpoint
+from embodied_gen.training.average import Average
+from embodied_gen.training.checkpoint import Course
+from embodied_gen.training.interrupt import interruptions
+from embodied_gen.training.metrics_log import MetricsLog
+from embodied_gen.training.order import Order
+from embodied_gen.training.precision import autocast, resolve
+from embodied_gen.training.processes import Processes
+from embodied_gen.training.settings import TrainSettings
+
+Report = Callable[[int, dict[str, float]], None]
+
+_DATA, _NOISE, _HELD_OUT = 1, 2, 3  # branches of the seed
+
+
+class Interrupted(Exception):
+    """Training was asked to stop and has saved its state."""
+
+
+def fit(
+    predictor: Predictor,
+    windows: Windows,
+    held_out: Windows | None,
+    settings: TrainSettings,
+    *,
+    run: Path,
+    course: Course,
+    resume: bool,
+    processes: Processes,
+    report: Report,
+) -> Predictor:
+    """Trains a predictor and keeps its run folder.
+
+    Args:
+        predictor: On the device of `processes`; trained in place.
+        windows: To train on, on the same device.
+        held_out: To measure the loss on with averaged weights.
+        settings: Of the loop.
+        run: Folder of the run.
+        course: Seed and fingerprint.
+        resume: Continues from the folder's state where there is one.
+        processes: This process and its peers.
+        report: Called after every step with its number and, where logged, its values.
+
+    Returns:
+        The predictor with averaged weights.
+
+    Raises:
+        FileExistsError: If the folder holds a state and `resume` is false.
+        FloatingPointError: If a loss is not finite; names the window and the step.
+        Interrupted: If a signal asked to stop; the state is saved.
+    """
+    if not resume and checkpoint.state_path(run).exists():
+        raise FileExistsError(
+            f"{run} holds a training run already. Pass --resume to continue it, or name another folder with --out."
+        )
+    loop = _Loop(predictor, windows, held_out, settings, run, course, processes, report)
+    if checkpoint.state_path(run).exists():
+        loop.restore()
+    loop.run_to_the_end()
+    averaged = loop.average.module
+    assert isinstance(averaged, Predictor)
+    return averaged
+
+
+@final
+class _Loop:
+    def __init__(
+        self,
+        predictor: Predictor,
+        windows: Windows,
+        held_out: Windows | None,
+        settings: TrainSettings,
+        run: Path,
+        course: Course,
+        processes: Processes,
+        report: Report,
+    ):
+        if settings.batch % processes.count:
+            raise ValueError(
+                f"train.batch must be a multiple of the {processes.count} processes; got {settings.batch}."
+            )
+        self.settings, self.run, self.course, self.processes = settings, run, course, processes
+        self.windows, self.held_out, self.report = windows, held_out, report
+        self.predictor = predictor
+        self.average = Average(predictor, settings.average)
+        self.precision = resolve(settings.precision, processes.device)
+        self.optimizer = torch.optim.AdamW(
+            predictor.parameters(), lr=settings.rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self.order = Order(len(windows), settings.batch, draws.generator(course.seed, _DATA).initial_seed())
+        self.noise = torch.Generator(processes.device)
+        self.model: nn.Module = _distributed(_compiled(predictor, settings.compile), processes)
+        self.step = 0
+        # First window whose loss was not finite and its step, or -1; read only now and then.
+        self.broken = torch.full((2,), -1, dtype=torch.long, device=processes.device)
+
+    def restore(self) -> None:
+        self.step = checkpoint.load(
+            self.run, self.course, self.predictor, self.average.module, self.optimizer
+        )
+
+    def run_to_the_end(self) -> None:
+        log = MetricsLog(self.run, self.step) if self.processes.first else None
+        try:
+            with interruptions() as interruption:
+                while self.step < self.settings.steps:
+                    self._advance(log)
+                    if interruption.requested:
+                        self._save()
+                        raise Interrupted(f"stopped after step {self.step} and saved in {self.run}")
+        finally:
+            if log is not None:
+                log.close()
+
+    def _advance(self, log: MetricsLog | None) -> None:
+        settings, started = self.settings, time.perf_counter()
+        rate = learning_rate(self.step, settings)
+        loss, norm = self._update(rate)
+        self.step += 1
+        values: dict[str, float] = {}
+        last = self.step == settings.steps
+        if self.step % settings.log_every == 0 or last or self.processes.device.type == "cpu":
+            self._stop_if_broken()
+        if self.step % settings.log_every == 0 or last:
+            seconds = time.perf_counter() - started
+            values |= {"loss": float(loss), "rate": rate, "gradient_norm": float(norm), "step_seconds": seconds}
+        if self.held_out is not None and (self.step % settings.validate_every == 0 or last):
+            values["held_out_loss"] = self._validate(self.held_out)
+        if log is not None and values:
+            log.add(self.step, values)
+        if self.step % settings.checkpoint_every == 0 or last:
+            self._save()
+        self.report(self.step, values)
+
+    def _update(self, rate: float) -> tuple[Tensor, Tensor]:
+        index = self.order.step(self.step)[self.processes.rank :: self.processes.count]
+        index = index.to(self.windows.device, non_blocking=True)
+        batch = self.windows.batch(index)
+        draws.reseed(self.noise, self.course.seed, _NOISE, self.step, self.processes.rank)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(self.precision, self.processes.device):
+            losses = self.model(batch.observations, batch.actions, batch.valid, self.noise)
+        self._watch(losses.detach(), index)
+        loss = losses.mean()
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.predictor.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        self.average.update(self.step)
+        return loss.detach(), norm
+
+    def _watch(self, losses: Tensor, index: Tensor) -> None:
+        wrong = ~losses.isfinite()
+        found = torch.stack([index[wrong.int().argmax()], torch.full_like(index[0], self.step)])
+        self.broken = torch.where(wrong.any() & (self.broken[0] < 0), found, self.broken)
+
+    def _stop_if_broken(self) -> None:
+        window, step = self.broken.tolist()
+        if window < 0:
+            return
+        episode, within = self.windows.episodes.place(window)
+        raise FloatingPointError(
+            f"the loss of step {step} is not finite at window {window} (episode {episode}, step {within} of "
+            f"{self.windows.episodes.source}). The last checkpoint is kept; lower train.rate or train.clip_norm, "
+            "or look at the data there."
+        )
+
+    @torch.no_grad()
+    def _validate(self, windows: Windows) -> float:
+        """Mean loss of the averaged weights over the held-out windows, with the same draws each time."""
+        total, size = 0.0, 4 * self.settings.batch
+        noise = draws.generator(self.course.seed, _HELD_OUT, device=self.processes.device)
+        for index in torch.arange(len(windows), device=windows.device).split(size):
+            batch = windows.batch(index)
+            with autocast(self.precision, self.processes.device):
+                losses = self.average.module(batch.observations, batch.actions, batch.valid, noise)
+            total += float(losses.sum())
+        return total / len(windows)
+
+    def _save(self) -> None:
+        if self.processes.first:
+            checkpoint.save(
+                self.run, self.step, self.course, self.predictor, self.average.module, self.optimizer
+            )
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """Linear warm-up from 0, then half a cosine to 0 at the last step."""
+    if step < settings.warmup:
+        return settings.rate * (step + 1) / settings.warmup
+    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
+    return settings.rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
+
+
+def _distributed(model: nn.Module, processes: Processes) -> nn.Module:
+    if processes.count == 1:
+        return model
+    ids = [processes.device.index] if processes.device.type == "cuda" else None
+    return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+
+
+def _compiled(predictor: Predictor, wanted: bool) -> nn.Module:
+    """The predictor with a compiled network; where compilation fails it says so and runs as it is."""
+    if not wanted:
+        return predictor
+    net: Any = getattr(predictor.head, "net", None)
+    if not isinstance(net, nn.Module):
+        warnings.warn("train.compile: this head has no single network to compile; going on without.", stacklevel=3)
+        return predictor
+    eager = net.forward
+    fast = torch.compile(eager)
+
+    def forward(*args: Any) -> Tensor:
+        try:
+            return fast(*args)
+        except Exception as error:  # noqa: BLE001 - the compiler may raise anything; the eager network stands in
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            warnings.warn(f"train.compile failed ({reason}); going on without.", stacklevel=2)
+            net.forward = eager
+            return eager(*args)
+
+    net.forward = forward  # type: ignore[method-assign]
+    return predictor

@@ -1,0 +1,76 @@
+"""Processes of a distributed run: torchrun's environment, DDP on gloo or NCCL.
+
+    torchrun --nproc-per-node 2 -m embodied_gen train CONFIG
+
+Every process holds all windows, takes its share of each batch, and DDP averages the gradients. Process 0 writes.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import distributed
+
+
+@final
+@dataclass(frozen=True)
+class Processes:
+    """This process among its peers.
+
+    Attributes:
+        rank: Number of this process.
+        count: Number of processes.
+        device: Where this process computes.
+    """
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+
+@contextmanager
+def joined(device: str = "auto") -> Iterator[Processes]:
+    """Joins the other processes of a torchrun launch, or stands alone.
+
+    Args:
+        device: "auto" takes a GPU where there is one; else as torch names it.
+
+    Raises:
+        ValueError: If the device does not exist.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    local = int(os.environ.get("LOCAL_RANK", "0"))
+    chosen = resolve_device(device, local)
+    if count == 1:
+        yield Processes(0, 1, chosen)
+        return
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), count, chosen)
+    finally:
+        distributed.destroy_process_group()
+
+
+def resolve_device(device: str, local: int = 0) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        ValueError: If the name is unknown or the device is absent.
+    """
+    if device == "auto":
+        device = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+        torch.zeros(1, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {device!r} cannot be used here: {reason} Use 'auto' or 'cpu'.") from error
+    return chosen

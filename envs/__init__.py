@@ -1,0 +1,33 @@
+"""Closed-loop environments with scripted experts, for training and for judging policies.
+
+Importing this package registers the environments with Gymnasium and nothing else: the simulators are
+imported when an environment is made.
+
+    embodied/Avoid-v0      planar arm, three rows of posts, 24 ways through
+    embodied/Reach-v0      planar arm, one goal
+    embodied/MetaWorld-v0  Meta-World V3 manipulation, `task="reach-v3"` and 49 others (extra `robotics`)
+    embodied/PointMaze-v0  force-driven ball, `maze="umaze" | "medium" | "large"` (extra `robotics`)
+
+Every environment writes `info["is_success"]` at every step, is a function of its seed and the actions
+alone, and offers a scripted demonstrator through `env.unwrapped.expert()` (see `envs.expert.Expert`).
+"""
+
+import gymnasium
+
+# id, class, longest episode [control steps]. PointMaze ends earlier by itself in the smaller mazes.
+_ENVIRONMENTS = (
+    ("embodied/Avoid-v0", "envs.avoid:AvoidEnv", 100),
+    ("embodied/Reach-v0", "envs.reach:ReachEnv", 60),
+    ("embodied/MetaWorld-v0", "envs.metaworld:MetaWorldEnv", 500),
+    ("embodied/PointMaze-v0", "envs.pointmaze:PointMazeEnv", 800),
+)
+
+
+def register() -> None:
+    """Add the environments to Gymnasium's registry; those already there are left as they are."""
+    for name, entry_point, max_episode_steps in _ENVIRONMENTS:
+        if name not in gymnasium.registry:
+            gymnasium.register(name, entry_point=entry_point, max_episode_steps=max_episode_steps)
+
+
+register()

@@ -1,0 +1,128 @@
+"""Laws of every head on every event that it supports."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from embodied_gen import draws
+from embodied_gen.heads import Guide, HasLogProb, RegressionHead, check_head
+from tests.heads.cases import CASES, CONTEXT, batch, mlp, trajectory
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_head_keeps_the_contract(case):
+    check_head(case.head(), *batch())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_padding_that_is_marked_is_a_loss_of_the_rest(case, generator):
+    x, c = batch()
+    head = case.head()
+    everything = torch.ones(x.shape[:2], dtype=torch.bool)
+    plain = head.loss(x, c, generator=draws.generator(3))
+    marked = head.loss(x, c, generator=draws.generator(3), valid=everything)
+    torch.testing.assert_close(plain, marked)
+    # With only the first step valid, the error of the last step must carry no gradient to the data.
+    first = torch.zeros_like(everything)
+    first[:, 0] = True
+    assert not torch.allclose(plain, head.loss(x, c, generator=draws.generator(3), valid=first))
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_mapping_contexts_work_through_a_network_that_reads_them(case):
+    class Reads(nn.Module):
+        def __init__(self, net):
+            super().__init__()
+            self.net = net
+
+        def forward(self, x, t, c):
+            return self.net(x, t, c["state"])
+
+    x, c = batch()
+    head = case.head()
+    head.net = Reads(head.net)
+    check_head(head, x, {"state": c})
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_training_lowers_the_loss_on_one_batch(case):
+    x, c = batch(16)
+    head = case.head()
+    optimizer = torch.optim.Adam(head.parameters(), lr=3e-3)
+
+    def measure():
+        return torch.stack([head.loss(x, c, generator=draws.generator(9, i)).mean() for i in range(20)])
+
+    before = measure().mean().item()
+    for step in range(300):
+        optimizer.zero_grad()
+        head.loss(x, c, generator=draws.generator(step)).mean().backward()
+        optimizer.step()
+    after = measure().mean().item()
+    assert after < before - 0.1 * abs(before)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.head(), HasLogProb)], ids=str)
+def test_densities_integrate_to_one(case, double):
+    # Along one entry with the others fixed, a density ratio integrates to the conditional's one: on a grid,
+    # sum p(x) dx over that entry equals the marginal of the others, which `valid` computes for mixtures and
+    # a closed form gives for normals. Here: an event of a single entry, where the integral is 1.
+    from embodied_gen.events import Trajectory
+    from embodied_gen.heads import MixtureHead
+    from embodied_gen.nets import ResidualMLP
+
+    event = Trajectory(1, [-1.0], [1.0])
+    width = MixtureHead.width(1, 3) if case.name == "mixture" else 1
+    net = ResidualMLP(horizon=1, channels_in=1, channels_out=width, context=CONTEXT, width=16, depth=1)
+    head = MixtureHead(event, net, components=3) if case.name == "mixture" else type(case.head())(event, net)
+    grid = torch.linspace(-12, 12, 24_001)
+    c = batch(1)[1].double().expand(len(grid), -1)
+    total = head.log_prob(grid.view(-1, 1, 1), c).exp().sum() * (grid[1] - grid[0])
+    assert total.item() == pytest.approx(1, abs=1e-6)
+
+
+def test_check_head_finds_a_loss_that_is_averaged():
+    class Averaged(nn.Module):
+        pass
+
+    head = copy.deepcopy(CASES[0].head())
+    loss = type(head).loss
+    head.loss = lambda *args, **kwargs: loss(head, *args, **kwargs).mean()
+    with pytest.raises(AssertionError, match="loss must have shape"):
+        from embodied_gen.heads import check
+
+        check._loss_has_one_value_for_each_example(head, *batch(), 0)
+
+
+def test_check_head_finds_a_parameter_without_gradient():
+    head = RegressionHead(trajectory(), mlp())
+    head.extra = nn.Parameter(torch.zeros(1))
+    with pytest.raises(AssertionError, match="extra"):
+        check_head(head, *batch())
+
+
+def test_check_head_finds_draws_from_the_global_state():
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = mlp()
+
+        def forward(self, x, t, c):
+            return self.net(x, t, c) + 1e-3 * torch.randn(len(x), 1, 1)
+
+    with pytest.raises(AssertionError, match="same generator state"):
+        check_head(RegressionHead(trajectory(), Noisy()), *batch())
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_guides_wrong_shape_is_named(case, generator):
+    with pytest.raises(ValueError, match=r"cost must have shape \(B, N\)"):
+        case.head().sample(batch()[1], 2, generator=generator, guide=Guide(cost=lambda y: y.sum()))
+
+
+def test_a_wrong_number_of_generators_is_named():
+    streams = [draws.generator(i) for i in range(2)]
+    with pytest.raises(ValueError, match="one for each of the 5 contexts; got 2"):
+        CASES[0].head().sample(batch()[1], generator=streams)
