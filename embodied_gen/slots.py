@@ -1,8 +1,8 @@
 """Simulators stepped a chunk of actions at a time.
 
-A slot holds one environment. `reset` starts an episode there with a seed of its own, and `run` executes n actions
-in order until the episode ends. Slots share nothing and nothing here draws at random, so an episode depends on
-its seed and its actions alone: not on its slot, the number of slots or of processes, or the order of resets.
+A slot holds one environment. `reset` starts an episode there with a seed of its own, and `run` executes n
+actions in order until the episode ends. Slots share nothing and nothing here draws at random, so an episode
+depends on its seed and its actions alone: not on its slot, the number of slots or processes, or the order.
 
 Only numpy and gymnasium are imported, since every worker process loads this module.
 """
@@ -12,7 +12,6 @@ import difflib
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self, final
 
 import gymnasium as gym
@@ -57,7 +56,7 @@ class EnvMaker:
         kwargs = dict(self.kwargs) if render_mode is None else {**self.kwargs, "render_mode": render_mode}
         try:
             env = gym.make(self.id, **kwargs)
-        except gym.error.UnregisteredEnv as error:
+        except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
             raise ValueError(self._unregistered()) from error
         if self.keys:
             env = self._filtered(env)
@@ -67,17 +66,12 @@ class EnvMaker:
     def _unregistered(self) -> str:
         close = difflib.get_close_matches(self.id, gym.registry.keys(), n=3, cutoff=0.5)
         hint = f"the closest are {', '.join(close)}" if close else "none is close"
-        return (
-            f"Environment id {self.id!r} is not registered with gymnasium after importing "
-            f"{list(self.imports)}; {hint}."
-        )
+        return f"Environment id {self.id!r} is not registered after importing {list(self.imports)}; {hint}."
 
     def _filtered(self, env: gym.Env) -> gym.Env:
         space = env.observation_space
         if not isinstance(space, gym.spaces.Dict):
-            raise ValueError(
-                f"keys={self.keys} need a Dict observation; {self.id} has {space}. Leave keys empty."
-            )
+            raise ValueError(f"keys need a Dict observation; {self.id} has {space}. Leave keys empty.")
         unknown = sorted(set(self.keys) - set(space))
         if unknown:
             raise ValueError(f"keys {unknown} are not observations of {self.id}, which has {sorted(space)}.")
@@ -169,11 +163,9 @@ class Slots(abc.ABC):
         size = self.action_space.shape[0]
         if actions.ndim != 3 or actions.shape[::2] != (len(slots), size) or not actions.shape[1]:
             raise ValueError(f"actions must have shape ({len(slots)}, n >= 1, {size}); got {actions.shape}.")
-        broken = [slot for slot, rows in zip(slots, actions, strict=True) if np.isnan(rows).any()]
+        broken = [int(slot) for slot, rows in zip(slots, actions, strict=True) if np.isnan(rows).any()]
         if broken:
-            raise ValueError(
-                f"actions of slots {broken} contain NaN; the policy that made them has diverged."
-            )
+            raise ValueError(f"actions of slots {broken} contain NaN: the policy that made them diverged.")
         clipped = np.clip(actions, self.action_space.low, self.action_space.high)
         self._live[list(slots)] = False  # stays so if an environment raises: its state is then unknown
         chunk = self._run(slots, clipped.astype(self.action_space.dtype))
@@ -193,16 +185,12 @@ class Slots(abc.ABC):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _check_slots(self, slots: Sequence[int]) -> None:
         if not len(slots) or len(set(slots)) != len(slots) or not all(0 <= slot < self.num for slot in slots):
-            raise ValueError(
-                f"slots must be different numbers in [0, {self.num}), at least one; got {list(slots)}."
-            )
+            raise ValueError(f"slots must be one or more distinct numbers in [0, {self.num}); got {slots}.")
 
 
 @final

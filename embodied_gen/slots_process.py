@@ -3,16 +3,18 @@
 Slot s lives in worker s mod W as that worker's slot s div W, so that neighbouring slots run at the same time.
 A call costs one message to and one message from each worker concerned.
 
-A worker is a fresh interpreter that imports this module only and uses one thread for linear algebra. It is not
-forked, which would copy the locks of torch's threads; and it is a plain subprocess, because those of
-`multiprocessing` import the parent's `__main__` again, torch and all. It ends when its connection closes: with
-`close`, with the garbage collection of the slots, or with the death of the parent. POSIX only.
+A worker is a fresh interpreter that imports this module only and uses one thread for linear algebra. It is
+not forked, which would copy the locks of torch's threads; and it is a plain subprocess, because those of
+`multiprocessing` import the parent's `__main__` again, torch and all. It ends when its connection closes:
+with `close`, with the garbage collection of the slots, or with the death of the parent. POSIX only.
 """
 
 import os
 import pickle
 import subprocess
 import sys
+import threading
+import time
 import traceback
 import weakref
 from collections.abc import Sequence
@@ -152,8 +154,8 @@ class _Worker:
         except subprocess.TimeoutExpired:
             code = "none yet"
         return RuntimeError(
-            f"Worker {self.index} (process {self.process.pid}) ended unexpectedly, exit code {code}; a "
-            "negative code is the signal that killed it, and -9 is often a lack of memory. All slots are closed."
+            f"Worker {self.index} (process {self.process.pid}) ended with exit code {code}; a negative code "
+            "is the signal that killed it, and -9 is often a lack of memory. All slots are closed."
         )
 
 
@@ -167,9 +169,10 @@ def _merge(parts: Sequence[np.ndarray], rows: Sequence[Sequence[int]]) -> np.nda
 def _end(workers: Sequence[_Worker]) -> None:
     for worker in workers:
         worker.connection.close()
+    deadline = time.monotonic() + GRACE
     for worker in workers:
         try:
-            worker.process.wait(timeout=GRACE)
+            worker.process.wait(timeout=max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             worker.process.kill()
             worker.process.wait()
@@ -198,17 +201,20 @@ def serve(descriptor: int) -> None:
     Args:
         descriptor: Inherited file descriptor of the worker's end of the connection.
     """
-    parent = os.getppid()
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     slots: list[SerialSlots] = []
     with Connection(descriptor) as connection:
         while True:
-            while not connection.poll(GRACE):
-                if os.getppid() != parent:  # another process may hold the parent's end open
-                    return
             try:
                 connection.send(_reply(slots, connection))
             except (EOFError, BrokenPipeError, ConnectionResetError):
                 return
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:  # the closed connection is not enough: a step may never return,
+        time.sleep(GRACE)  # or a fork of the parent may hold the other end open
+    os._exit(1)
 
 
 def _reply(slots: list[SerialSlots], connection: Connection) -> Any:

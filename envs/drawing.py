@@ -73,7 +73,9 @@ class Drawing:
         width = max(1, round(edge_width * self._scale)) if edge else 0
         self._pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill, edge, width)
 
-    def box(self, low: Sequence[float], high: Sequence[float], fill: Colour) -> None:
+    def box(
+        self, low: Sequence[float] | NDArray[Any], high: Sequence[float] | NDArray[Any], fill: Colour
+    ) -> None:
         """An axis-aligned rectangle between two corners [m]."""
         (left, bottom), (right, top) = self._pixel(low), self._pixel(high)
         self._pen.rectangle((left, top, right, bottom), fill)
@@ -87,7 +89,8 @@ class Drawing:
 
     def capsule(self, start: NDArray[Any], end: NDArray[Any], radius: float, fill: Colour) -> None:
         """A bar with round ends [m], drawn as one polygon so that its alpha stays even."""
-        along = (end - start) / max(float(np.linalg.norm(end - start)), 1e-9)
+        length = float(np.linalg.norm(end - start))
+        along = (end - start) / length if length > 0 else np.array([1.0, 0.0])
         angles = np.linspace(np.pi / 2, 3 * np.pi / 2, 13)
         turn = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         cap = radius * (turn[:, :1] * along + turn[:, 1:] * np.array([-along[1], along[0]]))

@@ -35,11 +35,11 @@ def expert_of(env: gym.Env) -> Expert:
     """The scripted expert of an environment.
 
     Raises:
-        TypeError: If it has none.
+        ValueError: If it has none.
     """
     bare = env.unwrapped
     if not isinstance(bare, HasExpert):
-        raise TypeError(
+        raise ValueError(
             f"{type(bare).__name__} has no method expert(), so there is nothing to collect from. "
             "Use an environment with a scripted expert, or bring a Minari dataset of demonstrations."
         )
@@ -93,8 +93,7 @@ def collect(
         The kept episodes and how many were tried.
 
     Raises:
-        ValueError: If `episodes` is not positive.
-        RuntimeError: If the expert hardly ever succeeds.
+        ValueError: If `episodes` is not positive, or the expert hardly ever succeeds.
     """
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1; got {episodes}.")
@@ -106,7 +105,7 @@ def collect(
         if recording.success or not only_successes:
             kept.append(recording)
         elif tried >= 20 + 10 * episodes:
-            raise RuntimeError(
+            raise ValueError(
                 f"the expert succeeded in {len(kept)} of {tried} episodes; {episodes} were asked for. "
                 "Check the environment, or keep failures with data.only_successes false."
             )

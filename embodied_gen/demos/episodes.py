@@ -3,6 +3,7 @@
 The i-th action was taken at the i-th observation. Episode e covers the steps starts[e] .. starts[e + 1] - 1.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import final
 
@@ -76,6 +77,12 @@ class Episodes:
             )
         order = draws.permutation(len(self), generator=draws.generator(seed))
         return self.select(order[count:].sort().values), self.select(order[:count].sort().values)
+
+    def digest(self) -> str:
+        """A hash of the data, which tells whether a run can go on with them."""
+        parts = (self.observations, self.actions, self.starts)
+        content = b"".join(part.contiguous().numpy().tobytes() for part in parts)
+        return hashlib.sha256(content).hexdigest()
 
     def _check_finite(self, name: str, values: Tensor) -> None:
         finite = values.isfinite().all(1)

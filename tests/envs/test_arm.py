@@ -1,5 +1,6 @@
 import math
 
+import mujoco
 import numpy as np
 import pytest
 from hypothesis import given
@@ -58,6 +59,26 @@ def test_the_setpoint_moves_at_most_at_its_speed_limit_and_in_the_commanded_dire
     assert arm.setpoint == pytest.approx((0.6 * 0.03, 0.8 * 0.03))
     arm.drive(np.array([0.018, 0.034]))
     assert arm.setpoint == pytest.approx((0.018, 0.034))
+    arm.drive(np.array([0.018 + 1.2 * 0.03, 0.034]))
+    assert arm.setpoint == pytest.approx((0.018 + 0.03, 0.034))
+
+
+def test_placing_the_arm_clears_the_whole_simulator_state():
+    def state(arm):
+        kind = int(mujoco.mjtState.mjSTATE_INTEGRATION)
+        values = np.empty(mujoco.mj_stateSize(arm.model, kind))
+        mujoco.mj_getState(arm.model, arm.data, values, kind)
+        return values
+
+    fresh, used = make_arm(), make_arm()
+    used.place(np.array([0.3, 0.0]))
+    for _ in range(3):
+        used.drive(np.array([-0.3, 0.3]))
+    used.data.xfrc_applied[:] = 1.0
+    fresh.place(np.array([0.1, 0.1]))
+    assert not np.array_equal(state(used), state(fresh))
+    used.place(np.array([0.1, 0.1]))
+    assert np.array_equal(state(used), state(fresh))
 
 
 def test_the_setpoint_never_leaves_the_workspace():

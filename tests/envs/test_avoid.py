@@ -145,7 +145,8 @@ def test_frames_differ_when_states_differ_and_only_then():
     first = env.render()
     assert first.shape == (320, 400, 3) and first.dtype == np.uint8
     assert np.array_equal(first, env.render())
-    env.step(np.array([0.3, -0.3], np.float32))
+    for _ in range(3):
+        env.step(np.array([0.3, -0.3], np.float32))
     assert (first != env.render()).any()
     env.reset(seed=0)
     assert np.array_equal(first, env.render()), "the trail must not survive a reset"

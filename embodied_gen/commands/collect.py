@@ -1,0 +1,79 @@
+"""`embodied-gen collect`: a scripted expert fills a data set of demonstrations."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+import envs  # noqa: F401 - registers the environments
+from embodied_gen import statistics
+from embodied_gen.commands.console import console, parse, progress
+from embodied_gen.demos import store
+from embodied_gen.demos.collect import collect, expert_of
+from embodied_gen.experiment import read
+
+
+@dataclass
+class Arguments:
+    """Runs the scripted expert of a config's environment and writes a Minari dataset.
+
+    The expert sees the observations that a policy sees. Prints its success with a 95 % interval.
+    """
+
+    config: tyro.conf.Positional[str]
+    """Config file, such as configs/avoid_flow.yaml."""
+    episodes: int | None = None
+    """Episodes to keep; the config's data.episodes where not given."""
+    seed: int | None = None
+    """Seed of the first episode; the config's data.seed where not given."""
+    root: str | None = None
+    """Folder of data sets; the config's data.root where not given."""
+    if_missing: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Do nothing where the dataset exists, instead of refusing."""
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the verb."""
+    parsed = parse(Arguments, "collect", arguments)
+    experiment = read(Path(parsed.config))
+    data, root = experiment.data, Path(parsed.root or experiment.data.root)
+    if parsed.if_missing and store.exists(data.dataset, root=root):
+        console.print(f"dataset {data.dataset} exists in {root}", soft_wrap=True)
+        return
+    store.refuse_existing(data.dataset, root=root)
+    env = experiment.maker()()
+    episodes = data.episodes if parsed.episodes is None else parsed.episodes
+    with progress("collect", max(episodes, 1)) as advance:
+        shown = 0
+
+        def show(kept: int, tried: int) -> None:
+            nonlocal shown
+            if kept > shown:
+                shown = kept
+                advance(f"expert success {kept}/{tried}" if data.only_successes else f"{kept} kept")
+
+        kept, tried = collect(
+            env,
+            expert_of(env),
+            episodes=episodes,
+            seed=data.seed if parsed.seed is None else parsed.seed,
+            only_successes=data.only_successes,
+            progress=show,
+        )
+    folder = store.write(
+        data.dataset,
+        kept,
+        env,
+        root=root,
+        description=f"Scripted expert of {experiment.env.id}, {tried} episodes tried.",
+    )
+    env.close()
+    successes = sum(recording.success for recording in kept)
+    low, high = statistics.wilson(successes, tried)
+    lengths = [len(recording.actions) for recording in kept]
+    console.print(
+        f"expert success {successes}/{tried} = {successes / tried:.3f} [{low:.3f}, {high:.3f}]; kept {len(kept)} "
+        f"episodes of {np.mean(lengths):.0f} steps on average in {folder}",
+        soft_wrap=True,
+    )
