@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from embodied_gen.events.base import Event
-from embodied_gen.heads import DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead
+from embodied_gen.heads import DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead, samplers, schedules
 from embodied_gen.heads import parametrisation as reading
-from embodied_gen.heads import samplers, schedules
 from embodied_gen.nets import ResidualMLP, TemporalUNet, Transformer
 
 
@@ -207,9 +206,7 @@ class DenoisingBlock(Block):
 
     kind: Literal["denoising"] = "denoising"
     schedule: ScheduleBlock = RectifiedSchedule()
-    prediction: Literal["noise", "clean", "v", "velocity"] = Field(
-        "velocity", description="What the network predicts."
-    )
+    prediction: Literal["noise", "clean", "v", "velocity"] = Field("velocity", description="What the network predicts.")
     weighting: Literal["simple", "bound"] = Field("simple", description="Weight of the error over time.")
     sampler: SamplerBlock = EulerSampler()
     steps: int = Field(10, ge=1, description="Steps of the sampler.")
@@ -283,9 +280,7 @@ class MixtureBlock(Block):
         )
 
 
-HeadBlock = Annotated[
-    DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock, Field(discriminator="kind")
-]
+HeadBlock = Annotated[DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock, Field(discriminator="kind")]
 
 
 @final

@@ -35,9 +35,7 @@ def normal(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tenso
     Raises:
         ValueError: If there are several generators and they do not divide `shape[0]`.
     """
-    return _draw(
-        lambda g, s: torch.randn(s, generator=g, device=g.device, dtype=like.dtype), shape, generator, like
-    )
+    return _draw(lambda g, s: torch.randn(s, generator=g, device=g.device, dtype=like.dtype), shape, generator, like)
 
 
 def uniform(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tensor:
@@ -46,9 +44,7 @@ def uniform(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tens
     Raises:
         ValueError: If there are several generators and they do not divide `shape[0]`.
     """
-    return _draw(
-        lambda g, s: torch.rand(s, generator=g, device=g.device, dtype=like.dtype), shape, generator, like
-    )
+    return _draw(lambda g, s: torch.rand(s, generator=g, device=g.device, dtype=like.dtype), shape, generator, like)
 
 
 def categorical(log_weights: Tensor, *, generator: Generator) -> Tensor:

@@ -112,9 +112,9 @@ def _modes(results: Sequence[Episode], modes: int) -> dict[str, Any]:
     counts = np.bincount(np.array(taken, dtype=np.int64), minlength=modes)
     summary: dict[str, Any] = {"count": modes, "taken": counts.tolist()}
     if taken:
-        estimate = statistics.entropy(counts)
+        estimate = statistics.entropy(counts, rng=np.random.default_rng(0))
         summary["entropy"] = float(estimate.value)
-        summary["entropy_interval"] = list(estimate.interval)
+        summary["entropy_interval"] = [estimate.low, estimate.high]
     return summary
 
 

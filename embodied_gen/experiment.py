@@ -58,8 +58,7 @@ class Experiment(Block):
     def _check_actions(self) -> "Experiment":
         if self.control.actions > self.control.horizon:
             raise ValueError(
-                f"control.actions ({self.control.actions}) must not exceed control.horizon "
-                f"({self.control.horizon})"
+                f"control.actions ({self.control.actions}) must not exceed control.horizon ({self.control.horizon})"
             )
         return self
 
@@ -158,7 +157,9 @@ def parse(content: Any, source: str) -> Experiment:
         ValueError: With one line for each mistake.
     """
     if not isinstance(content, Mapping):
-        raise ValueError(f"{source} must hold a mapping of blocks (name, env, data, ...); got {type(content).__name__}.")
+        raise ValueError(
+            f"{source} must hold a mapping of blocks (name, env, data, ...); got {type(content).__name__}."
+        )
     try:
         return Experiment.model_validate(content)
     except ValidationError as error:
@@ -178,7 +179,9 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
         else:
             got = "" if mistake["type"] == "missing" else f"; got {mistake['input']!r}"
             message = mistake["msg"].removeprefix("Value error, ")
-            lines.append(f"{source}: {path or 'config'}: {message}" + ("" if isinstance(mistake["input"], Mapping) else got))
+            lines.append(
+                f"{source}: {path or 'config'}: {message}" + ("" if isinstance(mistake["input"], Mapping) else got)
+            )
     return "\n".join(lines)
 
 

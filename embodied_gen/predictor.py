@@ -30,17 +30,13 @@ class Predictor(nn.Module):
         self.head = head
         self.reduction = reduction
 
-    def forward(
-        self, observations: Tensor, value: Tensor, valid: Tensor | None, generator: Generator
-    ) -> Tensor:
+    def forward(self, observations: Tensor, value: Tensor, valid: Tensor | None, generator: Generator) -> Tensor:
         """The loss of each example, `(B,)`; the entry that distributed training wraps. See `loss`."""
         return self.head.loss(
             self.head.event.encode(value), self.encoder(observations), generator=generator, valid=valid
         )
 
-    def loss(
-        self, observations: Tensor, value: Tensor, *, generator: Generator, valid: Tensor | None = None
-    ) -> Tensor:
+    def loss(self, observations: Tensor, value: Tensor, *, generator: Generator, valid: Tensor | None = None) -> Tensor:
         """One loss for each example.
 
         Args:
@@ -54,16 +50,12 @@ class Predictor(nn.Module):
         """
         return self(observations, value, valid, generator)
 
-    def sample(
-        self, observations: Tensor, n: int = 1, *, generator: Generator, guide: Guide | None = None
-    ) -> Tensor:
-        """n draws for each observation, physical units, shape `(B, n, *E)`; see `Head.sample`."""
+    def sample(self, observations: Tensor, n: int = 1, *, generator: Generator, guide: Guide | None = None) -> Tensor:
+        """N draws for each observation, physical units, shape `(B, n, *E)`; see `Head.sample`."""
         x = self.head.sample(self.encoder(observations), n, generator=generator, guide=guide)
         return self.head.event.unscale(x)
 
-    def predict(
-        self, observations: Tensor, n: int = 1, *, generator: Generator, guide: Guide | None = None
-    ) -> Tensor:
+    def predict(self, observations: Tensor, n: int = 1, *, generator: Generator, guide: Guide | None = None) -> Tensor:
         """One answer for each observation: n draws, reduced, decoded."""
         x = self.head.sample(self.encoder(observations), n, generator=generator, guide=guide)
         return self.head.event.decode(self.reduction(x))

@@ -8,7 +8,17 @@ from typing import Any
 
 import torch
 
-_PACKAGES = ("embodied-gen", "torch", "numpy", "scipy", "gymnasium", "mujoco", "metaworld", "gymnasium-robotics", "minari")
+_PACKAGES = (
+    "embodied-gen",
+    "torch",
+    "numpy",
+    "scipy",
+    "gymnasium",
+    "mujoco",
+    "metaworld",
+    "gymnasium-robotics",
+    "minari",
+)
 
 
 def versions() -> dict[str, str]:

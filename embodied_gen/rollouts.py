@@ -48,7 +48,11 @@ class _Running:
 
 
 def rollouts(
-    policy: Policy, slots: Slots, seeds: Sequence[int], *, progress: Callable[[Episode], None] = lambda _: None
+    policy: Policy,
+    slots: Slots,
+    seeds: Sequence[int],
+    *,
+    progress: Callable[[Episode], None] = lambda _: None,
 ) -> list[Episode]:
     """Runs one episode for each seed.
 

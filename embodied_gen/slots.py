@@ -4,7 +4,7 @@ A slot holds one environment. `reset` starts an episode there with a seed of its
 actions in order until the episode ends. Slots share nothing and nothing here draws at random, so an episode
 depends on its seed and its actions alone: not on its slot, the number of slots or processes, or the order.
 
-Only numpy and gymnasium are imported, since every worker process loads this module.
+Only numpy and gymnasium are imported, since workers load this module.
 """
 
 import abc
@@ -224,9 +224,7 @@ class SerialSlots(Slots):
     def _run(self, slots: Sequence[int], actions: np.ndarray) -> Chunk:
         rows, length = actions.shape[:2]
         chunk = Chunk(
-            observations=np.empty(
-                (rows, length, *self.observation_space.shape), self.observation_space.dtype
-            ),
+            observations=np.empty((rows, length, *self.observation_space.shape), self.observation_space.dtype),
             rewards=np.zeros((rows, length)),
             steps=np.zeros(rows, dtype=np.int64),
             terminated=np.zeros(rows, dtype=bool),
@@ -238,7 +236,6 @@ class SerialSlots(Slots):
         return chunk
 
     def _run_one(self, env: gym.Env, actions: np.ndarray, chunk: Chunk, row: int) -> None:
-        info: dict[str, Any] = {}
         for step, action in enumerate(actions):
             observation, reward, terminated, truncated, info = env.step(action.copy())
             chunk.observations[row, step] = observation

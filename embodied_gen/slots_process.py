@@ -128,7 +128,7 @@ class _Worker:
         self.index = index
         self.connection, far = Pipe()
         with far:
-            path = [os.path.abspath(entry) for entry in sys.path]
+            path = [entry or os.getcwd() for entry in sys.path]
             self.process = subprocess.Popen(
                 [sys.executable, "-c", BOOT, str(far.fileno()), *path],
                 stdin=subprocess.DEVNULL,

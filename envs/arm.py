@@ -82,8 +82,7 @@ _MODEL = """
 </mujoco>
 """
 _POST = (
-    '<geom class="solid" pos="{x} {y} 0.06" size="{radius} 0.06" contype="2" conaffinity="1" '
-    'rgba="0.34 0.42 0.53 1"/>'
+    '<geom class="solid" pos="{x} {y} 0.06" size="{radius} 0.06" contype="2" conaffinity="1" rgba="0.34 0.42 0.53 1"/>'
 )
 
 
@@ -105,9 +104,7 @@ class Arm:
         scenery: MJCF elements to add to the world, for looks only.
     """
 
-    def __init__(
-        self, *, posts: NDArray[np.float64], post_radius: float, max_speed: float, scenery: str = ""
-    ) -> None:
+    def __init__(self, *, posts: NDArray[np.float64], post_radius: float, max_speed: float, scenery: str = "") -> None:
         if not max_speed > 0:
             raise ValueError(f"max_speed must be a positive speed [m/s]; got {max_speed}.")
         cylinders = "".join(_POST.format(x=x, y=y, radius=post_radius) for x, y in posts)
@@ -188,9 +185,7 @@ class Arm:
 
     def _advance(self, command: NDArray[Any]) -> None:
         if np.shape(command) != (2,):
-            raise ValueError(
-                f"An action must be a set-point (x, y) of shape (2,); got shape {np.shape(command)}."
-            )
+            raise ValueError(f"An action must be a set-point (x, y) of shape (2,); got shape {np.shape(command)}.")
         x, y = float(command[0]), float(command[1])
         if not (math.isfinite(x) and math.isfinite(y)):
             raise ValueError(f"An action must be finite; got ({x}, {y}). Check the policy's output for NaN.")

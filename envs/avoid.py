@@ -24,9 +24,7 @@ from envs.view import ArmView
 _START = np.array([0.0, -0.36])
 _START_SPREAD = np.array([0.04, 0.015])  # half widths of the uniform start [m]
 _OVERSHOOT = 0.1  # room of the observation space around the workspace [m]
-_FINISH = (
-    f'<geom class="look" type="box" pos="0 {FINISH_Y} 0.001" size="0.5 0.005 0.001" rgba="0.2 0.62 0.42 1"/>'
-)
+_FINISH = f'<geom class="look" type="box" pos="0 {FINISH_Y} 0.001" size="0.5 0.005 0.001" rgba="0.2 0.62 0.42 1"/>'
 
 
 @final
@@ -45,9 +43,7 @@ class AvoidEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10, "modes": MODES}  # noqa: RUF012
 
-    def __init__(
-        self, *, render_mode: str | None = None, renderer: str = "drawing", max_speed: float = 0.4
-    ) -> None:
+    def __init__(self, *, render_mode: str | None = None, renderer: str = "drawing", max_speed: float = 0.4) -> None:
         check_render_mode(render_mode)
         self.render_mode = render_mode
         self.posts = posts()
@@ -75,9 +71,7 @@ class AvoidEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         self._view.restart()
         return self._observation(), self._info()
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
         """Move the set-point towards `action` [m] for one control period of 0.1 s.
 
         Raises:
@@ -114,10 +108,7 @@ class AvoidEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         (width, height) = WORKSPACE.tolist()
         return {
             "bounds": [[-width, width], [-height, height]],
-            "discs": [
-                {"role": "post", "centre": centre, "radius": self.post_radius}
-                for centre in self.posts.tolist()
-            ],
+            "discs": [{"role": "post", "centre": centre, "radius": self.post_radius} for centre in self.posts.tolist()],
             "lines": [
                 {"role": "finish", "start": [-width, self.finish_y], "end": [width, self.finish_y]},
             ],

@@ -37,9 +37,7 @@ class Drawing:
         size: Width and height of the picture [px]; x decides the scale.
     """
 
-    def __init__(
-        self, *, bounds: tuple[tuple[float, float], tuple[float, float]], size: tuple[int, int]
-    ) -> None:
+    def __init__(self, *, bounds: tuple[tuple[float, float], tuple[float, float]], size: tuple[int, int]) -> None:
         try:
             from PIL import Image, ImageDraw
         except ImportError as error:
@@ -73,9 +71,7 @@ class Drawing:
         width = max(1, round(edge_width * self._scale)) if edge else 0
         self._pen.ellipse((x - reach, y - reach, x + reach, y + reach), fill, edge, width)
 
-    def box(
-        self, low: Sequence[float] | NDArray[Any], high: Sequence[float] | NDArray[Any], fill: Colour
-    ) -> None:
+    def box(self, low: Sequence[float] | NDArray[Any], high: Sequence[float] | NDArray[Any], fill: Colour) -> None:
         """An axis-aligned rectangle between two corners [m]."""
         (left, bottom), (right, top) = self._pixel(low), self._pixel(high)
         self._pen.rectangle((left, top, right, bottom), fill)

@@ -77,9 +77,7 @@ class MetaWorldEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         observation, _ = self._inner.reset()
         return self._bounded(observation), {"is_success": False}
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
         """Move the hand by `action` [cm] and the gripper, for one control period of 12.5 ms.
 
         Raises:
@@ -154,7 +152,6 @@ def _task_class(task: str) -> Any:
     if task not in names:
         close = difflib.get_close_matches(str(task), names, n=3, cutoff=0.3) or names[:3]
         raise ValueError(
-            f"task must be one of the {len(names)} Meta-World V3 tasks; got {task!r}. "
-            f"Close names: {', '.join(close)}."
+            f"task must be one of the {len(names)} Meta-World V3 tasks; got {task!r}. Close names: {', '.join(close)}."
         )
     return classes[task + suffix]

@@ -56,9 +56,7 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012
 
-    def __init__(
-        self, *, maze: str = "umaze", random_goal: bool = False, render_mode: str | None = None
-    ) -> None:
+    def __init__(self, *, maze: str = "umaze", random_goal: bool = False, render_mode: str | None = None) -> None:
         if maze not in _MAZES:
             raise ValueError(f"maze must be one of {', '.join(_MAZES)}; got {maze!r}.")
         if render_mode not in (None, "rgb_array"):
@@ -90,9 +88,7 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         observation = np.concatenate([state, self._inner.goal])
         return observation, {"is_success": at_goal(observation)}
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
         """Push the ball with force `action` for one control period of 10 ms.
 
         Raises:
@@ -111,9 +107,7 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         if self.render_mode is None:
             return None
         rows, columns = self.walls.shape
-        drawing = Drawing(
-            bounds=((-columns / 2, columns / 2), (-rows / 2, rows / 2)), size=(40 * columns, 40 * rows)
-        )
+        drawing = Drawing(bounds=((-columns / 2, columns / 2), (-rows / 2, rows / 2)), size=(40 * columns, 40 * rows))
         for cell in np.argwhere(self.walls):
             centre = cell_to_xy(cell, self.walls)
             drawing.box(centre - 0.5, centre + 0.5, INK)
@@ -181,9 +175,7 @@ class PointMazeExpert:
         return waypoints
 
 
-def greedy_cells(
-    walls: NDArray[np.bool_], start: tuple[int, int], target: tuple[int, int]
-) -> list[tuple[int, int]]:
+def greedy_cells(walls: NDArray[np.bool_], start: tuple[int, int], target: tuple[int, int]) -> list[tuple[int, int]]:
     """Cells after `start` on a shortest way to `target`, which is the last; at most 100.
 
     Args:

@@ -43,9 +43,7 @@ class ReachEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 
-    def __init__(
-        self, *, render_mode: str | None = None, renderer: str = "drawing", max_speed: float = 0.4
-    ) -> None:
+    def __init__(self, *, render_mode: str | None = None, renderer: str = "drawing", max_speed: float = 0.4) -> None:
         check_render_mode(render_mode)
         self.render_mode = render_mode
         self.goal = np.zeros(2)
@@ -73,9 +71,7 @@ class ReachEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         self._view.restart()
         return self._observation(), {"is_success": False}
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
         """Move the set-point towards `action` [m] for one control period of 0.1 s.
 
         Raises:

@@ -291,9 +291,7 @@ def script(tmp_path, body):
     """Starts a script without a main guard, as a user would write it."""
     path = tmp_path / "user_script.py"
     path.write_text(textwrap.dedent(body))
-    return subprocess.Popen(
-        [sys.executable, str(path)], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    return subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def alive(number):

@@ -123,9 +123,7 @@ def _prepare(run: Path, experiment: Experiment, predictor: Predictor, resume: bo
     save_config(run, experiment, sizes_of(predictor))
 
 
-def _introduce(
-    experiment: Experiment, predictor: Predictor, windows: Windows, run: Path, device: torch.device
-) -> None:
+def _introduce(experiment: Experiment, predictor: Predictor, windows: Windows, run: Path, device: torch.device) -> None:
     count = sum(p.numel() for p in predictor.parameters())
     console.print(
         f"{experiment.name}: head {experiment.head.kind}, net {experiment.net.kind}, {count:,} parameters; "

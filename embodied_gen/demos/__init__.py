@@ -1,0 +1,1 @@
+"""Demonstrations: collected, stored and cut into windows."""

@@ -42,9 +42,7 @@ class Recording:
     success: bool
 
 
-def write(
-    dataset: str, recordings: Sequence[Recording], env: gym.Env, *, root: Path, description: str
-) -> Path:
+def write(dataset: str, recordings: Sequence[Recording], env: gym.Env, *, root: Path, description: str) -> Path:
     """Writes recordings as a Minari dataset; returns its folder.
 
     Args:
@@ -59,6 +57,7 @@ def write(
         ValueError: If there is nothing to write.
     """
     minari = _minari()
+    root = root.absolute()  # HDF5 resolves a relative path against the dataset itself
     target = root / dataset
     if target.exists():
         raise FileExistsError(_exists(target))
@@ -71,6 +70,7 @@ def write(
                 dataset,
                 [_buffer(index, recording) for index, recording in enumerate(recordings)],
                 env=env.spec,
+                eval_env=env.spec,
                 observation_space=env.observation_space,
                 action_space=env.action_space,
                 algorithm_name="scripted expert",
@@ -113,8 +113,7 @@ def read(dataset: str, *, root: Path, episodes: int | None = None) -> Episodes:
     folder = root / dataset
     if not (folder / "data").is_dir():
         raise FileNotFoundError(
-            f"no dataset {dataset!r} in {root}; it holds {_listing(root)}. "
-            "Collect it: embodied-gen collect CONFIG."
+            f"no dataset {dataset!r} in {root}; it holds {_listing(root)}. Collect it: embodied-gen collect CONFIG."
         )
     try:
         stored = minari.MinariDataset(folder / "data")

@@ -70,6 +70,4 @@ class Windows:
         seen = torch.maximum(index[:, None] + self._back, self._first[index][:, None])
         done = index[:, None] + self._ahead
         last = self._last[index][:, None]
-        return Batch(
-            self._observations[seen], self._actions[torch.minimum(done, last)], done <= last
-        )
+        return Batch(self._observations[seen], self._actions[torch.minimum(done, last)], done <= last)

@@ -48,9 +48,7 @@ class Head(nn.Module, abc.ABC):
 
     @final
     @torch.no_grad()
-    def sample(
-        self, c: Context, n: int = 1, *, generator: Generator, guide: Guide | None = None
-    ) -> Tensor:
+    def sample(self, c: Context, n: int = 1, *, generator: Generator, guide: Guide | None = None) -> Tensor:
         """Draws n events for each context.
 
         Args:
@@ -92,7 +90,7 @@ class HasLogProb(Protocol):
     """Densities."""
 
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
-        """log p(x | c) in nat with respect to model units, or a bound that the docstring names; `(B,)`."""
+        """Log p(x | c) in nat with respect to model units, or a bound that the docstring names; `(B,)`."""
 
 
 @runtime_checkable

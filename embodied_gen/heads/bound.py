@@ -39,7 +39,13 @@ class Bound(NamedTuple):
 
 
 def variational_bound(
-    denoiser: HasDenoiser, schedule: Schedule, x: Tensor, c: Context, *, steps: int, generator: draws.Generator
+    denoiser: HasDenoiser,
+    schedule: Schedule,
+    x: Tensor,
+    c: Context,
+    *,
+    steps: int,
+    generator: draws.Generator,
 ) -> Bound:
     """An unbiased estimate of the bound with one draw at each of `steps` levels.
 
@@ -60,8 +66,7 @@ def variational_bound(
     variance = (last.sigma / last.alpha) ** 2 if last.alpha > 0 else math.inf
     size = x[0].numel()
     reconstruction = (
-        _squared_error(denoiser, last, x, c, generator) / (2 * variance)
-        + size * math.log(2 * math.pi * variance) / 2
+        _squared_error(denoiser, last, x, c, generator) / (2 * variance) + size * math.log(2 * math.pi * variance) / 2
     )
     return Bound(_prior(noisy[0], schedule, x), denoising, reconstruction)
 
@@ -72,9 +77,7 @@ def _prior(level: Level, schedule: Schedule, x: Tensor) -> Tensor:
     return mean.square().flatten(1).sum(1) / 2 + x[0].numel() * (ratio - 1 - math.log(ratio)) / 2
 
 
-def _squared_error(
-    denoiser: HasDenoiser, level: Level, x: Tensor, c: Context, generator: draws.Generator
-) -> Tensor:
+def _squared_error(denoiser: HasDenoiser, level: Level, x: Tensor, c: Context, generator: draws.Generator) -> Tensor:
     noise = draws.normal(x.shape, generator=generator, like=x)
     t = x.new_full((len(x),), level.t)
     x_hat = denoiser.denoise(level.alpha * x + level.sigma * noise, t, c)

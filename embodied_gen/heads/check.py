@@ -132,9 +132,7 @@ def _guides_are_obeyed(head: Head, x: Tensor, c: Context, seed: int) -> None:
         _require(float(guided.abs().max()) <= limit, f"samples must stay in range at scale {scale:g}")
         lower = cost(head.event.unscale(guided)).mean() <= cost(head.event.unscale(free)).mean() + slack
         _require(bool(lower), f"a guide of scale {scale:g} must not raise the cost")
-    projected = head.event.unscale(
-        head.sample(c, 4, generator=_streams(seed, len(x)), guide=Guide(project=project))
-    )
+    projected = head.event.unscale(head.sample(c, 4, generator=_streams(seed, len(x)), guide=Guide(project=project)))
     _require(bool((projected <= bound + slack).all()), "samples must be left unchanged by the projection")
 
 

@@ -17,6 +17,7 @@ Sources: Ho et al. 2020 (arXiv:2006.11239); Karras et al. 2022 (arXiv:2206.00364
 (arXiv:2210.02747).
 """
 
+import math
 from typing import NamedTuple, final
 
 import torch
@@ -58,7 +59,7 @@ class DenoisingHead(Head):
         guidance_weight: w of classifier-free guidance; needs dropout > 0 where not zero.
 
     Raises:
-        ValueError: If a number is out of range.
+        ValueError: If a number is out of range, or the parametrisation cannot be read at a level of the grid.
     """
 
     def __init__(
@@ -95,15 +96,19 @@ class DenoisingHead(Head):
         self.guidance_weight = guidance_weight
         self._grid = self.schedule.grid(steps)
         self._readings = {level: self._read(level) for level in self._grid[:-1]}
+        if not all(math.isfinite(reading.a) and math.isfinite(reading.b) for reading in self._readings.values()):
+            raise ValueError(
+                f"{type(self.parametrisation).__name__} of {type(self.schedule).__name__} has no clean estimate at "
+                "the first level, which is pure noise (alpha = 0); got a division by zero. Predict a velocity, v or "
+                "the clean event instead."
+            )
 
     @property
     def steps(self) -> int:
         """Levels that the sampler visits."""
         return len(self._grid) - 1
 
-    def loss(
-        self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None
-    ) -> Tensor:
+    def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """Weighted error of the clean estimate at one random time for each example, shape `(B,)`."""
         self.event.check(x)
         t = self.schedule.draw(len(x), generator=generator, like=x)
@@ -124,9 +129,7 @@ class DenoisingHead(Head):
         output = self.net(_rows(scale, x_t) * x_t, t, c).to(x_t.dtype)
         return _rows(a, x_t) * x_t + _rows(b, x_t) * output
 
-    def _sample(
-        self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None
-    ) -> Tensor:
+    def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
         like = self._like()
         shape = (rows, *self.event.shape)
         both = None if self.guidance_weight == 0 else context.concatenate([c, _blanked(c, rows, like)])
@@ -143,9 +146,7 @@ class DenoisingHead(Head):
 
         return self.sampler.run(self.schedule.initial_deviation * noise(), self._grid, denoise, noise)
 
-    def _estimate(
-        self, x_t: Tensor, level: Level, reading: _Reading, c: Context, both: Context | None
-    ) -> Tensor:
+    def _estimate(self, x_t: Tensor, level: Level, reading: _Reading, c: Context, both: Context | None) -> Tensor:
         """The clean estimate at a level of the grid, with classifier-free guidance where `both` is given."""
         scaled = x_t if reading.input_scale == 1 else reading.input_scale * x_t
         if both is None:

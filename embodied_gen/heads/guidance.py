@@ -60,7 +60,7 @@ class RowGuide:
     contexts: int
 
     def potential(self, x: Tensor) -> Tensor:
-        """scale * cost of rows in model units: `(M, *E)` to `(M,)`. Zero without a cost.
+        """Scale * cost of rows in model units: `(M, *E)` to `(M,)`. Zero without a cost.
 
         Raises:
             ValueError: If the cost returns another shape than `(B, N)`.
@@ -125,9 +125,7 @@ def steer(x_hat: Tensor, variance: float | Tensor, guide: RowGuide, *, iteration
     return guide.project(x_hat + deviation * u)
 
 
-def _objective(
-    u: Tensor, x_hat: Tensor, deviation: float | Tensor, guide: RowGuide
-) -> tuple[Tensor, Tensor]:
+def _objective(u: Tensor, x_hat: Tensor, deviation: float | Tensor, guide: RowGuide) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         u = u.detach().requires_grad_()
         value = u.square().flatten(1).sum(1) / 2 + guide.potential(x_hat + deviation * u)

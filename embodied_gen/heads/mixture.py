@@ -53,9 +53,7 @@ class MixtureHead(Head):
     ):
         super().__init__(event)
         if components < 1 or candidates < 1:
-            raise ValueError(
-                f"components and candidates must be at least 1; got {components} and {candidates}."
-            )
+            raise ValueError(f"components and candidates must be at least 1; got {components} and {candidates}.")
         if not smallest > 0:
             raise ValueError(f"smallest must be positive; got {smallest}.")
         self.net = net
@@ -70,14 +68,12 @@ class MixtureHead(Head):
         """Channels that the network must return for D event channels and K components."""
         return components * (2 * channels + 1)
 
-    def loss(
-        self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None
-    ) -> Tensor:
+    def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """-log p(x | c) of the valid parts divided by the event's size, nat, shape `(B,)`."""
         return -self._log_prob(x, c, valid) / x[0].numel()
 
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
-        """log p(x | c), exact, nat with respect to model units, shape `(B,)`."""
+        """Log p(x | c), exact, nat with respect to model units, shape `(B,)`."""
         return self._log_prob(x, c, None)
 
     def _log_prob(self, x: Tensor, c: Context, valid: Tensor | None) -> Tensor:
@@ -111,16 +107,14 @@ class MixtureHead(Head):
         """(B, ..., K D) to (B, K, ..., D)."""
         return entries.unflatten(-1, (self.components, -1)).movedim(-2, 1)
 
-    def _sample(
-        self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None
-    ) -> Tensor:
+    def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
         parts = self._forward(c)
         if guide is None:
             return self._draw(parts, 1, generator)[:, 0]
         return propose(self._draw(parts, self.candidates, generator), guide, generator=generator)
 
     def _draw(self, parts: _Components, k: int, generator: draws.Generator) -> Tensor:
-        """k draws of each row, shape `(M, k, *E)`."""
+        """K draws of each row, shape `(M, k, *E)`."""
         rows = len(parts.log_weight)
         chosen = draws.categorical(parts.log_weight.repeat_interleave(k, 0), generator=generator)
         index = torch.arange(rows, device=chosen.device).repeat_interleave(k)

@@ -45,7 +45,7 @@ class PointHead(Head, abc.ABC):
         """The estimate x_hat(c), model units, shape `(B, *E)`."""
 
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
-        """log N(x; x_hat(c), s^2), exact, nat with respect to model units, shape `(B,)`."""
+        """Log N(x; x_hat(c), s^2), exact, nat with respect to model units, shape `(B,)`."""
         self.event.check(x)
         return -self._surprise(self.estimate(c), x).flatten(1).sum(1)
 
@@ -62,9 +62,7 @@ class PointHead(Head, abc.ABC):
         fit = surprise.flatten(1).mean(1)
         return fit - fit.detach()
 
-    def _sample(
-        self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None
-    ) -> Tensor:
+    def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
         x = self.estimate(c)
         deviation = self.log_deviation.exp()
         if self.temperature > 0:
@@ -90,9 +88,7 @@ class RegressionHead(PointHead):
         """f(0, 0, c)."""
         return _call(self.net, self._like().new_zeros(size(c), *self.event.shape), 0.0, c)
 
-    def loss(
-        self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None
-    ) -> Tensor:
+    def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """The event's error of the estimate, shape `(B,)`."""
         self.event.check(x)
         x_hat = self.estimate(c)
@@ -120,9 +116,7 @@ class TwoStepHead(PointHead):
         """f(t* f(0, 0, c), t*, c)."""
         return _call(self.net, self.refine_at * self._first(c), self.refine_at, c)
 
-    def loss(
-        self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None
-    ) -> Tensor:
+    def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """Sum of the errors of both steps, shape `(B,)`; the refinement starts from noised data."""
         self.event.check(x)
         noise = draws.normal(x.shape, generator=generator, like=x)

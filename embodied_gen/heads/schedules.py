@@ -139,10 +139,12 @@ class Rectified(Schedule):
         self.smallest = smallest
 
     def coefficients(self, t: Tensor) -> Coefficients:
+        """1 - t, t and their rates -1, 1."""
         one = torch.ones_like(t)
         return Coefficients(1 - t, t, -one, one)
 
     def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
+        """Uniform or logit-normal times."""
         if self.concentration > 0:
             z = draws.normal((rows,), generator=generator, like=like)
             t = (self.concentration * z).sigmoid()
@@ -151,6 +153,7 @@ class Rectified(Schedule):
         return self.smallest + (1 - self.smallest) * t
 
     def grid(self, steps: int) -> list[Level]:
+        """Equal steps of t."""
         _check_steps(steps)
         return [Level(1 - i / steps, i / steps, 1 - i / steps) for i in range(steps)] + [Level(0, 1, 0)]
 
@@ -184,25 +187,28 @@ class Karras(Schedule):
 
     @property
     def initial_deviation(self) -> float:
-        """sigma at t = 1."""
+        """Sigma at t = 1."""
         return self.largest
 
     def _ends(self) -> tuple[float, float]:
         return self.smallest ** (1 / self.rho), self.largest ** (1 / self.rho)
 
     def coefficients(self, t: Tensor) -> Coefficients:
+        """1, sigma(t) and their rates."""
         low, high = self._ends()
         root = low + t * (high - low)
         rate = self.rho * root ** (self.rho - 1) * (high - low)
         return Coefficients(torch.ones_like(t), root**self.rho, torch.zeros_like(t), rate)
 
     def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
+        """Times at which log sigma is normal, confined to [0, 1]."""
         low, high = self._ends()
         z = draws.normal((rows,), generator=generator, like=like)
         sigma = (self.mean + self.deviation * z).exp()
         return ((sigma ** (1 / self.rho) - low) / (high - low)).clamp(0, 1)
 
     def grid(self, steps: int) -> list[Level]:
+        """Equal steps of sigma^(1/rho), then the clean level."""
         _check_steps(steps)
         low, high = self._ends()
         times = [1 - i / max(steps - 1, 1) for i in range(steps)]

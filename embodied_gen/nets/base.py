@@ -64,16 +64,12 @@ class Net(nn.Module, abc.ABC):
         rows = x.shape[0] if x.ndim else 0
         if x.ndim != 3 or x.shape[1] != self.horizon or x.shape[2] != self.channels_in:
             expected = f"(M, {self.horizon}, {self.channels_in})"
-            raise ValueError(
-                f"x must have shape {expected}; got {tuple(x.shape)}. Build the net for this event."
-            )
+            raise ValueError(f"x must have shape {expected}; got {tuple(x.shape)}. Build the net for this event.")
         if t.ndim != 1 or t.shape[0] != rows:
             raise ValueError(f"t must have shape ({rows},), one time per row; got {tuple(t.shape)}.")
         if c.ndim != 2 or c.shape[0] != rows or c.shape[1] != self.context:
             expected = f"({rows}, {self.context})"
-            raise ValueError(
-                f"c must have shape {expected}; got {tuple(c.shape)}. Flatten and repeat the context."
-            )
+            raise ValueError(f"c must have shape {expected}; got {tuple(c.shape)}. Flatten and repeat the context.")
 
 
 def require_positive(**sizes: int) -> None:

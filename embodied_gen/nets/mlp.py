@@ -57,9 +57,7 @@ class ResidualMLP(Net):
         require_positive(width=width, depth=depth, embedding=embedding)
         hidden = int(width * expansion)
         if hidden < 1:
-            raise ValueError(
-                f"expansion must leave a block of width {width} a hidden feature; got {expansion}."
-            )
+            raise ValueError(f"expansion must leave a block of width {width} a hidden feature; got {expansion}.")
         self.embed = TimeEmbedding(width=embedding, context=context)
         self.input = nn.Linear(horizon * channels_in + embedding, width)
         self.blocks = nn.ModuleList(

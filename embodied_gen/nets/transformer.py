@@ -59,9 +59,7 @@ class Transformer(Net):
         self.embed = TimeEmbedding(width=width, context=context)
         self.input = nn.Linear(channels_in, width)
         self.positions = nn.Parameter(0.02 * torch.randn(horizon, width))
-        self.blocks = nn.ModuleList(
-            AttentionBlock(width=width, heads=heads, expansion=expansion) for _ in range(depth)
-        )
+        self.blocks = nn.ModuleList(AttentionBlock(width=width, heads=heads, expansion=expansion) for _ in range(depth))
         self.modulation = nn.Linear(width, 2 * width)
         self.output = nn.Linear(width, channels_out)
         zero_(self.modulation)

@@ -64,8 +64,7 @@ class TemporalUNet(Net):
         for level in widths:
             if level < 1 or level % groups:
                 raise ValueError(
-                    f"width * multiplier must be a positive multiple of groups={groups} at every level; "
-                    f"got {widths}."
+                    f"width * multiplier must be a positive multiple of groups={groups} at every level; got {widths}."
                 )
         self.padding = -horizon % 2 ** (len(widths) - 1)
         self.embed = TimeEmbedding(width=embedding, context=context)
@@ -138,9 +137,7 @@ class FiLMBlock(nn.Module):
         groups: Groups of each group normalisation.
     """
 
-    def __init__(
-        self, *, channels_in: int, channels_out: int, embedding: int, kernel: int, groups: int
-    ) -> None:
+    def __init__(self, *, channels_in: int, channels_out: int, embedding: int, kernel: int, groups: int) -> None:
         super().__init__()
         self.first = nn.Conv1d(channels_in, channels_out, kernel_size=kernel, padding=kernel // 2)
         self.first_norm = nn.GroupNorm(groups, channels_out)
@@ -148,9 +145,7 @@ class FiLMBlock(nn.Module):
         self.second = nn.Conv1d(channels_out, channels_out, kernel_size=kernel, padding=kernel // 2)
         self.second_norm = nn.GroupNorm(groups, channels_out)
         self.shortcut = (
-            nn.Identity()
-            if channels_in == channels_out
-            else nn.Conv1d(channels_in, channels_out, kernel_size=1)
+            nn.Identity() if channels_in == channels_out else nn.Conv1d(channels_in, channels_out, kernel_size=1)
         )
 
     def forward(self, h: Tensor, e: Tensor) -> Tensor:

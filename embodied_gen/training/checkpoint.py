@@ -62,9 +62,7 @@ def save(
     files.write_tensors(model_path(run), average.state_dict(), {"step": step})
 
 
-def load(
-    run: Path, course: Course, module: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer
-) -> int:
+def load(run: Path, course: Course, module: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Restores a training state in place and returns the number of steps taken.
 
     Raises:

@@ -117,9 +117,7 @@ class _Loop:
         self.broken = torch.full((2,), -1, dtype=torch.long, device=processes.device)
 
     def restore(self) -> None:
-        self.step = checkpoint.load(
-            self.run, self.course, self.predictor, self.average.module, self.optimizer
-        )
+        self.step = checkpoint.load(self.run, self.course, self.predictor, self.average.module, self.optimizer)
 
     def run_to_the_end(self) -> None:
         log = MetricsLog(self.run, self.step) if self.processes.first else None
@@ -145,7 +143,12 @@ class _Loop:
             self._stop_if_broken()
         if self.step % settings.log_every == 0 or last:
             seconds = time.perf_counter() - started
-            values |= {"loss": float(loss), "rate": rate, "gradient_norm": float(norm), "step_seconds": seconds}
+            values |= {
+                "loss": float(loss),
+                "rate": rate,
+                "gradient_norm": float(norm),
+                "step_seconds": seconds,
+            }
         if self.held_out is not None and (self.step % settings.validate_every == 0 or last):
             values["held_out_loss"] = self._validate(self.held_out)
         if log is not None and values:
@@ -202,9 +205,7 @@ class _Loop:
 
     def _save(self) -> None:
         if self.processes.first:
-            checkpoint.save(
-                self.run, self.step, self.course, self.predictor, self.average.module, self.optimizer
-            )
+            checkpoint.save(self.run, self.step, self.course, self.predictor, self.average.module, self.optimizer)
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -236,7 +237,7 @@ def _compiled(predictor: Predictor, wanted: bool) -> nn.Module:
     def forward(*args: Any) -> Tensor:
         try:
             return fast(*args)
-        except Exception as error:  # noqa: BLE001 - the compiler may raise anything; the eager network stands in
+        except Exception as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             warnings.warn(f"train.compile failed ({reason}); going on without.", stacklevel=2)
             net.forward = eager

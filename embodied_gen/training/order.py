@@ -35,9 +35,7 @@ class Order:
         passes = positions // self._windows
         first, last = int(passes[0]), int(passes[-1])
         self._passes = {k: v for k, v in self._passes.items() if first <= k <= last}
-        return torch.cat(
-            [self._pass(k)[positions[passes == k] % self._windows] for k in range(first, last + 1)]
-        )
+        return torch.cat([self._pass(k)[positions[passes == k] % self._windows] for k in range(first, last + 1)])
 
     def _pass(self, number: int) -> Tensor:
         if number not in self._passes:

@@ -72,9 +72,7 @@ CASES = [
     Case("flow_matching_transformer", lambda e: DenoisingHead(e, transformer(), schedule=Rectified(1.0))),
     Case(
         "ddpm_noise",
-        lambda e: DenoisingHead(
-            e, mlp(), schedule=Cosine(20), parametrisation=Noise(), sampler=Ancestral(), steps=20
-        ),
+        lambda e: DenoisingHead(e, mlp(), schedule=Cosine(20), parametrisation=Noise(), sampler=Ancestral(), steps=20),
     ),
     Case(
         "ddim_clean",
@@ -93,9 +91,7 @@ CASES = [
     ),
     Case(
         "edm",
-        lambda e: DenoisingHead(
-            e, mlp(), schedule=Karras(), parametrisation=V(0.5), sampler=Heun(), steps=6
-        ),
+        lambda e: DenoisingHead(e, mlp(), schedule=Karras(), parametrisation=V(0.5), sampler=Heun(), steps=6),
     ),
     Case(
         "classifier_free",

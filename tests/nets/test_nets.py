@@ -54,6 +54,15 @@ class Case:
         return x.to(dtype), t.to(dtype), c.to(dtype)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Nets this small only wait for a second thread, for long where the cores are shared."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 SMALL = {
     ResidualMLP: {"width": 32, "depth": 2},
     TemporalUNet: {"width": 8, "groups": 4},

@@ -1,43 +1,26 @@
-"""Intervals and tests for success rates, scores and diversity of evaluated policies.
+"""Intervals and tests for success rates.
 
-k successes in n trials estimate a rate p; arms are called a and b; z is the normal quantile of the confidence.
+k successes in n trials estimate a rate p; the arms of a comparison are a and b.
 
-    Wilson          (k + z²/2 ± z sqrt(k (n - k) / n + z²/4)) / (n + z²)
-    Newcombe        d - sqrt((p_a - l_a)² + (u_b - p_b)²),  d + sqrt((u_a - p_a)² + (p_b - l_b)²)
-    McNemar         only the pairs that differ say which arm is better: only_a ~ Binomial(only_a + only_b, 1/2)
-    Holm            the i-th smallest of m p-values, times m - i + 1, made monotone
+    Wilson     (k + z²/2 ± z sqrt(k (n - k) / n + z²/4)) / (n + z²), z the normal quantile of the confidence
+    Newcombe   d - sqrt((p_a - l_a)² + (u_b - p_b)²),  d + sqrt((u_a - p_a)² + (p_b - l_b)²)
+    McNemar    only pairs that differ tell the arms apart: only_a ~ Binomial(only_a + only_b, 1/2)
+    Holm       the i-th smallest of m p-values, times m - i + 1, made monotone
 
-with (l, u) the Wilson interval of an arm and d = p_a - p_b. Same seeds in both arms make pairs, and pairs are
-analysed as such: the paired functions are valid there and sharper, the others are neither.
+with (l, u) the Wilson interval of an arm and d = p_a - p_b. Arms that ran on the same seeds make pairs; the
+paired functions allow for their correlation.
 
-Sources: Wilson 1927; Clopper & Pearson 1934; Newcombe 1998, Statistics in Medicine 17:873-890 (independent) and
-17:2635-2650 (paired), method 10 of both; Holm 1979; Efron 1987 (BCa); Connor 1987, Biometrics 43:207-211.
+Sources: Wilson 1927; Clopper & Pearson 1934; McNemar 1947; Holm 1979; Newcombe 1998, Statistics in Medicine
+17:873-890 (independent arms) and 17:2635-2650 (paired arms), method 10 of both.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import stats
 
-BATCH = 4_000_000  # numbers that the bootstrap holds at once
-
-
-class Interval(NamedTuple):
-    """A confidence interval."""
-
-    low: float
-    high: float
-
-
-class Estimate(NamedTuple):
-    """A value with its confidence interval."""
-
-    value: float
-    low: float
-    high: float
+from embodied_gen.statistics.interval import Interval, check_counts, check_shares, check_values
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -74,9 +57,7 @@ def clopper_pearson(successes: int, trials: int, confidence: float = 0.95) -> In
     return _proportion(successes, trials, confidence, "exact")
 
 
-def newcombe(
-    successes_a: int, trials_a: int, successes_b: int, trials_b: int, confidence: float = 0.95
-) -> Interval:
+def newcombe(successes_a: int, trials_a: int, successes_b: int, trials_b: int, confidence: float = 0.95) -> Interval:
     """Interval of the difference p_a - p_b of two independent success rates (Newcombe 1998, method 10).
 
     Args:
@@ -98,13 +79,11 @@ def newcombe(
     return _square_and_add(successes_a / trials_a, a, successes_b / trials_b, b, correlation=0.0)
 
 
-def newcombe_paired(
-    both: int, only_a: int, only_b: int, neither: int, confidence: float = 0.95
-) -> Interval:
-    """Interval of the difference p_a - p_b of two success rates on the same trials (Newcombe 1998, method 10).
+def newcombe_paired(both: int, only_a: int, only_b: int, neither: int, confidence: float = 0.95) -> Interval:
+    """Interval of the difference p_a - p_b of two success rates on the same trials.
 
-    The correlation of the arms is the phi coefficient of the table, with the continuity correction n/2 where it
-    is positive.
+    The correlation of the arms is the phi coefficient of the table; where it is positive, n/2 is subtracted
+    from its numerator as a correction for continuity.
 
     Args:
         both: Trials in which both arms succeeded.
@@ -119,7 +98,7 @@ def newcombe_paired(
     Raises:
         ValueError: If a count is negative or no whole number, or the confidence is outside (0, 1).
     """
-    _check_counts(both=both, only_a=only_a, only_b=only_b, neither=neither)
+    check_counts(both=both, only_a=only_a, only_b=only_b, neither=neither)
     trials = both + only_a + only_b + neither
     a, b = wilson(both + only_a, trials, confidence), wilson(both + only_b, trials, confidence)
     if not trials:
@@ -144,7 +123,7 @@ def mcnemar(only_a: int, only_b: int) -> float:
     Raises:
         ValueError: If a count is negative or no whole number.
     """
-    _check_counts(only_a=only_a, only_b=only_b)
+    check_counts(only_a=only_a, only_b=only_b)
     differing = only_a + only_b
     return float(stats.binomtest(only_a, differing, 0.5).pvalue) if differing else 1.0
 
@@ -161,10 +140,31 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: If there are none, or one is no probability.
     """
-    p = _check_values(p_values, "p_values")
+    p = check_values(p_values, "p_values")
     if (p < 0).any() or (p > 1).any():
         raise ValueError(f"p_values must lie in [0, 1]; got {p.tolist()}.")
     order = np.argsort(p, kind="stable")
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
     return adjusted
+
+
+def _proportion(successes: int, trials: int, confidence: float, method: str) -> Interval:
+    check_counts(successes=successes, trials=trials)
+    check_shares(confidence=confidence)
+    if successes > trials:
+        raise ValueError(f"successes must be <= trials; got {successes} of {trials}.")
+    if not trials:
+        return Interval(0.0, 1.0)
+    low, high = stats.binomtest(successes, trials).proportion_ci(confidence, method=method)
+    rate = successes / trials  # rounding must not push a bound past the estimate
+    return Interval(min(max(float(low), 0.0), rate), max(min(float(high), 1.0), rate))
+
+
+def _square_and_add(p_a: float, a: Interval, p_b: float, b: Interval, *, correlation: float) -> Interval:
+    def length(x: float, y: float) -> float:
+        return math.sqrt(max(x * x - 2 * correlation * x * y + y * y, 0.0))
+
+    low = p_a - p_b - length(p_a - a.low, b.high - p_b)
+    high = p_a - p_b + length(a.high - p_a, p_b - b.low)
+    return Interval(max(low, -1.0), min(high, 1.0))

@@ -1,0 +1,101 @@
+"""`embodied-gen evaluate`: a policy is scored in closed loop."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+from rich.table import Table
+
+import envs  # noqa: F401 - registers the environments
+from embodied_gen import evaluate as evaluation
+from embodied_gen import experiment
+from embodied_gen.commands.console import console, parse, progress
+from embodied_gen.rollouts import Episode
+from embodied_gen.training import files
+from embodied_gen.training.processes import resolve_device
+from embodied_gen.video import record_videos
+
+
+@dataclass
+class Arguments:
+    """Scores a run in its environment on fresh seeds and writes eval.json (and lerobot's eval_info.json) into it.
+
+    Every episode has its own seed for the environment and for the policy's draws; the results are the same for any
+    number of parallel environments. Success has a 95 % Wilson interval.
+    """
+
+    run: tyro.conf.Positional[str]
+    """Folder of a run."""
+    episodes: int = 200
+    """Episodes, on consecutive seeds."""
+    num_envs: int = 8
+    """Environments in parallel; changes the speed and nothing else."""
+    seed: int = evaluation.FIRST_SEED
+    """Seed of the first episode; demonstrations are collected on small seeds."""
+    video: int = 0
+    """Animate the first K episodes as GIFs in the run's folder videos/."""
+    json: str | None = None
+    """Write the record here instead of RUN/eval.json."""
+    workers: int | None = None
+    """Processes that hold the environments; as many as cores where not given."""
+    device: str = "auto"
+    """Where the policy computes: auto, cpu, cuda."""
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the verb."""
+    parsed = parse(Arguments, "evaluate", arguments)
+    run = experiment.load(Path(parsed.run), resolve_device(parsed.device))
+    maker = run.experiment.maker()
+    successes = ended = 0
+    with progress("evaluate", max(parsed.episodes, 1)) as advance:
+
+        def show(episode: Episode) -> None:
+            nonlocal successes, ended
+            successes += episode.success
+            ended += 1
+            advance(f"success {successes}/{ended}")
+
+        record = evaluation.evaluate(
+            run.policy(block=evaluation.BLOCK),
+            maker,
+            episodes=parsed.episodes,
+            num_envs=parsed.num_envs,
+            workers=parsed.workers if parsed.workers is not None else min(os.cpu_count() or 1, 8),
+            seed=parsed.seed,
+            progress=show,
+        )
+    record = {"run": run.experiment.name, "head": run.experiment.head.kind, "step": run.step, **record}
+    videos = record_videos(run, [e["seed"] for e in record["episodes"][: parsed.video]])
+    target = Path(parsed.json) if parsed.json else run.folder / "eval.json"
+    files.write_json(target, record)
+    files.write_json(target.with_name("eval_info.json"), evaluation.lerobot_info(record, [str(v) for v in videos]))
+    console.print(table(record))
+    console.print(f"written: {target}", soft_wrap=True)
+
+
+def table(record: dict[str, Any]) -> Table:
+    """The summary of a record."""
+    summary = record["summary"]
+    shown = Table("", "value", "95 % interval", title=f"{record['run']} in {record['env']['id']}")
+    low, high = summary["success_interval"]
+    shown.add_row(
+        "success",
+        f"{summary['success_rate']:.3f} ({summary['successes']}/{summary['episodes']})",
+        f"[{low:.3f}, {high:.3f}]",
+    )
+    for name in ("return", "length", "jerk"):
+        if name in summary:
+            low, high = summary[name]["interval"]
+            shown.add_row(name, f"{summary[name]['mean']:.4g}", f"[{low:.4g}, {high:.4g}]")
+    modes = summary.get("modes", {})
+    if "entropy" in modes:
+        low, high = modes["entropy_interval"]
+        shown.add_row(f"entropy of {modes['count']} modes", f"{modes['entropy']:.3f}", f"[{low:.3f}, {high:.3f}]")
+    latency = record["latency"]
+    shown.add_row("ms a chunk, p50 / p95", f"{latency['chunk_ms_p50']:.2f} / {latency['chunk_ms_p95']:.2f}", "")
+    shown.add_row("ms an action, p50 / p95", f"{latency['action_ms_p50']:.2f} / {latency['action_ms_p95']:.2f}", "")
+    shown.add_row("episodes a second", f"{record['episodes_per_second']:.1f}", "")
+    return shown

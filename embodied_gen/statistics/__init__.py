@@ -1,0 +1,22 @@
+"""Intervals and tests for success rates, scores and diversity of evaluated policies."""
+
+from embodied_gen.statistics.interval import Estimate, Interval
+from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
+from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
+from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_difference, entropy
+
+__all__ = [
+    "Estimate",
+    "Interval",
+    "bootstrap_mean",
+    "bootstrap_paired_difference",
+    "clopper_pearson",
+    "entropy",
+    "holm",
+    "mcnemar",
+    "minimum_detectable_effect",
+    "minimum_detectable_effect_paired",
+    "newcombe",
+    "newcombe_paired",
+    "wilson",
+]
