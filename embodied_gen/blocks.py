@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Annotated, Literal, final
 
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
 
-from embodied_gen.events.base import Event
+from embodied_gen.events import Event, Path, Trajectory
 from embodied_gen.heads import DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead, samplers, schedules
 from embodied_gen.heads import parametrisation as reading
 from embodied_gen.nets import ResidualMLP, TemporalUNet, Transformer
@@ -19,6 +19,29 @@ class Block(BaseModel):
     """A part of a config: immutable, no unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrajectoryBlock(Block):
+    """Action chunks whose steps are coded on their own."""
+
+    kind: Literal["trajectory"] = "trajectory"
+
+    def build(self, chunks: Tensor) -> Event:
+        """The event with the bounds of the chunks, physical units, shape `(W, T, D)`."""
+        return Trajectory.from_data(chunks)
+
+
+class PathBlock(Block):
+    """Action chunks that are positions, coded as a start and its steps."""
+
+    kind: Literal["path"] = "path"
+
+    def build(self, chunks: Tensor) -> Event:
+        """The event with the bounds of the chunks, physical units, shape `(W, T, D)`."""
+        return Path.from_data(chunks)
+
+
+EventBlock = Annotated[TrajectoryBlock | PathBlock, Field(discriminator="kind")]
 
 
 class MLPBlock(Block):

@@ -26,14 +26,16 @@ from embodied_gen.blocks import (
     DataBlock,
     DenoisingBlock,
     EnvBlock,
+    EventBlock,
     HeadBlock,
     MLPBlock,
     NetBlock,
+    TrajectoryBlock,
 )
 from embodied_gen.control import Policy
-from embodied_gen.demos.episodes import Episodes
+from embodied_gen.demos.windows import Windows
 from embodied_gen.encoder import StateEncoder
-from embodied_gen.events.trajectory import Trajectory
+from embodied_gen.events import Event
 from embodied_gen.heads.guidance import Guide
 from embodied_gen.predictor import Predictor
 from embodied_gen.slots import EnvMaker
@@ -49,6 +51,7 @@ class Experiment(Block):
     seed: int = Field(0, ge=0, description="Of the weights, the data order and the training draws.")
     env: EnvBlock
     data: DataBlock
+    event: EventBlock = TrajectoryBlock()
     net: NetBlock = MLPBlock()
     head: HeadBlock = DenoisingBlock()
     control: ControlBlock = ControlBlock()
@@ -68,7 +71,7 @@ class Experiment(Block):
 
     def fingerprint(self, data: str, processes: int) -> str:
         """Hash of all that fixes the course of a training run."""
-        course = self.model_dump(include={"seed", "data", "net", "head", "control", "train"})
+        course = self.model_dump(include={"seed", "data", "event", "net", "head", "control", "train"})
         text = json.dumps([course, data, processes], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -112,17 +115,25 @@ class Run:
         )
 
 
-def build(experiment: Experiment, episodes: Episodes) -> Predictor:
+def build(experiment: Experiment, windows: Windows) -> Predictor:
     """A new predictor, with bounds and statistics of the demonstrations.
 
     Weights are initialised from the experiment's seed; the global random state is left as it was.
     """
-    observations, actions = episodes.observations, episodes.actions
-    event = Trajectory.from_data(experiment.control.horizon, actions)
+    observations = windows.episodes.observations
+    event = experiment.event.build(windows.chunks())
     deviation = observations.std(0, correction=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         return _assemble(experiment, event, observations.mean(0), deviation)
+
+
+def empty(experiment: Experiment, sizes: Sizes) -> Predictor:
+    """A predictor whose weights, bounds and statistics are yet to be loaded."""
+    event = experiment.event.build(torch.zeros(1, experiment.control.horizon, sizes.action))
+    zeros = torch.zeros(sizes.observation)
+    with torch.random.fork_rng(devices=[]):
+        return _assemble(experiment, event, zeros, zeros + 1)
 
 
 def sizes_of(predictor: Predictor) -> Sizes:
@@ -224,18 +235,16 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Run:
     experiment, sizes = load_config(folder)
     path = checkpoint.model_path(folder)
     tensors, note = files.read_tensors(path)
-    event = Trajectory(experiment.control.horizon, [-1.0] * sizes.action, [1.0] * sizes.action)
-    zeros = torch.zeros(sizes.observation)
-    predictor = _assemble(experiment, event, zeros, zeros + 1)
+    predictor = empty(experiment, sizes)
     _fill(predictor, tensors, path)
     return Run(folder, experiment, predictor.to(device).eval(), int(note["step"]))
 
 
-def _assemble(experiment: Experiment, event: Trajectory, mean: Tensor, deviation: Tensor) -> Predictor:
+def _assemble(experiment: Experiment, event: Event, mean: Tensor, deviation: Tensor) -> Predictor:
     encoder = StateEncoder(experiment.control.history, mean, deviation)
 
     def make_net(channels_out: int) -> nn.Module:
-        return experiment.net.build(event.horizon, event.channels, channels_out, encoder.width)
+        return experiment.net.build(*event.shape, channels_out, encoder.width)
 
     return Predictor(encoder, experiment.head.build(event, make_net))
 

@@ -17,7 +17,8 @@ Notation: y has shape `(B, N, T, D)`; costs and margins have shape `(B, N)`.
 
 import abc
 from collections.abc import Sequence
-from typing import final
+from itertools import pairwise
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -40,6 +41,10 @@ class Constraint(abc.ABC):
     @abc.abstractmethod
     def unit(self) -> float:
         """The size of a grave violation, in the margin's unit."""
+
+    def shapes(self) -> dict[str, list[dict[str, Any]]]:
+        """What to draw, plain numbers in the form of an environment's `scene()`; nothing where it has no place."""
+        return {}
 
     @final
     def margin(self, y: Tensor) -> Tensor:
@@ -80,6 +85,10 @@ class KeepOutDisc(Constraint):
         """The radius [m]."""
         return self.radius
 
+    def shapes(self) -> dict[str, list[dict[str, Any]]]:
+        """The disc."""
+        return {"discs": [{"role": "constraint", "centre": list(self.centre), "radius": self.radius}]}
+
     def margins(self, y: Tensor) -> Tensor:
         """Distance of every segment to the disc [m], `(B, N, T - 1)`; of the point where T is 1."""
         p = y[..., list(self.channels)] - y.new_tensor(self.centre)
@@ -113,6 +122,12 @@ class KeepInBox(Constraint):
     def unit(self) -> float:
         """Half of the box's smaller side [m]."""
         return min(h - w for h, w in zip(self.high, self.low, strict=True)) / 2
+
+    def shapes(self) -> dict[str, list[dict[str, Any]]]:
+        """The four sides."""
+        (x, y), (right, top) = self.low, self.high
+        corners = [(x, y), (right, y), (right, top), (x, top), (x, y)]
+        return {"lines": [{"role": "constraint", "start": a, "end": b} for a, b in pairwise(corners)]}
 
     def margins(self, y: Tensor) -> Tensor:
         """Distance of every way-point to the nearest side [m], negative outside, `(B, N, T)`."""
@@ -176,6 +191,10 @@ class ReachPoint(Constraint):
     def unit(self) -> float:
         """The tolerance [m]."""
         return self.tolerance
+
+    def shapes(self) -> dict[str, list[dict[str, Any]]]:
+        """The disc of the tolerance."""
+        return {"discs": [{"role": "goal", "centre": list(self.point), "radius": self.tolerance}]}
 
     def margins(self, y: Tensor) -> Tensor:
         """Tolerance minus distance [m], `(B, N, 1)`.

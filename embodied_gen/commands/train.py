@@ -59,7 +59,7 @@ def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, 
         for part in (kept, held_out)
     )
     assert windows is not None
-    predictor = build(experiment, kept).to(device)
+    predictor = build(experiment, windows).to(device)
     course = Course(experiment.fingerprint(episodes.digest(), processes.count), experiment.seed)
     if processes.first:
         _prepare(run, experiment, predictor, resume)

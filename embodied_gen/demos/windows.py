@@ -65,6 +65,11 @@ class Windows:
         """Where the data are kept."""
         return self._actions.device
 
+    def chunks(self) -> Tensor:
+        """The actions of every window, padding included, on the CPU, shape `(number of windows, T, A)`."""
+        done = torch.minimum(torch.arange(len(self), device=self.device)[:, None] + self._ahead, self._last[:, None])
+        return self._actions[done].cpu()
+
     def batch(self, index: Tensor) -> Batch:
         """The windows of the given steps, int64, shape `(B,)`, on the data's device."""
         seen = torch.maximum(index[:, None] + self._back, self._first[index][:, None])

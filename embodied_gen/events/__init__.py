@@ -1,6 +1,7 @@
 """What is predicted."""
 
 from embodied_gen.events.base import Event
+from embodied_gen.events.path import Path
 from embodied_gen.events.trajectory import Trajectory
 
-__all__ = ["Event", "Trajectory"]
+__all__ = ["Event", "Path", "Trajectory"]

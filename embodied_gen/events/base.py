@@ -1,9 +1,7 @@
 """Events: what is predicted.
 
 An event x lives in model units, shape `(B, *E)`, about [-1, 1]; the same value in physical units is y. The map
-between them is affine in each channel and is fixed by the channel's bounds [low, high]:
-
-    x = (y - centre) / half,    centre = (high + low) / 2,    half = (high - low) / 2.
+between them is affine and invertible, x = scale(y) and y = unscale(x), and is fixed by bounds of the data.
 
 An event knows the shape, the bounds, how a structure becomes a tensor and back, and what an error between two
 of them means. It knows nothing of probability.
@@ -29,20 +27,27 @@ class Event(nn.Module, abc.ABC):
 
     def __init__(self, shape: tuple[int, ...], low: Sequence[float] | Tensor, high: Sequence[float] | Tensor):
         super().__init__()
+        self.shape = shape
+        self.low, self.high = self._bounds("low", "high", low, high)
+
+    def _bounds(
+        self, below: str, above: str, low: Sequence[float] | Tensor, high: Sequence[float] | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Checked buffers of the given names with one bound for each channel."""
         lower, upper = (torch.as_tensor(bound, dtype=torch.get_default_dtype()) for bound in (low, high))
-        if lower.shape != shape[-1:] or upper.shape != shape[-1:]:
+        if lower.shape != self.shape[-1:] or upper.shape != self.shape[-1:]:
             raise ValueError(
-                f"low and high must have one entry for each of the {shape[-1]} channels; "
+                f"{below} and {above} must have one entry for each of the {self.shape[-1]} channels; "
                 f"got shapes {tuple(lower.shape)} and {tuple(upper.shape)}."
             )
         if not bool((lower < upper).all()):
             raise ValueError(
-                f"low must be below high in every channel; got low {lower.tolist()} and high {upper.tolist()}. "
+                f"{below} must be below {above} in every channel; got {lower.tolist()} and {upper.tolist()}. "
                 "Widen the bounds of a constant channel."
             )
-        self.shape = shape
-        self.register_buffer("low", lower)
-        self.register_buffer("high", upper)
+        self.register_buffer(below, lower)
+        self.register_buffer(above, upper)
+        return lower, upper
 
     @property
     def centre(self) -> Tensor:
@@ -54,13 +59,13 @@ class Event(nn.Module, abc.ABC):
         """Half of the width of the bounds, physical units, shape `(D,)`."""
         return (self.high - self.low) / 2
 
+    @abc.abstractmethod
     def scale(self, y: Tensor) -> Tensor:
-        """Physical units to model units; any leading axes."""
-        return (y - self.centre) / self.half
+        """Physical units to model units, affine; shape `(..., *E)`."""
 
+    @abc.abstractmethod
     def unscale(self, x: Tensor) -> Tensor:
-        """Model units to physical units; any leading axes."""
-        return x * self.half + self.centre
+        """Model units to physical units, the inverse of `scale`; shape `(..., *E)`."""
 
     def check(self, x: Tensor, name: str = "x") -> None:
         """Raises `ValueError` unless `x` has shape `(B, *E)`."""
@@ -90,3 +95,23 @@ class Event(nn.Module, abc.ABC):
         Returns:
             One error for each example, dimensionless, shape `(B,)`.
         """
+
+
+def bounds_of(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Bounds of each channel over the leading axes of `values`, shape `(..., D)`.
+
+    A channel that never varies gets bounds one unit to either side, so that it maps to zero.
+    """
+    flat = values.reshape(-1, values.shape[-1])
+    low, high = flat.amin(0), flat.amax(0)
+    constant = (high - low) <= 1e-6 * torch.maximum(low.abs(), high.abs())
+    return torch.where(constant, low - 1, low), torch.where(constant, high + 1, high)
+
+
+def mean_over_steps(squared: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean of squared differences `(B, T, D)` over channels and the valid steps, shape `(B,)`."""
+    steps = squared.mean(-1)
+    if valid is None:
+        return steps.mean(-1)
+    weight = valid.to(steps.dtype)
+    return (steps * weight).sum(-1) / weight.sum(-1).clamp(min=1)

@@ -1,17 +1,15 @@
-"""Trajectories: T steps of D channels, an action chunk or a path of states.
+"""Trajectories: T steps of D channels, each step on its own; an action chunk.
 
-The error is the mean squared difference in model units over the steps that are data:
-
-    error(x_hat, x) = sum_{t valid} |x_hat_t - x_t|^2 / (D * number of valid steps).
+x_t = (y_t - centre) / half,    centre = (high + low) / 2,    half = (high - low) / 2
+error(x_hat, x) = sum_{t valid} |x_hat_t - x_t|^2 / (D * number of valid steps)
 """
 
 from collections.abc import Sequence
 from typing import final
 
-import torch
 from torch import Tensor
 
-from embodied_gen.events.base import Event
+from embodied_gen.events.base import Event, bounds_of, mean_over_steps
 
 
 @final
@@ -33,25 +31,17 @@ class Trajectory(Event):
         super().__init__((horizon, len(low)), low, high)
 
     @classmethod
-    def from_data(cls, horizon: int, values: Tensor) -> "Trajectory":
-        """A trajectory whose bounds are those of `values`, physical units, shape `(..., D)`.
+    def from_data(cls, values: Tensor) -> "Trajectory":
+        """The trajectory whose bounds are those of windows of data, physical units, shape `(W, T, D)`."""
+        return cls(values.shape[1], *bounds_of(values))
 
-        A channel that never varies gets bounds one unit to either side, so that it maps to zero.
-        """
-        flat = values.reshape(-1, values.shape[-1])
-        low, high = flat.amin(0), flat.amax(0)
-        constant = (high - low) <= 1e-6 * torch.maximum(low.abs(), high.abs())
-        return cls(horizon, torch.where(constant, low - 1, low), torch.where(constant, high + 1, high))
+    def scale(self, y: Tensor) -> Tensor:
+        """(y - centre) / half; shape `(..., T, D)`."""
+        return (y - self.centre) / self.half
 
-    @property
-    def horizon(self) -> int:
-        """Number of steps T."""
-        return self.shape[0]
-
-    @property
-    def channels(self) -> int:
-        """Number of channels D."""
-        return self.shape[1]
+    def unscale(self, x: Tensor) -> Tensor:
+        """X * half + centre; shape `(..., T, D)`."""
+        return x * self.half + self.centre
 
     def encode(self, value: Tensor) -> Tensor:
         """Physical units, shape `(B, T, D)`, to model units of the same shape."""
@@ -65,8 +55,4 @@ class Trajectory(Event):
 
     def error(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """Mean squared difference over valid steps; `valid` has shape `(B, T)`."""
-        squared = (x_hat - x).square().mean(-1)
-        if valid is None:
-            return squared.mean(-1)
-        weight = valid.to(squared.dtype)
-        return (squared * weight).sum(-1) / weight.sum(-1).clamp(min=1)
+        return mean_over_steps((x_hat - x).square(), valid)

@@ -18,6 +18,7 @@ Sources: proximal sampling as in DiffPIR (Zhu et al. 2023, arXiv:2305.08995); sa
 (Rubin 1988).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -38,7 +39,7 @@ class Guide:
         cost: Maps y, physical units, shape `(B, N, *E)`, to costs, dimensionless, shape `(B, N)`; lower is
             better. Differentiable almost everywhere where a head steers by it.
         project: Maps y to the nearest feasible value, of the same shape.
-        scale: Strength of the cost, >= 0.
+        scale: Strength of the cost, finite, >= 0.
     """
 
     cost: Callable[[Tensor], Tensor] | None = None
@@ -46,8 +47,8 @@ class Guide:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not self.scale >= 0:
-            raise ValueError(f"scale must be at least 0; got {self.scale}. A reward is a negative cost.")
+        if not 0 <= self.scale < math.inf:
+            raise ValueError(f"scale must be at least 0 and finite; got {self.scale}. A reward is a negative cost.")
 
 
 @final

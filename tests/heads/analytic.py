@@ -53,7 +53,9 @@ class Normals:
         alpha, sigma = (torch.as_tensor(number, dtype=x_t.dtype).view(-1, 1) for number in (alpha, sigma))
         variance = alpha**2 * self.deviation**2 + sigma**2
         away = x_t[:, None] - alpha[..., None] * self.mean
-        share = (self.weight.log() - away.square().sum(2) / (2 * variance) - x_t.shape[1] * variance.log() / 2).softmax(1)
+        share = (self.weight.log() - away.square().sum(2) / (2 * variance) - x_t.shape[1] * variance.log() / 2).softmax(
+            1
+        )
         of_component = self.mean + (alpha * self.deviation**2 / variance)[..., None] * away
         return (share[..., None] * of_component).sum(1)
 

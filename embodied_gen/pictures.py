@@ -1,0 +1,138 @@
+"""Pictures: figures of plans, training curves and scores, drawn with matplotlib without any global state.
+
+A scene is plain numbers, as environments give it: `bounds` ((x0, x1), (y0, y1)), `discs` with role, centre and radius,
+`lines` with role, start and end; all in metres.
+"""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+COLOURS = {"posts": "#b0483b", "post": "#b0483b", "constraint": "#7a3fb0", "goal": "#2e8b57", "finish": "#2e8b57"}
+PLAN, REFUSED = "#2a6fb0", "#c9a24a"
+
+
+def plans(scene: Mapping[str, Any] | None, groups: Mapping[str, np.ndarray], feasible: Mapping[str, np.ndarray]) -> Any:
+    """Plans side by side, one panel a group.
+
+    Args:
+        scene: Where they lie; without it each channel is drawn over the steps.
+        groups: Titles and plans, each `(n, T, D)`, physical units.
+        feasible: For each title whether each plan satisfies every constraint, `(n,)`.
+
+    Returns:
+        A figure. Plans that break a constraint are dashed.
+    """
+    figure = _figure(len(groups))
+    for axes, (title, paths) in zip(figure.subplots(1, len(groups), squeeze=False)[0], groups.items(), strict=True):
+        holds = feasible[title]
+        axes.set_title(f"{title}\n{int(holds.sum())} of {len(paths)} satisfy all constraints", fontsize=10)
+        if scene is None:
+            _draw_channels(axes, paths)
+            continue
+        _draw_scene(axes, scene)
+        for path, good in zip(paths, holds, strict=True):
+            style = {"color": PLAN, "alpha": 0.8} if good else {"color": REFUSED, "alpha": 0.9, "linestyle": "--"}
+            axes.plot(path[:, 0], path[:, 1], linewidth=1.2, **style)
+    return figure
+
+
+def curves(logs: Mapping[str, Sequence[Mapping[str, float]]]) -> Any:
+    """Losses over steps of one or more runs: training thin, held out thick."""
+    figure = _figure(1, wide=True)
+    axes = figure.subplots()
+    for index, (name, lines) in enumerate(logs.items()):
+        for key, width, label in (("loss", 0.8, None), ("held_out_loss", 2.2, name)):
+            points = [(line["step"], line[key]) for line in lines if key in line]
+            if points:
+                axes.plot(*zip(*points, strict=True), color=f"C{index}", linewidth=width, label=label)
+    axes.set_xlabel("optimiser step")
+    axes.set_ylabel("loss (thin: training, thick: held out)")
+    if all(line.get("loss", 1) > 0 for lines in logs.values() for line in lines):
+        axes.set_yscale("log")
+    axes.legend(frameon=False)
+    return figure
+
+
+def rates(names: Sequence[str], values: Sequence[float], intervals: Sequence[Sequence[float]]) -> Any:
+    """Success of runs with their intervals."""
+    figure = _figure(1, wide=True, height=0.9 + 0.45 * len(names))
+    axes = figure.subplots()
+    places = np.arange(len(names))[::-1]
+    spread = np.abs(np.array(intervals, dtype=float).T - np.array(values, dtype=float))
+    axes.barh(places, values, color=PLAN, height=0.6, alpha=0.85)
+    axes.errorbar(values, places, xerr=spread, fmt="none", ecolor="black", capsize=4)
+    axes.set_yticks(places, names)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("success with 95 % Wilson interval")
+    return figure
+
+
+def modes(counts: Mapping[str, Sequence[int]]) -> Any:
+    """How often each way of doing the task was taken, one panel a run."""
+    figure = _figure(len(counts), height=2.2)
+    for axes, (name, taken) in zip(figure.subplots(1, len(counts), squeeze=False)[0], counts.items(), strict=True):
+        axes.bar(np.arange(len(taken)), taken, color=PLAN)
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel("way taken by a success")
+        axes.set_ylabel("episodes")
+    return figure
+
+
+def save(figure: Any, path: Path) -> None:
+    """Writes a figure; the ending of the name chooses the format.
+
+    Raises:
+        ValueError: If the ending is none that matplotlib writes.
+    """
+    known = figure.canvas.get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in known:
+        raise ValueError(f"a picture's name must end in one of {', '.join(sorted(known))}; got {path.name}.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def inline(figure: Any) -> str:
+    """A figure as a data URI of a PNG, for an HTML file that stands alone."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _figure(panels: int, *, wide: bool = False, height: float = 3.6) -> Any:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib. Install the extra: pip install 'embodied-gen[viz]'.") from error
+    return Figure(figsize=(8.0 if wide else 4.6 * panels, height), layout="constrained")
+
+
+def _draw_scene(axes: Any, scene: Mapping[str, Any]) -> None:
+    from matplotlib.patches import Circle
+
+    (left, right), (bottom, top) = scene["bounds"]
+    for disc in scene.get("discs", []):
+        colour = COLOURS.get(disc["role"], "#888888")
+        axes.add_patch(Circle(disc["centre"], disc["radius"], color=colour, alpha=0.55, linewidth=0))
+    for line in scene.get("lines", []):
+        colour = COLOURS.get(line["role"], "#888888")
+        axes.plot(*zip(line["start"], line["end"], strict=True), color=colour, linewidth=1.6)
+    axes.set_xlim(left, right)
+    axes.set_ylim(bottom, top)
+    axes.set_aspect("equal")
+    axes.set_xlabel("x [m]")
+    axes.set_ylabel("y [m]")
+
+
+def _draw_channels(axes: Any, paths: np.ndarray) -> None:
+    for channel in range(paths.shape[-1]):
+        for index, path in enumerate(paths):
+            label = f"channel {channel}" if index == 0 else None
+            axes.plot(path[:, channel], color=f"C{channel}", linewidth=0.8, alpha=0.7, label=label)
+    axes.set_xlabel("step")
+    axes.set_ylabel("action")
+    axes.legend(frameon=False, fontsize=8)
