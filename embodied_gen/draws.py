@@ -18,13 +18,15 @@ Generator = torch.Generator | Sequence[torch.Generator]
 
 
 def generator(*path: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator whose stream is a function of `path`, integers >= 0."""
+    """A generator whose stream is a function of `path`, integers in [0, 2^64)."""
     return reseed(torch.Generator(device), *path)
 
 
 def reseed(stream: torch.Generator, *path: int) -> torch.Generator:
-    """Sets `stream` to the beginning of the stream of `path`, integers >= 0, and returns it."""
-    state = np.random.SeedSequence(path).generate_state(1, np.uint64)
+    """Sets `stream` to the beginning of the stream of `path`, integers in [0, 2^64), and returns it."""
+    # Two words an entry, after the padded entropy: as entropy alone (1,) and (1, 0) would be the same path.
+    words = [word for entry in path for word in divmod(entry, 2**32)]
+    state = np.random.SeedSequence(0, spawn_key=words).generate_state(1, np.uint64)
     stream.manual_seed(int(state[0] >> np.uint64(1)))
     return stream
 

@@ -51,6 +51,8 @@ def evaluate(
     """
     if episodes < 1 or num_envs < 1:
         raise ValueError(f"episodes and num-envs must be at least 1; got {episodes} and {num_envs}.")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0; got {seed}.")
     seeds = [seed + i for i in range(episodes)]
     with make_slots(maker, min(num_envs, episodes), workers) as slots:
         started = time.perf_counter()
@@ -103,7 +105,9 @@ def summarise(results: Sequence[Episode], modes: int | None) -> dict[str, Any]:
 
 
 def _score(values: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-    return {"mean": float(values.mean()), "interval": list(statistics.bootstrap_mean(values, rng=rng))}
+    """The mean and its interval, which a single value does not have."""
+    interval = list(statistics.bootstrap_mean(values, rng=rng)) if len(values) > 1 else None
+    return {"mean": float(values.mean()), "interval": interval}
 
 
 def _modes(results: Sequence[Episode], modes: int) -> dict[str, Any]:

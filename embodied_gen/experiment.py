@@ -124,7 +124,7 @@ def build(experiment: Experiment, windows: Windows) -> Predictor:
     event = experiment.event.build(windows.chunks())
     deviation = observations.std(0, correction=0)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(experiment.seed)
+        torch.default_generator.manual_seed(experiment.seed)  # torch.manual_seed would touch the GPUs' states too
         return _assemble(experiment, event, observations.mean(0), deviation)
 
 
@@ -244,7 +244,8 @@ def _assemble(experiment: Experiment, event: Event, mean: Tensor, deviation: Ten
     encoder = StateEncoder(experiment.control.history, mean, deviation)
 
     def make_net(channels_out: int) -> nn.Module:
-        return experiment.net.build(*event.shape, channels_out, encoder.width)
+        horizon, channels = event.shape
+        return experiment.net.build(horizon, channels, channels_out, encoder.width)
 
     return Predictor(encoder, experiment.head.build(event, make_net))
 
@@ -274,16 +275,18 @@ def _walk(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[s
             current = tagged[0]
             continue
         path.append(str(part))
+        if isinstance(part, int):  # an entry of a list, of which `current` is the annotation
+            continue
         fields = next((m.model_fields for m in options), {})
         known = list(fields)
-        current = fields[str(part)].annotation if str(part) in fields else None
+        current = fields[part].annotation if part in fields else None
     return known, ".".join(path)
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated):
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated, list):
         return [m for part in typing.get_args(annotation) for m in _models(part)]
     return []
 

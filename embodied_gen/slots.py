@@ -48,7 +48,7 @@ class EnvMaker:
             The environment.
 
         Raises:
-            ValueError: If the id is not registered, or `keys` do not fit the observation space.
+            ValueError: If the id is not registered, or `kwargs` or `keys` do not fit the environment.
             ImportError: If one of `imports` cannot be imported.
         """
         for name in self.imports:
@@ -58,6 +58,8 @@ class EnvMaker:
             env = gym.make(self.id, **kwargs)
         except (gym.error.UnregisteredEnv, gym.error.DeprecatedEnv) as error:
             raise ValueError(self._unregistered()) from error
+        except (gym.error.Error, TypeError) as error:
+            raise ValueError(f"Environment {self.id!r} cannot be made with {kwargs}: {error}.") from error
         if self.keys:
             env = self._filtered(env)
         space = env.observation_space

@@ -51,8 +51,16 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     path = path / "eval.json" if path.is_dir() else path
     if not path.is_file():
-        raise FileNotFoundError(f"there is no {path}. Evaluate the run first: embodied-gen evaluate {path.parent}.")
-    return files.read_json(path)
+        hint = f" Evaluate the run first: embodied-gen evaluate {path.parent}." if path.name == "eval.json" else ""
+        raise FileNotFoundError(f"there is no {path}.{hint}")
+    record = files.read_json(path)
+    missing = [key for key in ("env", "seeds", "summary", "episodes") if key not in record]
+    if missing:
+        raise ValueError(
+            f"{path} is no evaluation: it has no {missing[0]}. Name a run's folder, or a file that "
+            "embodied-gen evaluate has written."
+        )
+    return record
 
 
 def compare(records: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
@@ -93,7 +101,9 @@ def _pair(reference: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
         "only_reference": only_old,
         "mcnemar_p": statistics.mcnemar(only_new, only_old),
         "return_difference": float((returns[0] - returns[1]).mean()),
-        "return_difference_interval": list(statistics.bootstrap_paired_difference(*returns, rng=rng)),
+        "return_difference_interval": list(statistics.bootstrap_paired_difference(*returns, rng=rng))
+        if len(new) > 1
+        else None,
         "detectable_difference": statistics.minimum_detectable_effect_paired(len(new), discordant)
         if discordant
         else None,

@@ -47,6 +47,8 @@ class Arguments:
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
     parsed = parse(Arguments, "evaluate", arguments)
+    if parsed.video < 0:
+        raise ValueError(f"--video must be at least 0; got {parsed.video}.")
     run = experiment.load(Path(parsed.run), resolve_device(parsed.device))
     maker = run.experiment.maker()
     successes = ended = 0
@@ -68,9 +70,9 @@ def main(arguments: list[str]) -> None:
             progress=show,
         )
     record = {"run": run.experiment.name, "head": run.experiment.head.kind, "step": run.step, **record}
-    videos = record_videos(run, [e["seed"] for e in record["episodes"][: parsed.video]])
     target = Path(parsed.json) if parsed.json else run.folder / "eval.json"
     files.write_json(target, record)
+    videos = record_videos(run, [e["seed"] for e in record["episodes"][: parsed.video]])
     files.write_json(target.with_name("eval_info.json"), evaluation.lerobot_info(record, [str(v) for v in videos]))
     console.print(table(record))
     console.print(f"written: {target}", soft_wrap=True)
@@ -88,8 +90,9 @@ def table(record: dict[str, Any]) -> Table:
     )
     for name in ("return", "length", "jerk"):
         if name in summary:
-            low, high = summary[name]["interval"]
-            shown.add_row(name, f"{summary[name]['mean']:.4g}", f"[{low:.4g}, {high:.4g}]")
+            interval = summary[name]["interval"]
+            bounds = f"[{interval[0]:.4g}, {interval[1]:.4g}]" if interval else ""
+            shown.add_row(name, f"{summary[name]['mean']:.4g}", bounds)
     modes = summary.get("modes", {})
     if "entropy" in modes:
         low, high = modes["entropy_interval"]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import gymnasium as gym
 import tyro
 import yaml
 from torch import nn
@@ -31,9 +32,16 @@ def main(arguments: list[str]) -> None:
     else:
         config = experiment.read(path)
         env = config.maker()()
-        sizes = Sizes(env.observation_space.shape[0], env.action_space.shape[0])  # type: ignore[index]
+        sizes = _sizes(env)
         env.close()
         _describe(config, experiment.empty(config, sizes), f"config {path}")
+
+
+def _sizes(env: gym.Env) -> Sizes:
+    seen, done = env.observation_space.shape, env.action_space.shape
+    if not seen or not done:
+        raise ValueError(f"a policy needs actions in a Box of shape (A,); {env.unwrapped} has {env.action_space}.")
+    return Sizes(seen[0], done[0])
 
 
 def _describe(config: Experiment, predictor: Predictor, title: str) -> None:

@@ -54,6 +54,8 @@ def main(arguments: list[str]) -> None:
     parsed = parse(Arguments, "plan", arguments)
     if parsed.n < 1:
         raise ValueError(f"--n must be at least 1; got {parsed.n}.")
+    if parsed.seed < 0:
+        raise ValueError(f"--seed must be at least 0; got {parsed.seed}.")
     guide_file = read_guide(Path(parsed.guide)) if parsed.guide else None
     run = experiment.load(Path(parsed.run), resolve_device(parsed.device))
     env = run.experiment.maker()()

@@ -93,10 +93,12 @@ def collect(
         The kept episodes and how many were tried.
 
     Raises:
-        ValueError: If `episodes` is not positive, or the expert hardly ever succeeds.
+        ValueError: If `episodes` is not positive, `seed` is negative, or the expert hardly ever succeeds.
     """
     if episodes < 1:
         raise ValueError(f"episodes must be at least 1; got {episodes}.")
+    if seed < 0:
+        raise ValueError(f"seed must be at least 0; got {seed}.")
     kept: list[Recording] = []
     tried = 0
     while len(kept) < episodes:

@@ -55,7 +55,7 @@ class Event(nn.Module, abc.ABC):
         return (self.high + self.low) / 2
 
     @property
-    def half(self) -> Tensor:
+    def half_width(self) -> Tensor:
         """Half of the width of the bounds, physical units, shape `(D,)`."""
         return (self.high - self.low) / 2
 

@@ -52,13 +52,13 @@ class Path(Event):
 
     def scale(self, y: Tensor) -> Tensor:
         """Positions to a start and its steps; shape `(..., T, D)`."""
-        start = (y[..., :1, :] - self.centre) / self.half
+        start = (y[..., :1, :] - self.centre) / self.half_width
         steps = (y.diff(dim=-2) - self._step_centre) / self._step_half
         return torch.cat([start, steps], dim=-2)
 
     def unscale(self, x: Tensor) -> Tensor:
         """A start and its steps to positions; shape `(..., T, D)`."""
-        start = x[..., :1, :] * self.half + self.centre
+        start = x[..., :1, :] * self.half_width + self.centre
         steps = x[..., 1:, :] * self._step_half + self._step_centre
         return torch.cat([start, steps], dim=-2).cumsum(-2)
 

@@ -37,11 +37,11 @@ class Trajectory(Event):
 
     def scale(self, y: Tensor) -> Tensor:
         """(y - centre) / half; shape `(..., T, D)`."""
-        return (y - self.centre) / self.half
+        return (y - self.centre) / self.half_width
 
     def unscale(self, x: Tensor) -> Tensor:
         """X * half + centre; shape `(..., T, D)`."""
-        return x * self.half + self.centre
+        return x * self.half_width + self.centre
 
     def encode(self, value: Tensor) -> Tensor:
         """Physical units, shape `(B, T, D)`, to model units of the same shape."""

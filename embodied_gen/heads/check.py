@@ -123,7 +123,7 @@ def _guides_are_obeyed(head: Head, x: Tensor, c: Context, seed: int) -> None:
         return torch.minimum(y, bound)
 
     free = head.sample(c, 8, generator=_streams(seed, len(x)))
-    slack = 1e-4 * float(head.event.half.max())
+    slack = 1e-4 * float(head.event.half_width.max())
     for scale in (1.0, 1000.0):
         guide = Guide(cost=cost, scale=scale)
         guided = head.sample(c, 8, generator=_streams(seed, len(x)), guide=guide)

@@ -9,7 +9,7 @@ import copy
 from typing import final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @final
@@ -27,8 +27,8 @@ class Average:
     def __init__(self, module: nn.Module, decay: float):
         self.module = copy.deepcopy(module).requires_grad_(False)
         self.decay = decay
-        self._source = list(module.parameters())
-        self._target = list(self.module.parameters())
+        self._source: list[Tensor] = list(module.parameters())
+        self._target: list[Tensor] = list(self.module.parameters())
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -59,6 +59,15 @@ def save(
     tensors |= _moments(module, optimizer)
     note = {"step": step, "seed": course.seed, "fingerprint": course.fingerprint, "torch": torch.__version__}
     files.write_tensors(state_path(run), tensors, note)
+    save_model(run, step, average)
+
+
+def save_model(run: Path, step: int, average: nn.Module) -> None:
+    """Replaces the averaged weights of a run.
+
+    Raises:
+        OSError: If there is no space; the last good file is kept.
+    """
     files.write_tensors(model_path(run), average.state_dict(), {"step": step})
 
 
@@ -70,6 +79,11 @@ def load(run: Path, course: Course, module: nn.Module, average: nn.Module, optim
         ValueError: If the file is damaged, or belongs to another course than the one asked for.
     """
     tensors, note = files.read_tensors(state_path(run))
+    if not {"step", "seed", "fingerprint"} <= note.keys():
+        raise ValueError(
+            f"{state_path(run)} is no training state (its note is {note}). It was left as it is; "
+            "restore it from a copy or train again into another folder."
+        )
     if note["seed"] != course.seed or note["fingerprint"] != course.fingerprint:
         raise ValueError(
             f"{run} was trained with another configuration, data set, seed or number of processes than asked for "

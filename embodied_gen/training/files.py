@@ -9,6 +9,7 @@ import errno
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import safetensors.torch
 from torch import Tensor
 
 SCHEMA = 1
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORMAT = "embodied-gen"
 
 
@@ -26,23 +28,30 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         OSError: If it cannot be written; the old file is kept and nothing is left aside.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{path.name}.*.part"):  # by a process that was killed
+            left.unlink(missing_ok=True)
         with aside.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        if error.errno == errno.ENOSPC:
-            raise OSError(
-                errno.ENOSPC,
-                f"no space left to write {path} ({len(content)} bytes); the last good file is kept. "
-                "Free some space and run again with --resume",
-            ) from error
+    except BaseException as error:
+        with suppress(OSError):
+            aside.unlink()
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise full(path, error) from error
         raise
+
+
+def full(path: Path, error: OSError) -> OSError:
+    """What to say where there is no space left for a file."""
+    return OSError(
+        error.errno,
+        f"no space left to write {path}; the last good file is kept. Free some space and run again with --resume",
+    )
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -96,9 +105,14 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is truncated or not JSON ({error}). It was left as it is.") from error
+        raise ValueError(
+            f"{path} is truncated or not JSON ({error}). It was left as it is; restore it from a copy."
+        ) from error
     if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
-        raise ValueError(f"{path} was not written by embodied-gen: it has no schema number. It was left as it is.")
+        raise ValueError(
+            f"{path} was not written by embodied-gen: it has no schema number. It was left as it is; "
+            "name a file that embodied-gen has written."
+        )
     check_schema(path, content["schema"])
     return content
 

@@ -67,13 +67,18 @@ def fit(
         The predictor with averaged weights.
 
     Raises:
-        FileExistsError: If the folder holds a state and `resume` is false.
+        FileExistsError: If the folder holds a state and `resume` is false, or weights alone.
         FloatingPointError: If a loss is not finite; names the window and the step.
         Interrupted: If a signal asked to stop; the state is saved.
     """
     if not resume and checkpoint.state_path(run).exists():
         raise FileExistsError(
             f"{run} holds a training run already. Pass --resume to continue it, or name another folder with --out."
+        )
+    if checkpoint.model_path(run).exists() and not checkpoint.state_path(run).exists():
+        raise FileExistsError(
+            f"{run} holds weights without the training state {checkpoint.state_path(run)}, so it cannot go on. "
+            "Name another folder with --out."
         )
     loop = _Loop(predictor, windows, held_out, settings, run, course, processes, report)
     if checkpoint.state_path(run).exists():
@@ -113,11 +118,14 @@ class _Loop:
         self.noise = torch.Generator(processes.device)
         self.model: nn.Module = _distributed(_compiled(predictor, settings.compile), processes)
         self.step = 0
-        # First window whose loss was not finite and its step, or -1; read only now and then.
+        # First window whose loss was not finite (-1: none of this process's, but the gradient) and its step, or -1;
+        # read only now and then, and before every checkpoint.
         self.broken = torch.full((2,), -1, dtype=torch.long, device=processes.device)
 
     def restore(self) -> None:
         self.step = checkpoint.load(self.run, self.course, self.predictor, self.average.module, self.optimizer)
+        if self.processes.first:  # killed between the two files of a checkpoint, the weights are older than the state
+            checkpoint.save_model(self.run, self.step, self.average.module)
 
     def run_to_the_end(self) -> None:
         log = MetricsLog(self.run, self.step) if self.processes.first else None
@@ -167,28 +175,33 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.precision, self.processes.device):
             losses = self.model(batch.observations, batch.actions, batch.valid, self.noise)
-        self._watch(losses.detach(), index)
         loss = losses.mean()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.predictor.parameters(), self.settings.clip_norm)
+        self._watch(losses.detach(), index, norm)
         self.optimizer.step()
         self.average.update(self.step)
         return loss.detach(), norm
 
-    def _watch(self, losses: Tensor, index: Tensor) -> None:
+    def _watch(self, losses: Tensor, index: Tensor, norm: Tensor) -> None:
         wrong = ~losses.isfinite()
-        found = torch.stack([index[wrong.int().argmax()], torch.full_like(index[0], self.step)])
-        self.broken = torch.where(wrong.any() & (self.broken[0] < 0), found, self.broken)
+        window = torch.where(wrong.any(), index[wrong.int().argmax()], -1)
+        found = torch.stack([window, torch.full_like(window, self.step)])
+        # The gradient is shared by all processes: it stops those whose own losses are finite.
+        broken = wrong.any() | ~norm.isfinite()
+        self.broken = torch.where(broken & (self.broken[1] < 0), found, self.broken)
 
     def _stop_if_broken(self) -> None:
         window, step = self.broken.tolist()
-        if window < 0:
+        if step < 0:
             return
+        remedy = "The last checkpoint is kept; lower train.rate or train.clip_norm, or look at the data there."
+        if window < 0:
+            raise FloatingPointError(f"the gradient of step {step} is not finite. {remedy}")
         episode, within = self.windows.episodes.place(window)
         raise FloatingPointError(
             f"the loss of step {step} is not finite at window {window} (episode {episode}, step {within} of "
-            f"{self.windows.episodes.source}). The last checkpoint is kept; lower train.rate or train.clip_norm, "
-            "or look at the data there."
+            f"{self.windows.episodes.source}). {remedy}"
         )
 
     @torch.no_grad()
@@ -204,6 +217,7 @@ class _Loop:
         return total / len(windows)
 
     def _save(self) -> None:
+        self._stop_if_broken()
         if self.processes.first:
             checkpoint.save(self.run, self.step, self.course, self.predictor, self.average.module, self.optimizer)
 
@@ -232,16 +246,24 @@ def _compiled(predictor: Predictor, wanted: bool) -> nn.Module:
         warnings.warn("train.compile: this head has no single network to compile; going on without.", stacklevel=3)
         return predictor
     eager = net.forward
-    fast = torch.compile(eager)
 
     def forward(*args: Any) -> Tensor:
         try:
             return fast(*args)
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            warnings.warn(f"train.compile failed ({reason}); going on without.", stacklevel=2)
+            _say_why(error)
             net.forward = eager
             return eager(*args)
 
-    net.forward = forward  # type: ignore[method-assign]
+    try:
+        fast = torch.compile(eager)  # refused at once on a Python that it does not know, else at the first call
+    except Exception as error:
+        _say_why(error)
+        return predictor
+    net.forward = forward
     return predictor
+
+
+def _say_why(error: Exception) -> None:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    warnings.warn(f"train.compile failed ({reason}); going on without.", stacklevel=3)

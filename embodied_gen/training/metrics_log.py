@@ -5,6 +5,7 @@ line; opening it at a step drops what lies beyond.
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, final
 
@@ -28,15 +29,23 @@ class MetricsLog:
         self._board = _tensorboard(folder, step)
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        """Adds a line."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        """Adds a line.
+
+        Raises:
+            OSError: If there is no space.
+        """
+        try:
+            self._file.write(json.dumps({"step": step, **values}) + "\n")
+        except OSError as error:
+            raise files.full(self._path, error) if error.errno in files.FULL else error from None
         if self._board is not None:
             for name, value in values.items():
                 self._board.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Flushes and closes."""
-        self._file.close()
+        """Closes; lines that found no space were reported when they were added."""
+        with suppress(OSError):
+            self._file.close()
         if self._board is not None:
             self._board.close()
 

@@ -71,6 +71,6 @@ def resolve_device(device: str, local: int = 0) -> torch.device:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"device {device!r} cannot be used here: {reason} Use 'auto' or 'cpu'.") from error
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ValueError(f"device {device!r} cannot be used here: {reason}. Use 'auto' or 'cpu'.") from error
     return chosen

@@ -1,0 +1,79 @@
+"""`embodied-gen report`: runs become one HTML file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+import yaml
+
+from embodied_gen import experiment
+from embodied_gen.commands.compare import compare, read_record
+from embodied_gen.commands.console import console, parse
+from embodied_gen.report import Entry, render
+from embodied_gen.training import files
+from embodied_gen.training.metrics_log import read
+
+_ANIMATIONS = 3  # of each run, so that the file stays light
+
+
+@dataclass
+class Arguments:
+    """Writes one self-contained HTML file about one or more runs.
+
+    It shows whatever exists in the folders: scores with intervals, differences on the same seeds, ways taken, plans,
+    animations, training curves, settings and versions.
+    """
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    """Folders of runs; the first is the reference of comparisons."""
+    out: str = "report.html"
+    """File to write."""
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the verb."""
+    parsed = parse(Arguments, "report", arguments)
+    if not parsed.runs:
+        raise ValueError("report needs one run or more; got none.")
+    folders = [Path(run) for run in parsed.runs]
+    entries = [entry_of(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+    page = render(entries, _comparison(entries))
+    files.write_bytes(Path(parsed.out), page.encode())
+    console.print(f"written: {parsed.out}, {len(page) / 1e6:.1f} MB", soft_wrap=True)
+
+
+def entry_of(folder: Path, name: str) -> Entry:
+    """All that a run's folder holds.
+
+    Raises:
+        FileNotFoundError: If the folder is not a run.
+        ValueError: If a file in it is damaged.
+    """
+    config, _ = experiment.load_config(folder)
+    plan, record = folder / "plan.png", folder / "plan.json"
+    return Entry(
+        name=name,
+        config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
+        log=read(folder / "metrics.jsonl"),
+        evaluation=read_record(folder) if (folder / "eval.json").is_file() else None,
+        plan=plan if plan.is_file() else None,
+        plan_record=files.read_json(record) if record.is_file() else None,
+        animations=sorted((folder / "videos").glob("*.gif"))[:_ANIMATIONS],
+    )
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    """Folder names, or whole paths where two names are alike."""
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _comparison(entries: Sequence[Entry]) -> dict[str, Any] | None:
+    """The comparison of the runs with the first, where all were evaluated on the same seeds of one environment."""
+    records = [dict(entry.evaluation) for entry in entries if entry.evaluation is not None]
+    alike = all(r["env"] == records[0]["env"] and r["seeds"] == records[0]["seeds"] for r in records)
+    if len(records) < 2 or len(records) < len(entries) or not alike:
+        return None
+    return compare(records, [entry.name for entry in entries])
