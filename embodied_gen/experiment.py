@@ -292,4 +292,5 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _kind(model: type[BaseModel]) -> Any:
-    return model.model_fields["kind"].default if "kind" in model.model_fields else None
+    kinds = typing.get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+    return kinds[0] if kinds else None

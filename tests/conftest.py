@@ -1,7 +1,12 @@
+import shutil
+
 import pytest
+import tiny
 import torch
+from forks import Forks
 
 from embodied_gen import draws
+from embodied_gen.commands.main import main
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +26,41 @@ def double():
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory):
+    """Folder of data sets with one tiny data set, collected by the command. Not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny-data")
+    assert main(["collect", str(tiny.config_file(folder, folder / "data"))]) == 0
+    return folder / "data"
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory, tiny_data):
+    """A run trained by the command. Not to be written to."""
+    folder = tmp_path_factory.mktemp("tiny-run")
+    config = tiny.config_file(folder, tiny_data)
+    assert main(["train", str(config), "--out", str(folder / "run"), "--device", "cpu"]) == 0
+    return folder / "run"
+
+
+@pytest.fixture
+def own_run(tiny_run, tmp_path):
+    """A copy of the tiny run, to damage."""
+    return shutil.copytree(tiny_run, tmp_path / "run")
+
+
+@pytest.fixture
+def cli(capsys, tmp_path, monkeypatch):
+    """Runs the command line in this process and in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: tiny.call(arguments, capsys)
+
+
+@pytest.fixture(scope="session")
+def forks():
+    """Starts commands in processes that can be killed."""
+    server = Forks()
+    yield server
+    server.close()

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     if parsed.if_missing and store.exists(data.dataset, root=root):
         console.print(f"dataset {data.dataset} exists in {root}", soft_wrap=True)
         return
-    store.refuse_existing(data.dataset, root=root)
+    store.check_new(data.dataset, root=root)
     env = experiment.maker()()
     episodes = data.episodes if parsed.episodes is None else parsed.episodes
     with progress("collect", max(episodes, 1)) as advance:

@@ -1,5 +1,6 @@
 """`embodied-gen train`: demonstrations become a policy."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -52,8 +53,9 @@ def main(arguments: list[str]) -> None:
 
 
 def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, processes: Processes) -> None:
-    kept, held_out = episodes.split(experiment.data.held_out, seed=experiment.seed)
     control, device = experiment.control, processes.device
+    episodes.check_horizon(control.horizon)
+    kept, held_out = episodes.split(experiment.data.held_out, seed=experiment.seed)
     windows, checks = (
         Windows(part, history=control.history, horizon=control.horizon, device=device) if part else None
         for part in (kept, held_out)
@@ -64,17 +66,19 @@ def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, 
     if processes.first:
         _prepare(run, experiment, predictor, resume)
         _introduce(experiment, predictor, windows, run, device)
-    with progress("train", experiment.train.steps) as advance:
-        shown = ""
+    bar = progress("train", experiment.train.steps) if processes.first else nullcontext(_say_nothing)
+    with bar as advance:
+        shown, done = "", 0
 
         def report(step: int, values: dict[str, float]) -> None:
-            nonlocal shown
+            nonlocal shown, done
             if "loss" in values:
                 shown = f"loss {values['loss']:.4f}"
             if "held_out_loss" in values:
                 shown += f", held out {values['held_out_loss']:.4f}"
-            if processes.first:
+            for _ in range(step - done):  # many at once where a run is resumed
                 advance(shown)
+            done = step
 
         fit(
             predictor,
@@ -90,6 +94,10 @@ def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, 
     if processes.first:
         write_card(run, experiment, predictor, episodes)
         console.print(f"trained {experiment.name}: {checkpoint.model_path(run)}", soft_wrap=True)
+
+
+def _say_nothing(note: str) -> None:
+    """The progress of a process that does not talk."""
 
 
 def check_spaces(experiment: Experiment, episodes: Episodes) -> None:
@@ -114,11 +122,10 @@ def check_spaces(experiment: Experiment, episodes: Episodes) -> None:
 
 def _prepare(run: Path, experiment: Experiment, predictor: Predictor, resume: bool) -> None:
     """Writes the run's config, but never over that of another run."""
-    if checkpoint.state_path(run).exists():
-        if not resume:
-            return  # refused by the training loop
-        load_config(run)
-        return
+    if checkpoint.state_path(run).exists() or checkpoint.model_path(run).exists():
+        if resume:
+            load_config(run)
+        return  # refused by the training loop where it cannot go on
     run.mkdir(parents=True, exist_ok=True)
     save_config(run, experiment, sizes_of(predictor))
 

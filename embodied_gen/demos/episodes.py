@@ -45,6 +45,15 @@ class Episodes:
         """Steps of each episode, int64."""
         return self.starts.diff()
 
+    def check_horizon(self, horizon: int) -> None:
+        """Raises `ValueError` if every episode is shorter than a horizon: all its windows would be padded."""
+        longest = int(self.lengths.max())
+        if longest < horizon:
+            raise ValueError(
+                f"{self.source}: the longest of {len(self)} episodes has {longest} steps, fewer than the "
+                f"horizon of {horizon}. Shorten control.horizon or collect longer episodes."
+            )
+
     def place(self, step: int) -> tuple[int, int]:
         """The episode of a step, and the step's number within it."""
         episode = int(torch.searchsorted(self.starts, step, right=True)) - 1

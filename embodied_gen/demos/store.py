@@ -54,13 +54,13 @@ def write(dataset: str, recordings: Sequence[Recording], env: gym.Env, *, root: 
 
     Raises:
         FileExistsError: If the dataset exists.
-        ValueError: If there is nothing to write.
+        ValueError: If there is nothing to write, or the id is none that Minari knows.
+        ImportError: If Minari is missing.
     """
+    check_new(dataset, root=root)
     minari = _minari()
     root = root.absolute()  # HDF5 resolves a relative path against the dataset itself
     target = root / dataset
-    if target.exists():
-        raise FileExistsError(_exists(target))
     if not recordings:
         raise ValueError("there are no episodes to write. Collect at least one.")
     root.mkdir(parents=True, exist_ok=True)
@@ -91,8 +91,21 @@ def exists(dataset: str, *, root: Path) -> bool:
     return (root / dataset).exists()
 
 
-def refuse_existing(dataset: str, *, root: Path) -> None:
-    """Raises `FileExistsError` if the dataset exists, before any work is done for it."""
+def check_new(dataset: str, *, root: Path) -> None:
+    """Checks that a dataset can be written, before any work is done for it.
+
+    Raises:
+        FileExistsError: If the dataset exists.
+        ValueError: If the id is none that Minari knows.
+        ImportError: If Minari is missing.
+    """
+    minari = _minari()
+    try:
+        minari.dataset.minari_dataset.parse_dataset_id(dataset)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"a dataset's id must be a name with a version, such as embodied/avoid/expert-v0; got {dataset!r}."
+        ) from error
     if exists(dataset, root=root):
         raise FileExistsError(_exists(root / dataset))
 
@@ -195,8 +208,9 @@ def _exists(target: Path) -> str:
 
 
 def _listing(root: Path) -> str:
-    found = sorted(str(p.parent.relative_to(root)) for p in root.rglob("data") if p.is_dir()) if root.is_dir() else []
-    return ", ".join(found) or "none"
+    folders = [p.parent.relative_to(root) for p in root.rglob("data") if p.is_dir()] if root.is_dir() else []
+    # What a killed collection left aside is hidden.
+    return ", ".join(sorted(str(p) for p in folders if not p.parts[0].startswith("."))) or "none"
 
 
 def _minari() -> Any:

@@ -34,18 +34,12 @@ class Windows:
         device: Where the data are kept.
 
     Raises:
-        ValueError: If a size is not positive, or every episode is shorter than the horizon.
+        ValueError: If a size is not positive.
     """
 
     def __init__(self, episodes: Episodes, *, history: int, horizon: int, device: torch.device | str = "cpu"):
         if history < 1 or horizon < 1:
             raise ValueError(f"history and horizon must be at least 1; got {history} and {horizon}.")
-        longest = int(episodes.lengths.max())
-        if longest < horizon:
-            raise ValueError(
-                f"{episodes.source}: the longest of {len(episodes)} episodes has {longest} steps, fewer than the "
-                f"horizon of {horizon}. Shorten control.horizon or collect longer episodes."
-            )
         self.episodes = episodes
         steps = torch.arange(len(episodes.actions))
         owner = torch.searchsorted(episodes.starts, steps, right=True) - 1

@@ -40,7 +40,7 @@ class Head(nn.Module, abc.ABC):
             c: Contexts, every leaf `(B, ...)`.
             generator: Draws whatever the loss is an expectation over.
             valid: Which parts of x are data and which are padding, as the event's `error` reads it. A head
-                whose loss is no sum over parts learns the padded event as it is and says so.
+                whose draws of one part depend on the others learns the padded event as it is and says so.
 
         Returns:
             Losses, shape `(B,)`.

@@ -109,7 +109,11 @@ class DenoisingHead(Head):
         return len(self._grid) - 1
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
-        """Weighted error of the clean estimate at one random time for each example, shape `(B,)`."""
+        """Weighted error of the clean estimate at one random time for each example, shape `(B,)`.
+
+        Padding is learned as it is, `valid` or not: the estimate of every part is an input of the next step of the
+        sampler, so a part that was left out of the loss would mislead the others.
+        """
         self.event.check(x)
         t = self.schedule.draw(len(x), generator=generator, like=x)
         noise = draws.normal(x.shape, generator=generator, like=x)
@@ -119,7 +123,7 @@ class DenoisingHead(Head):
         at = self.schedule.coefficients(t)
         x_t = _rows(at.alpha, x) * x + _rows(at.sigma, x) * noise
         weight = self.weighting.weight(t, self.schedule, self.parametrisation)
-        return weight * self.event.error(self.denoise(x_t, t, c), x, valid)
+        return weight * self.event.error(self.denoise(x_t, t, c), x)
 
     def denoise(self, x_t: Tensor, t: Tensor, c: Context) -> Tensor:
         """E[x | x_t, c] at times t in (0, 1], shape `(B,)`; neither clipped nor guided."""

@@ -117,13 +117,16 @@ class TwoStepHead(PointHead):
         return _call(self.net, self.refine_at * self._first(c), self.refine_at, c)
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
-        """Sum of the errors of both steps, shape `(B,)`; the refinement starts from noised data."""
+        """Sum of the errors of both steps, shape `(B,)`; the refinement starts from noised data.
+
+        Padding is learned as it is, `valid` or not: the first estimate of every part is an input of the second.
+        """
         self.event.check(x)
         noise = draws.normal(x.shape, generator=generator, like=x)
         rough = self._first(c)
         refined = _call(self.net, self.refine_at * x + (1 - self.refine_at) * noise, self.refine_at, c)
-        error = self.event.error(rough, x, valid) + self.event.error(refined, x, valid)
-        return error + self._fit_deviation(rough, x, valid)
+        error = self.event.error(rough, x) + self.event.error(refined, x)
+        return error + self._fit_deviation(rough, x, None)
 
     def _first(self, c: Context) -> Tensor:
         return _call(self.net, self._like().new_zeros(size(c), *self.event.shape), 0.0, c)

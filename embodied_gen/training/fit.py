@@ -133,7 +133,7 @@ class _Loop:
             with interruptions() as interruption:
                 while self.step < self.settings.steps:
                     self._advance(log)
-                    if interruption.requested:
+                    if self.processes.any(interruption.requested):
                         self._save()
                         raise Interrupted(f"stopped after step {self.step} and saved in {self.run}")
         finally:

@@ -35,6 +35,14 @@ class Processes:
         """Whether this process writes files and talks."""
         return self.rank == 0
 
+    def any(self, flag: bool) -> bool:
+        """Whether one of the processes sets the flag; all of them have to ask."""
+        if self.count == 1:
+            return flag
+        raised = torch.tensor([int(flag)])  # on the CPU, over gloo: does not wait for a GPU
+        distributed.all_reduce(raised, distributed.ReduceOp.MAX)
+        return bool(raised)
+
 
 @contextmanager
 def joined(device: str = "auto") -> Iterator[Processes]:
@@ -52,7 +60,7 @@ def joined(device: str = "auto") -> Iterator[Processes]:
     if count == 1:
         yield Processes(0, 1, chosen)
         return
-    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    distributed.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield Processes(distributed.get_rank(), count, chosen)
     finally:

@@ -154,6 +154,22 @@ def test_guided_draws_tend_to_the_exact_conditional():
     assert stats.kstest(free.numpy(), lambda v: (tilted.cdf(v[:, None]) * weight).sum(1)).pvalue < 1e-6
 
 
+@pytest.mark.parametrize("guide", [None, Guide(cost=lambda y: 0 * y.flatten(2).sum(2))])
+def test_draws_of_every_context_come_from_its_own_components(guide):
+    class Follows(nn.Module):
+        """One narrow component whose mean is the context."""
+
+        def forward(self, x, t, c):
+            return torch.stack([c, torch.full_like(c, -9.0), torch.zeros_like(c)], -1)
+
+    mixture = MixtureHead(unit_event(1), Follows(), components=1)
+    with torch.no_grad():
+        mixture.centres.zero_()
+    c = torch.tensor([-0.7, 0.1, 0.6, 0.9]).view(-1, 1)
+    x = mixture.sample(c, 5, generator=draws.generator(8), guide=guide)
+    torch.testing.assert_close(x[..., 0, 0], c.expand(4, 5), rtol=0, atol=0.06)
+
+
 def test_one_candidate_under_a_guide_is_a_free_draw():
     mixture = separated(WEIGHT)
     mixture.candidates = 1

@@ -304,17 +304,18 @@ def projections_pvalue(x, data):
     return min(1.0, len(angles) * min(pvalues))
 
 
+# A sampler and its steps: enough that what is left of their error is not seen in 1000 samples.
 WALKS = {
     "ddim": (DDIM(), 60),
-    "ddim_noisy": (DDIM(0.5), 60),
-    "ancestral": (Ancestral(), 60),
-    "ancestral_between": (Ancestral(0.3), 60),
-    "solver": (DPMSolver(), 30),
-    "heun": (Heun(), 30),
+    "ddim_noisy": (DDIM(0.5), None),
+    "ancestral": (Ancestral(), None),
+    "ancestral_between": (Ancestral(0.3), None),
+    "solver": (DPMSolver(), 60),
+    "heun": (Heun(), 40),
 }
 
 
-def samples(schedule, parametrisation, walk, count=800):
+def samples(schedule, parametrisation, walk, count=1000):
     sampler, steps = WALKS[walk]
     schedule, parametrisation = SCHEDULES[schedule](), PARAMETRISATIONS[parametrisation]()
     head = DenoisingHead(
@@ -323,7 +324,7 @@ def samples(schedule, parametrisation, walk, count=800):
         schedule=schedule,
         parametrisation=parametrisation,
         sampler=sampler,
-        steps=steps,
+        steps=steps or getattr(schedule, "levels", 100),
         clip=None,
     )
     return head.sample(torch.zeros(1, 1), count, generator=draws.generator(12)).view(count, 2)
@@ -342,8 +343,8 @@ def test_samples_of_a_mixture_are_told_from_a_wrong_mixture_only(schedule, param
     x = samples(schedule, parametrisation, walk)
     assert projections_pvalue(x, two_modes()) > 0.01
     assert projections_pvalue(x, two_modes(0.4)) < 1e-3
-    wide = Normals(two_modes().weight, two_modes().mean, 1.25 * two_modes().deviation)
-    assert projections_pvalue(x, wide) < 1e-2
+    wide = Normals(two_modes().weight, two_modes().mean, 1.5 * two_modes().deviation)
+    assert projections_pvalue(x, wide) < 1e-3
 
 
 def test_the_test_of_samples_holds_its_level():

@@ -1,0 +1,95 @@
+"""Tables of the results: rewrites the tables of README.md from benchmarks/results/*.json.
+
+    python benchmarks/tables.py [--check]
+
+With --check nothing is written, and the exit status is 1 where the README is not what the results say.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def main() -> int:
+    """Rewrites or checks README.md."""
+    page = ROOT / "README.md"
+    old = page.read_text()
+    new = with_tables(old)
+    if "--check" in sys.argv:
+        return int(new != old)
+    page.write_text(new)
+    return 0
+
+
+def with_tables(text: str) -> str:
+    """The text with every table between its marks made anew."""
+    makers = {"avoid": avoid, "metaworld": metaworld, "speed": speed}
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"<!-- table: {name} -->\n{makers[name]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- table: (\w+) -->\n.*?\n?<!-- end -->", replace, text, flags=re.S)
+
+
+def avoid() -> str:
+    """Families on the multimodal crossing."""
+    record = _read("avoid")
+    lines = ["| head | success | 95 % interval | entropy of routes | routes taken of 24 |", "|---|---|---|---|---|"]
+    for row in record["rows"]:
+        low, high = row["success_interval"]
+        entropy = "" if row["mean_entropy"] is None else f"{row['mean_entropy']:.3f}"
+        routes = ", ".join(map(str, row["routes_taken"]))
+        name = row["name"].removeprefix("avoid-").replace("-", " ")
+        lines.append(f"| {name} | {row['success_rate']:.3f} | [{low:.3f}, {high:.3f}] | {entropy} | {routes} |")
+    return "\n".join([*lines, "", _footnote(record)])
+
+
+def metaworld() -> str:
+    """Meta-World beside the expert."""
+    record = _read("metaworld")
+    lines = ["| task | policy | 95 % interval | expert | training [s] |", "|---|---|---|---|---|"]
+    for row in record["tasks"]:
+        low, high = row["policy"]["success_interval"]
+        lines.append(
+            f"| {row['task']} | {row['policy']['success_rate']:.2f} | [{low:.2f}, {high:.2f}] "
+            f"| {row['expert']['success_rate']:.2f} | {row['training_seconds']:.0f} |"
+        )
+    lines.append(f"| mean ratio to the expert | {record['mean_ratio']:.3f} | | | |")
+    return "\n".join([*lines, "", _footnote(record)])
+
+
+def speed() -> str:
+    """Speed of evaluation."""
+    record = _read("evaluation_speed")
+    lines = ["| environment | episodes/s | plain loop | ratio (median, range) |", "|---|---|---|---|"]
+    for row in record["rows"]:
+        name = " ".join([row["env"], *map(str, row["env_kwargs"].values())])
+        lines.append(
+            f"| {name} | {row['episodes_per_second']:.1f} | {row['plain_episodes_per_second']:.1f} "
+            f"| {row['ratio_median']:.1f} ({row['ratio_min']:.1f} to {row['ratio_max']:.1f}) |"
+        )
+    return "\n".join([*lines, "", _footnote(record)])
+
+
+def _footnote(record: dict[str, Any]) -> str:
+    machine, versions = record["machine"], record["versions"]
+    seeds = record.get("seeds")
+    shown = f"{seeds['count']} episodes from seed {seeds['first']}; " if seeds else ""
+    return (
+        f"<sub>{shown}{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}, "
+        f"mujoco {versions['mujoco']}.</sub>"
+    )
+
+
+def _read(name: str) -> dict[str, Any]:
+    return dict(json.loads((RESULTS / f"{name}.json").read_text()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
