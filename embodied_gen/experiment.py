@@ -182,11 +182,13 @@ def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     lines = []
     for mistake in error.errors():
         location = [part for part in mistake["loc"] if isinstance(part, str | int)]
-        known, path = _walk(model, location)
+        known, path, kinds = _walk(model, location)
         if mistake["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
             lines.append(f"{source}: {path}: unknown key; {hint}")
+        elif mistake["type"] == "union_tag_not_found":
+            lines.append(f"{source}: {path}: kind is missing; expected one of {', '.join(kinds)}")
         else:
             got = "" if mistake["type"] == "missing" else f"; got {mistake['input']!r}"
             message = mistake["msg"].removeprefix("Value error, ")
@@ -263,8 +265,8 @@ def _fill(predictor: Predictor, tensors: Mapping[str, Tensor], path: Path) -> No
     predictor.load_state_dict(tensors)
 
 
-def _walk(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], str]:
-    """The known keys beside the last part of a location, and the location as a config path."""
+def _walk(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], str, list[str]]:
+    """The known keys beside the last part of a location, the location as a config path, and the kinds it can have."""
     current: Any = model
     known: list[str] = []
     path: list[str] = []
@@ -280,7 +282,7 @@ def _walk(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[s
         fields = next((m.model_fields for m in options), {})
         known = list(fields)
         current = fields[part].annotation if part in fields else None
-    return known, ".".join(path)
+    return known, ".".join(path), [str(_kind(m)) for m in _models(current)]
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

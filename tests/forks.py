@@ -5,8 +5,10 @@ A fork starts in milliseconds, where a fresh interpreter takes seconds to import
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,9 +61,14 @@ class Child:
         """Whether it has not ended; an ended one waits to be asked for its status."""
         return Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
 
-    def wait(self):
-        """Its exit status; negative for the signal that ended it."""
+    def wait(self, seconds=120):
+        """Its exit status; negative for the signal that ended it. One that hangs is killed."""
+        end = time.monotonic() + seconds
+        while self.status is None and self.running() and time.monotonic() < end:
+            time.sleep(0.002)
         if self.status is None:
+            if self.running():
+                self.kill(signal.SIGKILL)
             self.status = int(self.forks.ask({"wait": self.pid}))
         return self.status
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embodied_gen import context
@@ -33,6 +33,7 @@ def test_the_size_is_the_length_of_the_first_axis(name, contexts):
 
 
 @EVERY
+@settings(max_examples=50, deadline=None)
 @given(n=st.integers(1, 4), contexts=st.integers(0, 4))
 def test_repetition_puts_the_rows_of_a_context_together(name, n, contexts):
     c = CONTEXTS[name](contexts)

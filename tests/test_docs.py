@@ -45,3 +45,19 @@ def test_the_training_pages_commands_run_as_they_stand(tmp_path):
 def test_every_file_that_a_page_names_exists(page):
     for name in re.findall(r"\b((?:configs|benchmarks|docs)/[\w/.-]+\.\w+)", page.read_text()):
         assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+def test_the_readmes_tables_are_those_of_the_results():
+    check = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "tables.py", "--check"], capture_output=True, text=True
+    )
+    assert check.returncode == 0, check.stderr or "run: python benchmarks/tables.py"
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda p: p.name)
+def test_benchmarks_explain_themselves(script):
+    if script.name == "tables.py":
+        return
+    shown = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+    assert "benchmarks/results" in shown.stdout

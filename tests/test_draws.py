@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -21,6 +21,7 @@ EVERY = pytest.mark.parametrize("name", DRAWS)
 # --- Streams ------------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 2**40), max_size=5))
 def test_a_stream_is_a_function_of_its_path(path):
     first, again = draws.generator(*path), draws.generator(*path)

@@ -17,7 +17,7 @@ EPISODES = 8
 
 
 def content(root, **changes):
-    """The config as plain data; `changes` are merged into its blocks, and None drops a key."""
+    """The config as plain data; `changes` are merged into blocks of the same kind and replace others."""
     base = {
         "name": "tiny",
         "env": {"id": "embodied/Avoid-v0"},
@@ -39,7 +39,7 @@ def content(root, **changes):
         },
     }
     for block, change in changes.items():
-        if isinstance(change, dict) and change.get("kind") == base[block].get("kind", change.get("kind")):
+        if isinstance(change, dict) and change.get("kind") in (None, base[block].get("kind")):
             base[block] |= change
         else:
             base[block] = change

@@ -57,6 +57,8 @@ class DenoisingHead(Head):
         clip: Clean estimates are confined to [-clip, clip], model units; none where None.
         dropout: Probability of dropping the context in training.
         guidance_weight: w of classifier-free guidance; needs dropout > 0 where not zero.
+        data_deviation: Deviation d of the data given a context, model units, by which guides judge how uncertain a
+            clean estimate is; too large a value steers too hard.
 
     Raises:
         ValueError: If a number is out of range, or the parametrisation cannot be read at a level of the grid.
@@ -75,6 +77,7 @@ class DenoisingHead(Head):
         clip: float | None = 1.0,
         dropout: float = 0.0,
         guidance_weight: float = 0.0,
+        data_deviation: float = 0.5,
     ):
         super().__init__(event)
         if not 0 <= dropout < 1:
@@ -84,6 +87,8 @@ class DenoisingHead(Head):
                 f"guidance_weight {guidance_weight} needs a network that has seen dropped contexts; "
                 "train with dropout > 0, such as 0.1."
             )
+        if not data_deviation > 0:
+            raise ValueError(f"data_deviation must be positive; got {data_deviation}.")
         if clip is not None and not clip > 0:
             raise ValueError(f"clip must be positive or None; got {clip}.")
         self.net = net
@@ -94,6 +99,7 @@ class DenoisingHead(Head):
         self.clip = clip
         self.dropout = dropout
         self.guidance_weight = guidance_weight
+        self.data_deviation = data_deviation
         self._grid = self.schedule.grid(steps)
         self._readings = {level: self._read(level) for level in self._grid[:-1]}
         if not all(math.isfinite(reading.a) and math.isfinite(reading.b) for reading in self._readings.values()):
@@ -165,7 +171,7 @@ class DenoisingHead(Head):
         at = self.schedule.coefficients(torch.tensor([level.t], dtype=torch.float64))
         a, b = self.parametrisation.affine(at)
         scale = self.schedule.input_scale(at.alpha, at.sigma)
-        d = self.schedule.data_deviation
+        d = self.data_deviation
         variance = (d * level.sigma) ** 2 / ((level.alpha * d) ** 2 + level.sigma**2)
         return _Reading(a.item(), b.item(), scale.item(), variance)
 

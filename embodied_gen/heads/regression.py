@@ -1,6 +1,6 @@
 r"""Point estimates: plain regression and two-step regression (MIP), the baselines of every comparison.
 
-Both give one estimate x_hat(c), and around it a normal of fixed deviation s in each entry, fitted to the residuals:
+Both give one estimate x_hat(c), and around it a normal of fixed deviation s in each entry, fitted to its residuals:
 p(x | c) = N(x; x_hat(c), s^2). Draws are x_hat + temperature s z; temperature 0 is the estimate itself.
 
 Regression minimises error(x_hat(c), x). The minimal iterative policy refines once: with t* in (0, 1),
@@ -126,7 +126,9 @@ class TwoStepHead(PointHead):
         rough = self._first(c)
         refined = _call(self.net, self.refine_at * x + (1 - self.refine_at) * noise, self.refine_at, c)
         error = self.event.error(rough, x) + self.event.error(refined, x)
-        return error + self._fit_deviation(rough, x, None)
+        with torch.no_grad():
+            x_hat = _call(self.net, self.refine_at * rough, self.refine_at, c)
+        return error + self._fit_deviation(x_hat, x, None)
 
     def _first(self, c: Context) -> Tensor:
         return _call(self.net, self._like().new_zeros(size(c), *self.event.shape), 0.0, c)

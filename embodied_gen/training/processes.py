@@ -8,7 +8,7 @@ Every process holds all windows, takes its share of each batch, and DDP averages
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 import torch
@@ -29,6 +29,7 @@ class Processes:
     rank: int
     count: int
     device: torch.device
+    _kept: list[distributed.Work] = field(default_factory=list, repr=False, compare=False)
 
     @property
     def first(self) -> bool:
@@ -40,7 +41,12 @@ class Processes:
         if self.count == 1:
             return flag
         raised = torch.tensor([int(flag)])  # on the CPU, over gloo: does not wait for a GPU
-        distributed.all_reduce(raised, distributed.ReduceOp.MAX)
+        work = distributed.all_reduce(raised, distributed.ReduceOp.MAX, async_op=True)
+        assert work is not None
+        work.wait()
+        # Gloo's threads drop their share later, and to free the tensor they would need Python's lock, which the
+        # thread that ends the group holds while it waits for them. Kept here, it is not theirs to free.
+        self._kept[:] = [work]
         return bool(raised)
 
 

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -21,6 +21,7 @@ def wide(bounds, horizon=3):
     return Trajectory(horizon, low, high).double()
 
 
+@settings(max_examples=50, deadline=None)
 @given(BOUNDS, st.integers(1, 5), st.data())
 def test_units_are_converted_there_and_back(bounds, horizon, data):
     event = wide(bounds, horizon)
@@ -31,6 +32,7 @@ def test_units_are_converted_there_and_back(bounds, horizon, data):
     torch.testing.assert_close(event.decode(event.encode(y)), y, rtol=1e-9, atol=1e-9)
 
 
+@settings(max_examples=50, deadline=None)
 @given(BOUNDS)
 def test_bounds_are_one_in_model_units_and_their_middle_is_zero(bounds):
     event = wide(bounds)
@@ -39,6 +41,7 @@ def test_bounds_are_one_in_model_units_and_their_middle_is_zero(bounds):
     assert (event.half_width > 0).all()
 
 
+@settings(max_examples=50, deadline=None)
 @given(BOUNDS, st.floats(0, 1))
 def test_conversion_is_affine(bounds, share):
     event = wide(bounds)

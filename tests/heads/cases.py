@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.events import Trajectory
+from embodied_gen.events import Path, Trajectory
 from embodied_gen.heads import DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
@@ -18,6 +18,10 @@ HORIZON, CHANNELS, CONTEXT = 4, 2, 3
 
 def trajectory() -> Trajectory:
     return Trajectory(HORIZON, [-1.0, 0.0], [1.0, 5.0])
+
+
+def path() -> Path:
+    return Path(HORIZON, [-1.0, 0.0], [1.0, 5.0], [-0.2, -0.1], [0.2, 0.3])
 
 
 def mlp(channels_out: int = CHANNELS) -> nn.Module:
@@ -97,6 +101,8 @@ CASES = [
         "classifier_free",
         lambda e: DenoisingHead(e, mlp(), parametrisation=Velocity(), dropout=0.2, guidance_weight=1.0),
     ),
+    Case("flow_matching_path", lambda e: DenoisingHead(path(), mlp())),
+    Case("regression_path", lambda e: RegressionHead(path(), mlp())),
     Case("regression", lambda e: RegressionHead(e, mlp())),
     Case("regression_with_noise", lambda e: RegressionHead(e, mlp(), temperature=1.0)),
     Case("two_step", lambda e: TwoStepHead(e, mlp())),

@@ -16,7 +16,7 @@ def test_head_keeps_the_contract(case):
     check_head(case.head(), *batch())
 
 
-LEAVES_PADDING_OUT = ("regression", "regression_with_noise", "mixture")
+LEAVES_PADDING_OUT = ("regression", "regression_path", "regression_with_noise", "mixture")
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -394,7 +394,6 @@ def test_guided_samples_of_normal_data_are_exact_where_its_deviation_is_known(sc
     # p(x) exp(-scale cost), which is normal too: all that is left are the steps of the sampler.
     deviation, scale = 0.3, 10.0
     schedule = SCHEDULES[schedule]()
-    schedule.data_deviation = deviation
     head = DenoisingHead(
         unit_event(1),
         Exact(normal(-0.3, deviation), schedule, V()),
@@ -403,6 +402,7 @@ def test_guided_samples_of_normal_data_are_exact_where_its_deviation_is_known(sc
         sampler=sampler,
         steps={DDIM: 40, Ancestral: 100, DPMSolver: 30, Heun: 20}[type(sampler)],
         clip=None,
+        data_deviation=deviation,
     )
     guide = Guide(cost=lambda y: (y - 0.5).square().flatten(2).sum(2) / 2, scale=scale)
     y = head.sample(torch.zeros(1, 1), 400, generator=draws.generator(21), guide=guide).flatten()

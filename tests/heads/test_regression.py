@@ -89,9 +89,8 @@ def test_the_gradient_of_the_loss_is_that_of_the_error_and_of_the_likelihood_of_
     torch.testing.assert_close(deviation, expected)
 
 
-@EVERY
-def test_padding_takes_no_part_in_the_loss_or_in_the_deviation(family):
-    head = family(event(), Lookup())
+def test_padding_takes_no_part_in_a_regression_or_in_its_deviation():
+    head = RegressionHead(event(), Lookup())
     valid = torch.tensor([[True, False], [True, True]])
     x, c = skewed(0, rows=2)
     other = x.clone()
@@ -143,9 +142,11 @@ def test_two_steps_follow_their_formula(refine_at):
     x = torch.randn(2, STEPS, CHANNELS, generator=draws.generator(6))
     loss = head.loss(x, c, generator=draws.generator(7))
     z = draws.normal(x.shape, generator=draws.generator(7), like=x)
-    (x_0, t_0, _), (x_1, t_1, _) = net.calls
+    (x_0, t_0, _), (x_1, t_1, _), (x_2, t_2, _) = net.calls
     assert (x_0 == 0).all() and (t_0 == 0).all() and (t_1 == refine_at).all()
     torch.testing.assert_close(x_1, refine_at * x + (1 - refine_at) * z)
+    torch.testing.assert_close(x_2, refine_at * first)  # the estimate, to whose residuals s is fitted
+    assert (t_2 == refine_at).all()
     refined = 0.5 * x_1 + refine_at + first
     error = (first - x).square().mean((1, 2)) + (refined - x).square().mean((1, 2))
     torch.testing.assert_close(loss, error)

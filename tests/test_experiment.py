@@ -1,0 +1,364 @@
+"""A config becomes a predictor, a run comes back as it was saved, and every mistake is named."""
+
+import ast
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import tiny
+import torch
+import yaml
+
+from embodied_gen import draws, experiment
+from embodied_gen.experiment import Experiment, Sizes
+from embodied_gen.training import checkpoint, files
+from planners.guides import read_guide
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+GUIDES = [path for path in CONFIGS if path.name.startswith("guide_")]
+EXPERIMENTS = [path for path in CONFIGS if path not in GUIDES]
+
+
+def shrunk(config):
+    """The same experiment with the smallest network of its kind."""
+    small = {
+        "mlp": {"width": 16, "depth": 1},
+        "unet": {"width": 8, "groups": 4},
+        "transformer": {"width": 16, "depth": 1, "heads": 2},
+    }
+    net = config.net.model_copy(update=small[config.net.kind])
+    return config.model_copy(update={"net": net})
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_config_builds_a_predictor_with_a_loss_and_samples(path):
+    config = shrunk(experiment.read(path))
+    length = config.control.horizon + 3
+    windows = tiny.windows_of(config, tiny.episodes_of((length, length)))
+    predictor = experiment.build(config, windows)
+    batch = windows.batch(torch.arange(4))
+    generator = draws.generator(0)
+    losses = predictor.loss(batch.observations, batch.actions, generator=generator, valid=batch.valid)
+    samples = predictor.sample(batch.observations, 2, generator=generator)
+    assert losses.shape == (4,) and losses.isfinite().all()
+    assert samples.shape == (4, 2, config.control.horizon, 2) and samples.isfinite().all()
+    assert experiment.sizes_of(predictor) == Sizes(4, 2)
+
+
+@pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
+def test_every_guide_file_builds_a_guide(path):
+    guide, constraints = read_guide(path).build(period=0.1)
+    assert constraints
+    assert guide.cost(torch.zeros(2, 3, 8, 2)).shape == (2, 3)
+
+
+def test_there_are_configs_of_both_kinds():
+    assert EXPERIMENTS and GUIDES
+
+
+def test_a_config_comes_back_from_plain_data():
+    config = tiny.experiment_of()
+    assert experiment.parse(json.loads(json.dumps(config.model_dump(mode="json"))), "json") == config
+
+
+def mistakes(**changes):
+    with pytest.raises(ValueError) as caught:
+        experiment.parse(tiny.content("data", **changes), "tiny.yaml")
+    return str(caught.value).splitlines()
+
+
+def test_an_unknown_key_names_the_nearest_at_every_depth():
+    content = tiny.content("data", train={"stesp": 3})
+    content["haed"] = {}
+    content["head"]["sampler"] = {"kind": "ddim", "eta_": 0.1}
+    with pytest.raises(ValueError) as caught:
+        experiment.parse(content, "tiny.yaml")
+    assert sorted(str(caught.value).splitlines()) == [
+        "tiny.yaml: haed: unknown key; did you mean 'head'?",
+        "tiny.yaml: head.sampler.eta_: unknown key; did you mean 'eta'?",
+        "tiny.yaml: train.stesp: unknown key; did you mean 'steps'?",
+    ]
+
+
+def test_an_unknown_key_that_is_near_nothing_lists_the_known_ones():
+    (line,) = mistakes(control={"zzz": 1})
+    assert line == "tiny.yaml: control.zzz: unknown key; known keys: history, horizon, actions, ensemble"
+
+
+def test_all_mistakes_of_a_file_are_told_at_once_each_with_its_path_and_value():
+    lines = mistakes(
+        train={"steps": -1, "rate": "fast"},
+        control={"horizon": 0},
+        head={"kind": "denoising", "schedule": {"kind": "cosine", "levels": 1}},
+        seed=-3,
+    )
+    assert [line.split(": ")[1] for line in sorted(lines)] == [
+        "control.horizon",
+        "head.schedule.levels",
+        "seed",
+        "train.rate",
+        "train.steps",
+    ]
+    assert any(line.endswith("greater than or equal to 1; got -1") for line in lines)
+    assert any("got 'fast'" in line for line in lines)
+
+
+@pytest.mark.parametrize(("block", "kind"), [("head", "diffusion"), ("net", "resnet"), ("event", "boxes")])
+def test_an_unknown_kind_lists_the_kinds(block, kind):
+    (line,) = mistakes(**{block: {"kind": kind}})
+    assert line.startswith(f"tiny.yaml: {block}: ") and f"'{kind}'" in line and "expected tags: '" in line
+
+
+def test_a_block_without_a_kind_lists_the_kinds():
+    content = tiny.content("data")
+    del content["net"]["kind"], content["head"]["kind"]
+    content["head"]["schedule"] = {}
+    with pytest.raises(ValueError) as caught:
+        experiment.parse(content, "tiny.yaml")
+    assert sorted(str(caught.value).splitlines()) == [
+        "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture",
+        "tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer",
+    ]
+
+
+def test_a_missing_block_is_named():
+    content = tiny.content("data")
+    del content["env"], content["data"]["dataset"]
+    with pytest.raises(ValueError) as caught:
+        experiment.parse(content, "tiny.yaml")
+    assert sorted(str(caught.value).splitlines()) == [
+        "tiny.yaml: data.dataset: Field required",
+        "tiny.yaml: env: Field required",
+    ]
+
+
+def test_no_more_actions_are_executed_than_are_predicted():
+    (line,) = mistakes(control={"horizon": 4, "actions": 5})
+    assert line == "tiny.yaml: config: control.actions (5) must not exceed control.horizon (4)"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [1, 2", "is not YAML: .*line 1"),
+        ("- a\n- b\n", "must hold a mapping of blocks .*; got list"),
+        ("", "must hold a mapping of blocks .*; got NoneType"),
+        ("hello", "must hold a mapping of blocks .*; got str"),
+    ],
+)
+def test_a_file_that_is_no_config_is_named(text, message, tmp_path):
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"{path} {message}"):
+        experiment.read(path)
+
+
+def test_bytes_that_are_no_text_are_named(tmp_path):
+    path = tmp_path / "odd.yaml"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match="is not YAML"):
+        experiment.read(path)
+
+
+def test_a_missing_config_suggests_a_near_one(tmp_path):
+    (tmp_path / "avoid_flow.yaml").touch()
+    with pytest.raises(
+        FileNotFoundError, match=r"there is no config file .*avoid_flwo.yaml. Did you mean .*avoid_flow."
+    ):
+        experiment.read(tmp_path / "avoid_flwo.yaml")
+
+
+def test_weights_are_a_function_of_the_seed_and_the_global_random_state_is_left_alone():
+    config, other = tiny.experiment_of(), tiny.experiment_of(seed=1)
+    before = torch.get_rng_state()
+    first = experiment.build(config, tiny.windows_of(config))
+    torch.manual_seed(123)
+    second = experiment.build(config, tiny.windows_of(config))
+    after = torch.get_rng_state()
+    third = experiment.build(other, tiny.windows_of(other))
+    assert torch.get_rng_state().equal(after)
+    torch.manual_seed(0)
+    assert before.equal(torch.get_rng_state())
+    flat = [torch.nn.utils.parameters_to_vector(p.parameters()) for p in (first, second, third)]
+    assert flat[0].equal(flat[1]) and not flat[0].equal(flat[2])
+
+
+def test_building_seeds_the_generator_of_the_cpu_alone(monkeypatch):
+    # torch.manual_seed would seed the global generators of all GPUs as well.
+    monkeypatch.setattr(torch, "manual_seed", lambda seed: pytest.fail("torch.manual_seed was called"))
+    config = tiny.experiment_of()
+    experiment.build(config, tiny.windows_of(config))
+
+
+def test_bounds_and_statistics_are_those_of_the_demonstrations():
+    config, episodes = tiny.experiment_of(event={"kind": "trajectory"}), tiny.episodes_of()
+    predictor = experiment.build(config, tiny.windows_of(config, episodes))
+    torch.testing.assert_close(predictor.head.event.low, episodes.actions.amin(0))
+    torch.testing.assert_close(predictor.head.event.high, episodes.actions.amax(0))
+    torch.testing.assert_close(predictor.encoder.mean, episodes.observations.mean(0))
+    torch.testing.assert_close(predictor.encoder.deviation, episodes.observations.std(0, correction=0))
+
+
+HEADS = [
+    {"kind": "denoising", "steps": 3},
+    {"kind": "denoising", "steps": 3, "schedule": {"kind": "cosine"}, "prediction": "noise"},
+    {"kind": "regression"},
+    {"kind": "two_step", "temperature": 1.0},
+    {"kind": "mixture", "components": 3},
+]
+
+
+@pytest.mark.parametrize("event", ["path", "trajectory"])
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head["kind"])
+def test_a_saved_run_loads_and_draws_exactly_the_same(head, event, tmp_path):
+    config = tiny.experiment_of(head=head, event={"kind": event})
+    predictor = tiny.predictor_of(config)
+    experiment.save_config(tmp_path, config, experiment.sizes_of(predictor))
+    checkpoint.save_model(tmp_path, 7, predictor)
+    state = torch.get_rng_state()
+    run = experiment.load(tmp_path)
+    assert torch.get_rng_state().equal(state)
+    assert (run.folder, run.experiment, run.step) == (tmp_path, config, 7)
+    assert not run.predictor.training
+    observations = torch.randn(3, 2, 4)
+    for question in ("sample", "predict"):
+        mine, theirs = (
+            getattr(p, question)(observations, 2, generator=draws.generator(5)) for p in (predictor, run.predictor)
+        )
+        assert mine.equal(theirs)
+
+
+def test_a_run_is_loaded_without_unpickling_anything(tiny_run, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("something was unpickled")
+
+    for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load"), (np, "load")):
+        monkeypatch.setattr(module, name, refuse)
+    run = experiment.load(tiny_run)
+    assert run.step == 40
+    files.read_tensors(checkpoint.state_path(tiny_run))
+
+
+def test_nothing_in_the_package_can_unpickle_but_the_pipes_to_our_own_workers():
+    found = set()
+    for path in [path for folder in ("embodied_gen", "planners", "envs") for path in (ROOT / folder).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+                found |= {(path.name, n) for n in names if n in ("pickle", "marshal", "shelve", "joblib", "dill")}
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
+                *("torch.load", "np.load", "numpy.load", "eval", "exec", "yaml.load", "yaml.unsafe_load"),
+            ):
+                found.add((path.name, ast.unparse(node.func)))
+    assert found == {("slots_process.py", "pickle")}
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=rf"{tmp_path} is not a run: it has no config.json. Train one"):
+        experiment.load(tmp_path)
+
+
+def test_a_run_without_weights_names_the_file(own_run):
+    checkpoint.model_path(own_run).unlink()
+    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+        experiment.load(own_run)
+
+
+def test_weights_of_another_network_are_named(own_run):
+    path = own_run / "config.json"
+    content = json.loads(path.read_text())
+    content["experiment"]["net"]["depth"] = 2
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"model.safetensors does not fit the config beside it: head.* more differ"):
+        experiment.load(own_run)
+
+
+def test_weights_of_another_width_are_named(own_run):
+    path = own_run / "config.json"
+    content = json.loads(path.read_text())
+    content["experiment"]["net"]["width"] = 8
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="does not fit the config beside it"):
+        experiment.load(own_run)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.pop("sizes"), "sizes must hold the numbers observation and action"),
+        (lambda c: c.pop("experiment"), "must hold a mapping of blocks"),
+        (lambda c: c["experiment"].pop("env"), "config.json: env: Field required"),
+        (lambda c: c.update(schema=99), "has schema 99"),
+    ],
+)
+def test_a_damaged_config_of_a_run_is_named_and_left_as_it_is(change, message, own_run):
+    path = own_run / "config.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=message):
+        experiment.load(own_run)
+    assert path.read_bytes() == before
+
+
+def test_foreign_weights_are_refused_and_left_as_they_are(own_run):
+    path = checkpoint.model_path(own_run)
+    path.write_bytes(safetensors.torch.save({"weight": torch.ones(1)}))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=f"{path} was not written by embodied-gen"):
+        experiment.load(own_run)
+    assert path.read_bytes() == before
+
+
+def test_the_fingerprint_is_that_of_everything_that_fixes_the_course_of_training():
+    config = tiny.experiment_of()
+    own = config.fingerprint("data", 1)
+    assert config.fingerprint("data", 1) == own
+    assert len({own, config.fingerprint("other", 1), config.fingerprint("data", 2)}) == 3
+    changes = {
+        "seed": 1,
+        "data": {"episodes": 3},
+        "event": {"kind": "trajectory"},
+        "net": {"depth": 2},
+        "head": {"steps": 4},
+        "control": {"history": 1},
+        "train": {"rate": 0.5},
+    }
+    for block, change in changes.items():
+        assert tiny.experiment_of(**{block: change}).fingerprint("data", 1) != own, block
+    assert tiny.experiment_of(name="renamed").fingerprint("data", 1) == own
+
+
+def test_a_run_can_be_moved_and_copied(tiny_run, tmp_path):
+    moved = shutil.copytree(tiny_run, tmp_path / "elsewhere" / "run")
+    first, second = experiment.load(tiny_run), experiment.load(moved)
+    observations = torch.randn(2, 2, 4)
+    assert first.predictor.sample(observations, generator=draws.generator(0)).equal(
+        second.predictor.sample(observations, generator=draws.generator(0))
+    )
+
+
+def test_every_field_of_a_config_is_documented():
+    def models(model):
+        yield model
+        for field in model.model_fields.values():
+            for inner in experiment._models(field.annotation):
+                yield from models(inner)
+
+    for model in {m for m in models(Experiment)}:
+        assert model.__doc__, model
+        blocks = {name for name, field in model.model_fields.items() if experiment._models(field.annotation)}
+        for name, field in model.model_fields.items():
+            assert field.description or name == "kind" or name in blocks, f"{model.__name__}.{name}"
+
+
+def test_a_written_config_reads_as_yaml_too(tmp_path):
+    path = tmp_path / "again.yaml"
+    path.write_text(yaml.safe_dump(tiny.experiment_of().model_dump(mode="json")))
+    assert experiment.read(path) == tiny.experiment_of()

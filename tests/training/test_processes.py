@@ -1,0 +1,45 @@
+"""One process stands alone; devices and precisions are named or refused."""
+
+import pytest
+import torch
+
+from embodied_gen.training import precision
+from embodied_gen.training.processes import Processes, joined, resolve_device
+
+CPU = torch.device("cpu")
+
+
+def test_without_torchrun_a_process_stands_alone(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with joined("cpu") as processes:
+        assert (processes.rank, processes.count, processes.device, processes.first) == (0, 1, CPU, True)
+        assert processes.any(True) and not processes.any(False)
+
+
+@pytest.mark.parametrize("name", ["cuda:77", "nonsense", "meta:x"])
+def test_an_absent_device_is_refused_with_a_remedy(name):
+    with pytest.raises(ValueError, match=rf"device '{name}' cannot be used here: .*\. Use 'auto' or 'cpu'\."):
+        resolve_device(name)
+
+
+def test_auto_takes_the_processor_where_there_is_no_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert resolve_device("auto") == CPU
+
+
+def test_precisions_stand_and_auto_becomes_one_of_them():
+    assert precision.resolve("fp32", CPU) == "fp32"
+    assert precision.resolve("bf16", CPU) == "bf16"
+    assert precision.resolve("auto", CPU) in ("fp32", "bf16")
+
+
+def test_products_are_narrow_under_bf16_alone():
+    x = torch.ones(2, 2)
+    with precision.autocast("bf16", CPU):
+        assert (x @ x).dtype == torch.bfloat16
+    with precision.autocast("fp32", CPU):
+        assert (x @ x).dtype == torch.float32
+
+
+def test_only_the_first_writes():
+    assert not Processes(1, 2, CPU).first
