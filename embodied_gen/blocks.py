@@ -236,7 +236,6 @@ class DenoisingBlock(Block):
     clip: float | None = Field(1.0, description="Clean estimates are confined to +- this, model units.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Probability of dropping the context in training.")
     guidance_weight: float = Field(0.0, description="Weight of classifier-free guidance.")
-    data_deviation: float = Field(0.5, gt=0, description="Deviation of the data that guides assume, model units.")
 
     def build(self, event: Event, make_net: MakeNet) -> Head:
         """The head."""
@@ -258,7 +257,6 @@ class DenoisingBlock(Block):
             clip=self.clip,
             dropout=self.dropout,
             guidance_weight=self.guidance_weight,
-            data_deviation=self.data_deviation,
         )
 
 

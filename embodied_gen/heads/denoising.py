@@ -10,8 +10,10 @@ and a sampler walks from noise to an event by clean estimates. Diffusion and flo
 Without a condition (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598) the context is dropped in
 training with a given probability, and in sampling  x_hat = (1 + w) x_hat(c) - w x_hat(blank).
 
-A guide steers every clean estimate, by as much as the estimate is uncertain at that level: for data of deviation
-d its variance is  d^2 sigma^2 / (alpha^2 d^2 + sigma^2).
+A guide steers every clean estimate, by as much as the estimate is uncertain at that level. Each entry of the event has
+a deviation d given the context, so that the variance of the estimate is  v = d^2 sigma^2 / (alpha^2 d^2 + sigma^2);
+d is fitted to the residuals at all levels by maximum likelihood, without touching the network. What the context fixes,
+such as where a path starts, a guide then leaves alone.
 
 Sources: Ho et al. 2020 (arXiv:2006.11239); Karras et al. 2022 (arXiv:2206.00364); Lipman et al. 2023
 (arXiv:2210.02747).
@@ -30,7 +32,7 @@ from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide, steer
 from embodied_gen.heads.parametrisation import Parametrisation, Simple, Velocity, Weighting
 from embodied_gen.heads.samplers import DDIM, Sampler
-from embodied_gen.heads.schedules import Level, Rectified, Schedule
+from embodied_gen.heads.schedules import Coefficients, Level, Rectified, Schedule
 
 
 class _Reading(NamedTuple):
@@ -39,7 +41,6 @@ class _Reading(NamedTuple):
     a: float
     b: float
     input_scale: float
-    variance: float
 
 
 @final
@@ -57,8 +58,6 @@ class DenoisingHead(Head):
         clip: Clean estimates are confined to [-clip, clip], model units; none where None.
         dropout: Probability of dropping the context in training.
         guidance_weight: w of classifier-free guidance; needs dropout > 0 where not zero.
-        data_deviation: Deviation d of the data given a context, model units, by which guides judge how uncertain a
-            clean estimate is; too large a value steers too hard.
 
     Raises:
         ValueError: If a number is out of range, or the parametrisation cannot be read at a level of the grid.
@@ -77,7 +76,6 @@ class DenoisingHead(Head):
         clip: float | None = 1.0,
         dropout: float = 0.0,
         guidance_weight: float = 0.0,
-        data_deviation: float = 0.5,
     ):
         super().__init__(event)
         if not 0 <= dropout < 1:
@@ -87,8 +85,6 @@ class DenoisingHead(Head):
                 f"guidance_weight {guidance_weight} needs a network that has seen dropped contexts; "
                 "train with dropout > 0, such as 0.1."
             )
-        if not data_deviation > 0:
-            raise ValueError(f"data_deviation must be positive; got {data_deviation}.")
         if clip is not None and not clip > 0:
             raise ValueError(f"clip must be positive or None; got {clip}.")
         self.net = net
@@ -99,7 +95,7 @@ class DenoisingHead(Head):
         self.clip = clip
         self.dropout = dropout
         self.guidance_weight = guidance_weight
-        self.data_deviation = data_deviation
+        self.log_deviation = nn.Parameter(torch.full(event.shape, math.log(0.5)))
         self._grid = self.schedule.grid(steps)
         self._readings = {level: self._read(level) for level in self._grid[:-1]}
         if not all(math.isfinite(reading.a) and math.isfinite(reading.b) for reading in self._readings.values()):
@@ -129,7 +125,8 @@ class DenoisingHead(Head):
         at = self.schedule.coefficients(t)
         x_t = _rows(at.alpha, x) * x + _rows(at.sigma, x) * noise
         weight = self.weighting.weight(t, self.schedule, self.parametrisation)
-        return weight * self.event.error(self.denoise(x_t, t, c), x)
+        x_hat = self.denoise(x_t, t, c)
+        return weight * self.event.error(x_hat, x) + self._fit_deviation(x_hat, x, at)
 
     def denoise(self, x_t: Tensor, t: Tensor, c: Context) -> Tensor:
         """E[x | x_t, c] at times t in (0, 1], shape `(B,)`; neither clipped nor guided."""
@@ -138,6 +135,18 @@ class DenoisingHead(Head):
         scale = self.schedule.input_scale(at.alpha, at.sigma)
         output = self.net(_rows(scale, x_t) * x_t, t, c).to(x_t.dtype)
         return _rows(a, x_t) * x_t + _rows(b, x_t) * output
+
+    def _fit_deviation(self, x_hat: Tensor, x: Tensor, at: Coefficients) -> Tensor:
+        """Zero for each example, with the gradient that fits d to the residuals of the clean estimate."""
+        variance = self._variance(_rows(at.alpha, x), _rows(at.sigma, x))
+        surprise = ((x - x_hat.detach()).square() / variance + variance.log()) / 2
+        fit = surprise.flatten(1).mean(1)
+        return fit - fit.detach()
+
+    def _variance(self, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
+        """Variance of the clean estimate in each entry, model units squared."""
+        d_squared = (2 * self.log_deviation).exp()
+        return d_squared * sigma**2 / (alpha**2 * d_squared + sigma**2)
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
         like = self._like()
@@ -152,7 +161,7 @@ class DenoisingHead(Head):
             x_hat = self._estimate(x_t, level, reading, c, both)
             if self.clip is not None:
                 x_hat = x_hat.clamp(-self.clip, self.clip)
-            return x_hat if guide is None else steer(x_hat, reading.variance, guide)
+            return x_hat if guide is None else steer(x_hat, self._variance(level.alpha, level.sigma), guide)
 
         return self.sampler.run(self.schedule.initial_deviation * noise(), self._grid, denoise, noise)
 
@@ -171,9 +180,7 @@ class DenoisingHead(Head):
         at = self.schedule.coefficients(torch.tensor([level.t], dtype=torch.float64))
         a, b = self.parametrisation.affine(at)
         scale = self.schedule.input_scale(at.alpha, at.sigma)
-        d = self.data_deviation
-        variance = (d * level.sigma) ** 2 / ((level.alpha * d) ** 2 + level.sigma**2)
-        return _Reading(a.item(), b.item(), scale.item(), variance)
+        return _Reading(a.item(), b.item(), scale.item())
 
 
 def _rows(factor: Tensor, x: Tensor) -> Tensor:

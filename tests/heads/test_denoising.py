@@ -304,3 +304,16 @@ def test_a_chain_of_one_step_gives_the_mean_of_the_data(schedule, sampler):
     head = exact_head(schedule, parametrisation, "normal", sampler=sampler, steps=1, clip=None)
     x = head.sample(torch.zeros(1, 1), 200, generator=draws.generator(1))
     torch.testing.assert_close(x, torch.full_like(x, 0.3), rtol=0, atol=0.03)
+
+
+@READABLE
+def test_the_deviation_that_guides_assume_is_fitted_to_the_data(schedule, parametrisation):
+    head = exact_head(schedule, parametrisation, data="normal")
+    optimizer = torch.optim.Adam([head.log_deviation], lr=0.05)
+    for step in range(80):
+        optimizer.zero_grad()
+        z = draws.normal((400, 1, 1), generator=draws.generator(1, step), like=head.event.low)
+        loss = head.loss(0.3 + 0.4 * z, torch.zeros(400, 1), generator=draws.generator(2, step))
+        loss.mean().backward()
+        optimizer.step()
+    assert head.log_deviation.exp().item() == pytest.approx(0.4, rel=0.1)

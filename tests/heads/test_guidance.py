@@ -402,8 +402,8 @@ def test_guided_samples_of_normal_data_are_exact_where_its_deviation_is_known(sc
         sampler=sampler,
         steps={DDIM: 40, Ancestral: 100, DPMSolver: 30, Heun: 20}[type(sampler)],
         clip=None,
-        data_deviation=deviation,
     )
+    torch.nn.init.constant_(head.log_deviation, math.log(deviation))
     guide = Guide(cost=lambda y: (y - 0.5).square().flatten(2).sum(2) / 2, scale=scale)
     y = head.sample(torch.zeros(1, 1), 400, generator=draws.generator(21), guide=guide).flatten()
     precision = 1 / deviation**2 + scale
