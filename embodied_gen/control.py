@@ -55,7 +55,8 @@ class Policy:
         ensemble: m of temporal ensembling; None executes the newest chunk alone.
         samples: Draws for each chunk, reduced by the predictor.
         guide: What is wanted of the chunks at test time.
-        block: Rows of every prediction; None takes as many as there are episodes.
+        block: Rows of every prediction, a power of two (an odd last row is added up in another order); None takes
+            as many as there are episodes.
 
     Raises:
         ValueError: If `actions` is out of range.

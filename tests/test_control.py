@@ -7,6 +7,8 @@ import torch
 
 from embodied_gen import draws
 from embodied_gen.control import Memory, Policy, RecedingHorizon
+from embodied_gen.evaluate import BLOCK
+from embodied_gen.heads import Guide
 
 CPU = torch.device("cpu")
 OBSERVATION, ACTION, HORIZON = 4, 2, 6
@@ -131,18 +133,31 @@ def test_a_memory_keeps_single_precision_and_copies():
     assert memory.observations.tolist() == [[4, 5], [6, 7], [8, 9]] and memory.step == 6
 
 
+NETS = [
+    {"kind": "mlp", "width": 16, "depth": 1},
+    {"kind": "mlp", "width": 512, "depth": 3},
+    {"kind": "unet", "width": 64},
+    {"kind": "transformer", "width": 256, "depth": 4, "heads": 4},
+]
+GUIDE = Guide(cost=lambda y: y.square().sum((-1, -2)), scale=3.0)
+
+
+@pytest.mark.parametrize("guide", [None, GUIDE], ids=["free", "guided"])
 @pytest.mark.parametrize("samples", [1, 3])
-def test_the_plan_of_an_episode_depends_on_its_seed_and_observations_alone(samples):
-    config = tiny.experiment_of(head={"sampler": {"kind": "ancestral", "width": 1.0}})
-    policy = Policy(tiny.predictor_of(config), history=2, actions=4, block=5, samples=samples)
-    observations = np.random.default_rng(0).normal(size=(7, OBSERVATION))
+@pytest.mark.parametrize("net", NETS, ids=lambda net: f"{net['kind']}-{net['width']}")
+def test_the_plan_of_an_episode_depends_on_its_seed_and_observations_alone(net, samples, guide):
+    """Not on its place in the block: for the block of evaluation, networks of the default sizes, to the last bit."""
+    config = tiny.experiment_of(net=net, head={"sampler": {"kind": "ancestral", "width": 1.0}})
+    predictor = tiny.predictor_of(config)
+    policy = Policy(predictor, history=2, actions=4, block=BLOCK, samples=samples, guide=guide)
+    observations = np.random.default_rng(0).normal(size=(20, OBSERVATION))
 
     def plans(order):
         memories = [policy.remember(seed, observations[seed]) for seed in order]
-        return {seed: plan for seed, plan in zip(order, policy.plan(memories), strict=True)}
+        return dict(zip(order, policy.plan(memories), strict=True))
 
-    whole = plans(range(7))
-    for order in ([3], [6, 5, 4, 3, 2, 1, 0], [0, 6], [2, 4, 6, 1, 3]):
+    whole = plans(range(20))
+    for order in ([3], list(range(20))[::-1], [0, 6], [2, 4, 6, 1, 3], [*range(7, 20), *range(7)]):
         for seed, plan in plans(order).items():
             np.testing.assert_array_equal(plan, whole[seed])
 
