@@ -46,15 +46,18 @@ def curves(logs: Mapping[str, Sequence[Mapping[str, float]]]) -> Any:
     figure = _figure(1, wide=True)
     axes = figure.subplots()
     for index, (name, lines) in enumerate(logs.items()):
-        for key, width, label in (("loss", 0.8, None), ("held_out_loss", 2.2, name)):
-            points = [(line["step"], line[key]) for line in lines if key in line]
-            if points:
-                axes.plot(*zip(*points, strict=True), color=f"C{index}", linewidth=width, label=label)
+        widths = {"loss": 0.8, "held_out_loss": 2.2}
+        series = {key: [(line["step"], line[key]) for line in lines if key in line] for key in widths}
+        drawn = [key for key in widths if series[key]]
+        for key in drawn:
+            label = name if key == drawn[-1] else None
+            axes.plot(*zip(*series[key], strict=True), color=f"C{index}", linewidth=widths[key], label=label)
     axes.set_xlabel("optimiser step")
     axes.set_ylabel("loss (thin: training, thick: held out)")
     if all(line.get("loss", 1) > 0 for lines in logs.values() for line in lines):
         axes.set_yscale("log")
-    axes.legend(frameon=False)
+    if axes.get_lines():
+        axes.legend(frameon=False)
     return figure
 
 

@@ -1,12 +1,23 @@
+import os
 import shutil
+import subprocess
 
 import pytest
 import tiny
 import torch
 from forks import Forks
+from hypothesis import settings
 
 from embodied_gen import draws
 from embodied_gen.commands.main import main
+
+# Tiny networks: threads would only wait for each other, here and in the processes that tests start.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +75,23 @@ def forks():
     server = Forks()
     yield server
     server.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Makes real file systems of a given size."""
+    mounted = []
+
+    def make(size):
+        folder = tmp_path / f"disk-{size}"
+        folder.mkdir()
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
+        ).returncode:
+            pytest.skip("mounting is not permitted")
+        mounted.append(folder)
+        return folder
+
+    yield make
+    for folder in mounted:
+        subprocess.run(["umount", folder], check=True)

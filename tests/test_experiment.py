@@ -265,7 +265,7 @@ def test_a_folder_that_is_no_run_is_named(tmp_path):
 
 def test_a_run_without_weights_names_the_file(own_run):
     checkpoint.model_path(own_run).unlink()
-    with pytest.raises(FileNotFoundError, match="model.safetensors"):
+    with pytest.raises(FileNotFoundError, match=r"model.safetensors"):
         experiment.load(own_run)
 
 

@@ -137,7 +137,7 @@ def test_another_number_of_actions_than_the_environments_is_named():
     config = tiny.experiment_of()
     predictor = tiny.predictor_of(config, tiny.episodes_of((20,), action=3))
     with pytest.raises(
-        ValueError, match="the policy predicts actions of 3 numbers; the environment takes 2. Evaluate it"
+        ValueError, match=r"the policy predicts actions of 3 numbers; the environment takes 2. Evaluate it"
     ):
         run(Policy(predictor, history=2, actions=4), 1)
 

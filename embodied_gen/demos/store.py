@@ -4,6 +4,7 @@ Datasets are written with Minari's buffers into a folder aside and renamed into 
 collection leaves nothing that looks like a dataset. Source: minari.farama.org.
 """
 
+import errno
 import os
 import shutil
 import tempfile
@@ -18,6 +19,8 @@ import numpy as np
 import torch
 
 from embodied_gen.demos.episodes import Episodes
+
+_OVERHEAD = 2**15  # bytes of an episode in HDF5 beside its arrays, at most
 
 
 @final
@@ -56,6 +59,7 @@ def write(dataset: str, recordings: Sequence[Recording], env: gym.Env, *, root: 
         FileExistsError: If the dataset exists.
         ValueError: If there is nothing to write, or the id is none that Minari knows.
         ImportError: If Minari is missing.
+        OSError: If there is no space.
     """
     check_new(dataset, root=root)
     minari = _minari()
@@ -64,6 +68,7 @@ def write(dataset: str, recordings: Sequence[Recording], env: gym.Env, *, root: 
     if not recordings:
         raise ValueError("there are no episodes to write. Collect at least one.")
     root.mkdir(parents=True, exist_ok=True)
+    _check_space(root, recordings)
     with tempfile.TemporaryDirectory(dir=root, prefix=".collect-") as aside:
         with _root(Path(aside)):
             minari.create_dataset_from_buffers(
@@ -190,6 +195,18 @@ def _root(folder: Path) -> Iterator[None]:
             del os.environ["MINARI_DATASETS_PATH"]
         else:
             os.environ["MINARI_DATASETS_PATH"] = before
+
+
+def _check_space(root: Path, recordings: Sequence[Recording]) -> None:
+    """Raises `OSError` if a disk is too full: HDF5 does not survive one that fills up while it writes."""
+    arrays = sum(r.observations.nbytes + r.actions.nbytes + r.rewards.nbytes for r in recordings)
+    needed, free = 2 * arrays + _OVERHEAD * len(recordings), shutil.disk_usage(root).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"no space left to write {len(recordings)} episodes into {root}: about {needed / 1e6:.1f} MB are needed, "
+            f"{free / 1e6:.1f} MB are free. Free some space and collect again",
+        )
 
 
 def _move(aside: Path, root: Path, dataset: str) -> None:

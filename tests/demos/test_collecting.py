@@ -75,7 +75,7 @@ def test_failures_are_kept_where_they_are_wanted():
 
 def test_a_hopeless_expert_is_an_error_and_no_endless_loop():
     with pytest.raises(
-        ValueError, match="the expert succeeded in 0 of 50 episodes; 3 were asked for. Check the environ"
+        ValueError, match=r"the expert succeeded in 0 of 50 episodes; 3 were asked for. Check the environ"
     ):
         gather(Counter(lucky=lambda seed: False), Echo())
 

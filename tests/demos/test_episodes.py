@@ -1,6 +1,7 @@
 """Episodes are split, selected and found as wholes, and bad data are named to the channel."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ def numbered(lengths):
 def pieces(episodes):
     """Every episode as a tuple of its first channel."""
     starts = episodes.starts.tolist()
-    return [tuple(episodes.observations[a:b, 0].tolist()) for a, b in zip(starts, starts[1:], strict=False)]
+    return [tuple(episodes.observations[a:b, 0].tolist()) for a, b in pairwise(starts)]
 
 
 @given(lengths_of_episodes)
@@ -102,7 +103,7 @@ def test_a_number_that_is_not_finite_is_named_to_the_channel(field, value):
 
 
 def test_no_episodes_are_refused():
-    with pytest.raises(ValueError, match="dataset none holds no episodes. Collect some"):
+    with pytest.raises(ValueError, match=r"dataset none holds no episodes. Collect some"):
         Episodes(torch.zeros(0, 2), torch.zeros(0, 2), torch.tensor([0]), "dataset none")
     with pytest.raises(ValueError, match="holds no episodes"):
         numbered([3]).select(torch.tensor([], dtype=torch.long))

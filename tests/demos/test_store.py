@@ -133,6 +133,26 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, env, monkeypatch, kind, w
     assert len(store.read(DATASET, root=tmp_path)) == 3
 
 
+def test_a_full_disk_is_refused_before_hdf5_meets_it(small_disk, env):
+    lengths = [40] * 8
+    for size in ("20k", "100k", "200k"):
+        root = small_disk(size)
+        with pytest.raises(OSError, match=f"no space left to write 8 episodes into {root}: about .* MB are needed"):
+            write(root, env, lengths=lengths)
+        assert files(root) == []
+    root = small_disk("500k")
+    write(root, env, lengths=lengths)
+    assert len(store.read(DATASET, root=root)) == 8
+
+
+@pytest.mark.parametrize("count", [1, 40])
+def test_a_data_set_takes_no_more_space_than_was_asked_for(tmp_path, env, count):
+    recordings = recordings_of([3] * count)
+    folder = store.write(DATASET, recordings, env, root=tmp_path, description="")
+    arrays = sum(r.observations.nbytes + r.actions.nbytes + r.rewards.nbytes for r in recordings)
+    assert (folder / "data" / "main_data.hdf5").stat().st_size < 2 * arrays + store._OVERHEAD * count
+
+
 def test_the_environment_variable_of_minari_is_left_as_it_was(tmp_path, env, monkeypatch):
     monkeypatch.setenv("MINARI_DATASETS_PATH", "/somewhere/else")
     write(tmp_path, env)

@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -167,7 +168,7 @@ def test_weights_without_their_state_are_never_trained_over(tmp_path, resume):
     train(tmp_path)
     checkpoint.state_path(tmp_path).unlink()
     before = snapshot(tmp_path)
-    with pytest.raises(FileExistsError, match="holds weights without the training state .* Name another folder"):
+    with pytest.raises(FileExistsError, match=r"holds weights without the training state .* Name another folder"):
         train(tmp_path, resume=resume)
     assert snapshot(tmp_path) == before
 
@@ -253,7 +254,7 @@ def test_no_checkpoint_is_made_of_a_step_that_broke_the_weights(harm, tmp_path):
 def test_a_gradient_that_is_not_finite_is_named_as_such(tmp_path):
     config = tiny.experiment_of(train=SHORT)
     predictor = broken(experiment.build(config, tiny.windows_of(config)), to_a_steep_place, after=2)
-    with pytest.raises(FloatingPointError, match="the gradient of step 2 is not finite. The last checkpoint is kept"):
+    with pytest.raises(FloatingPointError, match=r"the gradient of step 2 is not finite. The last checkpoint is kept"):
         train(tmp_path, config=config, predictor=predictor)
 
 
@@ -273,7 +274,7 @@ def test_a_full_disk_while_training_keeps_the_last_checkpoint(tmp_path, monkeypa
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", fill_up)
-    with pytest.raises(OSError, match="no space left to write .*last.safetensors; the last good file is kept"):
+    with pytest.raises(OSError, match=r"no space left to write .*last.safetensors; the last good file is kept"):
         train(tmp_path)
     assert files.read_tensors(checkpoint.state_path(tmp_path))[1]["step"] == 10
     assert not [path for path in tmp_path.rglob("*.part")]
@@ -336,7 +337,7 @@ def test_the_rate_warms_up_linearly_and_ends_at_zero_after_half_a_cosine():
     rates = [learning_rate(step, settings) for step in range(101)]
     assert rates[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
     assert rates[10] == 2.0 and rates[55] == pytest.approx(1.0) and rates[100] == pytest.approx(0.0)
-    assert all(later <= earlier for earlier, later in zip(rates[10:], rates[11:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(rates[10:]))
     assert learning_rate(0, TrainSettings(steps=5, warmup=0, rate=2.0)) == 2.0
     assert learning_rate(3, TrainSettings(steps=5, warmup=50, rate=2.0)) == pytest.approx(0.16)
 

@@ -1,6 +1,6 @@
 """Meta-World from 50 scripted demonstrations a task: a flow-matching policy beside its expert on the same seeds.
 
-    python benchmarks/metaworld.py [--tasks reach-v3 push-v3 ...] [--steps N] [--out FILE]
+    python benchmarks/metaworld_policies.py [--tasks reach-v3 push-v3 ...] [--steps N] [--out FILE]
 
 For each task: collect with the package's scripted policy, train, run 100 episodes on fresh seeds, and run the expert
 on the same seeds. Demonstrations, runs and the record stay in the working folder, so that an interrupted benchmark
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import tyro
 import yaml
 
@@ -86,7 +85,7 @@ def _task(task: str, arguments: Arguments) -> dict[str, Any]:
         _run(["train", str(config), "--out", str(folder), "--resume"])
         files.write_json(folder / "training.json", {"seconds": time.perf_counter() - started})
     _run(["evaluate", str(folder), "--episodes", str(arguments.episodes)])
-    scored = files_json(folder / "eval.json")
+    scored = _json(folder / "eval.json")
     expert = _expert(config, arguments.episodes)
     policy = {key: scored["summary"][key] for key in ("successes", "episodes", "success_rate", "success_interval")}
     ratio = policy["success_rate"] / expert["success_rate"]
@@ -99,7 +98,7 @@ def _task(task: str, arguments: Arguments) -> dict[str, Any]:
         "expert": expert,
         "ratio": ratio,
         "latency": scored["latency"],
-        "training_seconds": files_json(folder / "training.json")["seconds"],
+        "training_seconds": _json(folder / "training.json")["seconds"],
     }
 
 
@@ -136,11 +135,10 @@ def _run(arguments: list[str]) -> None:
         raise SystemExit(status)
 
 
-def files_json(path: Path) -> dict[str, Any]:
-    """A JSON file of this benchmark."""
+def _json(path: Path) -> dict[str, Any]:
+    """A JSON file of a run."""
     return dict(yaml.safe_load(path.read_text()))
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
     main()

@@ -1,0 +1,149 @@
+"""`embodied-gen plan` draws plans, checks them exactly, and bends them with constraints never trained on."""
+
+import json
+import re
+import sys
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import yaml
+
+from embodied_gen import draws, experiment
+from planners import KeepInBox, KeepOutDisc
+
+CPU = ("--device", "cpu")
+
+
+def guide_file(folder, *constraints, **settings):
+    path = folder / "guide.yaml"
+    path.write_text(yaml.safe_dump({"constraints": list(constraints), **settings}))
+    return path
+
+
+def record_of(path):
+    return json.loads(path.read_text())
+
+
+@pytest.fixture
+def disc(tiny_run, tmp_path, cli):
+    """A disc in the way of half of the run's plans, found from its unguided ones."""
+    assert cli("plan", tiny_run, *CPU, "--out", "free.png", "--n", 40).status == 0
+    plans = np.array(record_of(tmp_path / "free.json")["groups"]["unguided"]["plans"])
+    centre = plans[:, -1].mean(0)
+    radius = np.median(np.linalg.norm(plans - centre, axis=-1).min(1))
+    return {"kind": "keep_out_disc", "centre": centre.tolist(), "radius": float(radius)}
+
+
+def test_plans_are_drawn_and_their_numbers_lie_beside_the_picture(cli, own_run, tmp_path):
+    outcome = cli("plan", own_run, *CPU, "--n", 5)
+    assert outcome.status == 0, outcome.err
+    assert (own_run / "plan.png").read_bytes().startswith(b"\x89PNG")
+    assert outcome.out == f"written: {own_run}/plan.png and plan.json\n"
+    record = record_of(own_run / "plan.json")
+    assert (record["schema"], record["run"], record["seed"], record["constraints"]) == (1, "tiny", 1_000_000, [])
+    (group,) = record["groups"].values()
+    assert np.array(group["plans"]).shape == (5, 8, 2) and group["feasible"] == [True] * 5 and group["margins"] == {}
+
+
+def test_plans_are_samples_of_the_predictor_from_the_first_observation(cli, own_run, tmp_path):
+    assert cli("plan", own_run, *CPU, "--n", 3, "--seed", 17).status == 0
+    run = experiment.load(own_run)
+    observation, _ = run.experiment.maker()().reset(seed=17)
+    history = torch.from_numpy(np.stack([observation] * 2).astype(np.float32))[None]
+    expected = run.predictor.sample(history, 3, generator=draws.generator(17))[0]
+    plans = record_of(own_run / "plan.json")["groups"]["unguided"]["plans"]
+    assert torch.tensor(plans).equal(expected)
+
+
+def test_guided_plans_satisfy_a_constraint_more_often_and_every_claim_is_exact(cli, tiny_run, tmp_path, disc):
+    guide = guide_file(tmp_path, disc, scale=500, buffer=0.01)
+    outcome = cli("plan", tiny_run, *CPU, "--n", 40, "--guide", guide, "--out", "plan.svg")
+    assert outcome.status == 0, outcome.err
+    record, constraint = record_of(tmp_path / "plan.json"), KeepOutDisc(disc["centre"], disc["radius"])
+    assert (tmp_path / "plan.svg").exists()
+    assert record["constraints"] == [constraint.name]
+    held = {}
+    for title, group in record["groups"].items():
+        margins = constraint.margin(torch.tensor(group["plans"])[None])[0]
+        torch.testing.assert_close(torch.tensor(group["margins"][constraint.name]), margins)
+        assert group["feasible"] == (margins >= 0).tolist()
+        held[title] = sum(group["feasible"])
+        assert f"{title}: {held[title]} of 40 plans satisfy all constraints" in outcome.out
+    assert held["guided"] >= held["unguided"] + 10
+
+
+def test_guided_and_unguided_plans_share_their_random_numbers(cli, tiny_run, tmp_path):
+    far = guide_file(tmp_path, {"kind": "keep_out_disc", "centre": [50, 50], "radius": 0.1})
+    assert cli("plan", tiny_run, *CPU, "--guide", far, "--n", 4, "--out", "p.png").status == 0
+    groups = record_of(tmp_path / "p.json")["groups"]
+    np.testing.assert_allclose(groups["guided"]["plans"], groups["unguided"]["plans"], atol=1e-5)
+
+
+def test_all_constraints_of_a_file_are_certified(cli, tiny_run, tmp_path, disc):
+    box = {"kind": "keep_in_box", "low": [-0.5, -0.5], "high": [0.5, 0.5]}
+    guide = guide_file(tmp_path, disc, box)
+    assert cli("plan", tiny_run, *CPU, "--guide", guide, "--n", 6, "--out", "p.png").status == 0
+    record = record_of(tmp_path / "p.json")
+    assert record["constraints"] == [
+        KeepOutDisc(disc["centre"], disc["radius"]).name,
+        KeepInBox((-0.5, -0.5), (0.5, 0.5)).name,
+    ]
+    for group in record["groups"].values():
+        both = np.min(list(group["margins"].values()), axis=0) >= 0
+        assert group["feasible"] == both.tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("constraints: [{kind: keep_out_disk}]", "guide.yaml: constraints.0: .*'keep_out_disk'.*'keep_out_disc'"),
+        (
+            "constraints: [{kind: keep_out_disc, centre: [0, 0], radius: -1}]",
+            "guide.yaml: constraints.0.radius: Input should be greater than 0; got -1",
+        ),
+        ("constraints: [1, 2", "guide.yaml is not YAML"),
+        ("constraints: []", "guide.yaml: constraints: List should have at least 1 item"),
+        ("constraints: [{kind: reach_point, point: [0, 0], tolerance: 1, step: 99}]", "step 99: the path has 8 steps"),
+        ("constraints: [{kind: keep_in_box, low: [1, 1], high: [0, 0]}]", "low must be below high in both axes"),
+    ],
+)
+def test_a_wrong_guide_file_is_named_and_nothing_is_written(content, message, cli, own_run, tmp_path):
+    (tmp_path / "guide.yaml").write_text(content)
+    outcome = cli("plan", own_run, *CPU, "--guide", "guide.yaml")
+    assert outcome.status == 2 and "Traceback" not in outcome.err
+    assert re.search(message, outcome.err), outcome.err
+    assert not (own_run / "plan.png").exists() and not (own_run / "plan.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--n", 0], "--n must be at least 1; got 0."),
+        (["--seed", -1], "--seed must be at least 0; got -1."),
+        (["--out", "plan.foo"], "a picture's name must end in one of .*png"),
+    ],
+)
+def test_impossible_flags_are_refused(flags, message, cli, tiny_run, tmp_path):
+    outcome = cli("plan", tiny_run, *CPU, "--out", tmp_path / "plan.png", *flags)
+    assert outcome.status == 2 and re.search(message, outcome.err), outcome.err
+    assert not list(tmp_path.glob("plan*"))
+
+
+def test_without_matplotlib_the_extra_is_named(cli, tiny_run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    outcome = cli("plan", tiny_run, *CPU, "--out", "plan.png")
+    assert outcome.status == 2 and "Install the extra: pip install 'embodied-gen[viz]'." in outcome.err
+
+
+def test_plans_of_an_environment_without_a_scene_are_drawn_over_the_steps(cli, tmp_path):
+    config = tiny.experiment_of(event={"kind": "trajectory"}, env={"id": "Pendulum-v1"})
+    predictor = tiny.predictor_of(config, tiny.episodes_of((20,), observation=3, action=1))
+    from embodied_gen.training import checkpoint
+
+    experiment.save_config(tmp_path / "run", config, experiment.sizes_of(predictor))
+    checkpoint.save_model(tmp_path / "run", 1, predictor)
+    outcome = cli("plan", "run", *CPU, "--n", 2)
+    assert outcome.status == 0, outcome.err
+    assert np.array(record_of(tmp_path / "run" / "plan.json")["groups"]["unguided"]["plans"]).shape == (2, 8, 1)

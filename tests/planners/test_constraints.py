@@ -1,0 +1,202 @@
+"""Margins are exact distances of the swept path, penalties are zero just where margins suffice."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from planners import KeepInBox, KeepOutDisc, ReachPoint, SpeedLimit, feasible
+
+pytestmark = pytest.mark.usefixtures("double")
+
+numbers = st.floats(-2, 2)
+points = st.tuples(numbers, numbers)
+paths = st.lists(points, min_size=2, max_size=6)
+radii = st.floats(0.05, 1.5)
+
+CONSTRAINTS = [
+    KeepOutDisc((0.2, -0.1), 0.5),
+    KeepInBox((-0.6, -0.5), (0.7, 0.9)),
+    SpeedLimit(3.0, 0.2),
+    ReachPoint((0.5, 0.5), 0.4, step=2),
+    ReachPoint((0.5, 0.5), 0.4),
+]
+
+
+def tensor(path):
+    return torch.tensor(path, dtype=torch.float64)[None, None]
+
+
+def margin(constraint, path):
+    return float(constraint.margin(tensor(path)))
+
+
+def swept(path, count=400):
+    """Points all along a path."""
+    y = np.array(path)
+    share = np.linspace(0, 1, count)[:, None]
+    return np.concatenate([a + share * (b - a) for a, b in pairwise(y)])
+
+
+@given(paths, points, radii)
+def test_the_margin_of_a_disc_is_the_least_distance_of_the_whole_path(path, centre, radius):
+    dense = np.linalg.norm(swept(path) - np.array(centre), axis=1).min() - radius
+    longest = max(math.dist(a, b) for a, b in pairwise(path))
+    exact = margin(KeepOutDisc(centre, radius), path)
+    assert exact <= dense + 1e-5
+    assert exact >= dense - longest / 399 - 1e-5
+
+
+@given(paths, points, radii)
+def test_a_path_is_outside_a_disc_just_where_all_of_its_points_are(path, centre, radius):
+    exact = margin(KeepOutDisc(centre, radius), path)
+    assume(abs(exact) > 0.02)
+    assert (exact > 0) == bool((np.linalg.norm(swept(path) - np.array(centre), axis=1) > radius).all())
+
+
+@given(st.lists(points, min_size=1, max_size=6), points, st.tuples(radii, radii))
+def test_the_margin_of_a_box_is_the_least_distance_to_a_side_from_inside(path, low, size):
+    high = (low[0] + size[0], low[1] + size[1])
+    expected = min(min(x - low[0], high[0] - x, y - low[1], high[1] - y) for x, y in path)
+    exact = margin(KeepInBox(low, high), path)
+    assert exact == pytest.approx(expected, abs=1e-9)
+    if len(path) > 1:  # a box is convex: way-points decide for segments too
+        inside = swept(path)
+        dense = np.minimum(inside - np.array(low), np.array(high) - inside).min()
+        assert exact == pytest.approx(dense, abs=1e-9)
+
+
+@given(paths, radii, st.floats(0.01, 1))
+def test_the_margin_of_a_speed_is_that_of_the_fastest_segment(path, limit, period):
+    fastest = max(math.dist(a, b) for a, b in pairwise(path)) / period
+    assert margin(SpeedLimit(limit, period), path) == pytest.approx(limit - fastest, abs=1.1e-6 / period)
+
+
+@given(paths, points, radii, st.integers(0, 5), st.booleans())
+def test_the_margin_of_a_point_is_that_of_its_way_point(path, point, tolerance, step, from_the_end):
+    step %= len(path)
+    number = step - len(path) if from_the_end else step
+    expected = tolerance - math.dist(path[step], point)
+    assert margin(ReachPoint(point, tolerance, step=number), path) == pytest.approx(expected, abs=2e-6)
+
+
+def test_a_path_that_hops_across_a_disc_between_two_way_points_does_not_hold():
+    disc, path = KeepOutDisc((0, 0), 0.1), [(-1.0, 0.02), (1.0, 0.02)]
+    assert margin(disc, path) == pytest.approx(0.02 - 0.1)
+    assert not feasible([disc], tensor(path))
+    assert float(disc.cost(tensor(path))) > 0
+    assert feasible([disc], tensor([(-1.0, 0.2), (1.0, 0.2)]))
+
+
+def test_a_path_that_stands_still_has_the_margin_of_its_point():
+    disc = KeepOutDisc((0, 0), 0.1)
+    assert margin(disc, [(0.3, 0.4)] * 3) == pytest.approx(0.4)
+    assert margin(disc, [(0.3, 0.4)]) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
+@given(st.lists(points, min_size=3, max_size=6), st.floats(0, 0.5))
+def test_the_cost_is_zero_just_where_every_margin_is_at_least_the_buffer(constraint, path, buffer):
+    margins = constraint.margins(tensor(path))
+    assume(bool(((margins - buffer).abs() > 1e-6).all()))
+    cost = float(constraint.cost(tensor(path), buffer))
+    assert (cost == 0) == bool((margins >= buffer).all())
+    expected = sum(max(0.0, (buffer - float(m)) / constraint.unit) ** 2 for m in margins.flatten())
+    assert cost == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
+def test_the_gradient_of_the_cost_is_that_of_finite_differences(constraint):
+    y = torch.randn(4, 3, 5, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert (constraint.cost(y, 0.1) > 0).any()
+    y.requires_grad_()
+    assert torch.autograd.gradcheck(lambda y: constraint.cost(y, 0.1), y, eps=1e-7, atol=1e-4)
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
+def test_gradients_are_finite_where_lengths_vanish(constraint):
+    y = torch.tensor([(0.2, -0.1)] * 2 + [(0.5, 0.5)] * 2)[None, None].requires_grad_()
+    constraint.cost(y, 0.5).sum().backward()
+    assert y.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
+def test_shapes_are_those_of_samples_and_every_path_is_judged_alone(constraint):
+    y = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(0))
+    assert constraint.margins(y).shape[:2] == constraint.margin(y).shape == constraint.cost(y).shape == (2, 3)
+    for b in range(2):
+        for n in range(3):
+            assert constraint.margin(y)[b, n] == constraint.margin(y[b : b + 1, n : n + 1])[0, 0]
+    assert constraint.margin(y).equal(constraint.margins(y).amin(-1))
+    assert feasible([constraint], y).equal(constraint.margin(y) >= 0)
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
+def test_a_path_that_is_not_finite_never_holds(constraint):
+    y = torch.zeros(1, 1, 5, 2)
+    y[..., 2, 0] = torch.nan
+    assert not feasible([constraint], y).any() or (isinstance(constraint, ReachPoint) and constraint.step != 2)
+
+
+def test_all_constraints_have_to_hold_and_none_always_do():
+    inside, outside = [(0.1, 0.1)] * 3, [(3.0, 0.0)] * 3
+    y = torch.cat([tensor(inside), tensor(outside)], 1)
+    box, disc = KeepInBox((-1, -1), (1, 1)), KeepOutDisc((0, 0), 0.5)
+    assert feasible([box], y).tolist() == [[True, False]]
+    assert feasible([disc], y).tolist() == [[False, True]]
+    assert feasible([box, disc], y).tolist() == [[False, False]]
+    assert feasible([], y).tolist() == [[True, True]]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda c: KeepOutDisc((0.3, 0.2), 0.4, channels=c),
+        lambda c: KeepInBox((-1, -1), (0.5, 0.5), channels=c),
+        lambda c: SpeedLimit(2.0, 0.1, channels=c),
+        lambda c: ReachPoint((0.3, 0.2), 0.4, channels=c),
+    ],
+)
+def test_the_position_may_be_any_two_channels(make):
+    plane = torch.randn(2, 2, 5, 2, generator=torch.Generator().manual_seed(0))
+    wide = torch.full((2, 2, 5, 4), 99.0)
+    wide[..., 3], wide[..., 1] = plane[..., 0], plane[..., 1]
+    assert make((3, 1)).margins(wide).equal(make((0, 1)).margins(plane))
+    for wrong in ((1,), (1, 1), (0, 1, 2)):
+        with pytest.raises(ValueError, match=r"channels must name two different channels; got \["):
+            make(wrong)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: KeepOutDisc((0, 0), 0), "radius must be positive; got 0"),
+        (lambda: KeepOutDisc((0, 0), math.nan), "radius must be positive; got nan"),
+        (lambda: KeepInBox((0, 0), (1, 0)), r"low must be below high in both axes; got \[0, 0\] and \[1, 0\]"),
+        (lambda: SpeedLimit(0, 1), "limit and period must be positive; got 0 and 1"),
+        (lambda: SpeedLimit(1, -1), "limit and period must be positive; got 1 and -1"),
+        (lambda: ReachPoint((0, 0), 0), "tolerance must be positive; got 0"),
+        (lambda: SpeedLimit(1, 1).margins(torch.zeros(1, 1, 1, 2)), "a speed needs a path of two way-points or more"),
+        (lambda: ReachPoint((0, 0), 1, step=5).margins(torch.zeros(1, 1, 5, 2)), "at step 5: the path has 5 steps"),
+        (lambda: ReachPoint((0, 0), 1, step=-6).margins(torch.zeros(1, 1, 5, 2)), "at step -6: the path has 5 steps"),
+    ],
+)
+def test_impossible_constraints_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
+def test_what_has_a_place_is_drawn_in_plain_numbers(constraint):
+    shapes = constraint.shapes()
+    assert set(shapes) <= {"discs", "lines"}
+    for disc in shapes.get("discs", []):
+        assert set(disc) == {"role", "centre", "radius"} and len(disc["centre"]) == 2
+    for line in shapes.get("lines", []):
+        assert set(line) == {"role", "start", "end"}
+    assert bool(shapes) != isinstance(constraint, SpeedLimit)
+    assert constraint.unit > 0 and constraint.name

@@ -1,0 +1,119 @@
+"""Pictures are drawn from plain numbers, without any global state."""
+
+import base64
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from embodied_gen import pictures
+
+SCENE = {
+    "bounds": [[-1, 1], [-1, 1]],
+    "discs": [
+        {"role": "post", "centre": [0, 0], "radius": 0.2},
+        {"role": "unheard of", "centre": [1, 0], "radius": 0.1},
+    ],
+    "lines": [{"role": "finish", "start": [-1, 0.9], "end": [1, 0.9]}],
+}
+PATHS = np.cumsum(np.random.default_rng(0).normal(size=(3, 8, 2)), axis=1) * 0.1
+
+
+def labels(figure):
+    return [axes.get_title() for axes in figure.axes]
+
+
+def test_plans_have_a_panel_a_group_and_those_that_break_a_constraint_are_dashed():
+    holds = np.array([True, False, True])
+    figure = pictures.plans(SCENE, {"free": PATHS, "guided": PATHS}, {"free": holds, "guided": ~holds})
+    assert labels(figure) == [
+        "free\n2 of 3 satisfy all constraints",
+        "guided\n1 of 3 satisfy all constraints",
+    ]
+    for axes, good in zip(figure.axes, (holds, ~holds), strict=True):
+        plans = axes.get_lines()[1:]  # the first is the finish
+        assert [line.get_linestyle() for line in plans] == ["-" if ok else "--" for ok in good]
+        np.testing.assert_allclose(np.array([line.get_xydata() for line in plans]), PATHS)
+        assert len(axes.patches) == 2 and axes.get_xlim() == (-1, 1)
+
+
+def test_without_a_scene_channels_are_drawn_over_the_steps():
+    figure = pictures.plans(None, {"free": PATHS}, {"free": np.ones(3, bool)})
+    (axes,) = figure.axes
+    assert len(axes.get_lines()) == 6
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["channel 0", "channel 1"]
+
+
+def test_curves_show_what_was_logged():
+    lines = [
+        {"step": 1, "loss": 3.0},
+        {"step": 2, "loss": 1.0, "held_out_loss": 2.0},
+        {"step": 3, "held_out_loss": 1.5},
+    ]
+    (axes,) = pictures.curves({"a": lines, "b": []}).axes
+    assert [line.get_xydata().tolist() for line in axes.get_lines()] == [[[1, 3], [2, 1]], [[2, 2], [3, 1.5]]]
+    assert axes.get_yscale() == "log"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a"]
+
+
+def test_a_run_without_held_out_episodes_is_named_in_the_legend_too():
+    (axes,) = pictures.curves({"a": [{"step": 1, "loss": 3.0}], "b": [{"step": 1, "held_out_loss": 3.0}]}).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert pictures.curves({"a": []}).axes[0].get_legend() is None
+
+
+def test_a_loss_that_is_not_positive_has_no_logarithm():
+    (axes,) = pictures.curves({"a": [{"step": 1, "loss": -3.0}, {"step": 2, "loss": 1.0}]}).axes
+    assert axes.get_yscale() == "linear"
+
+
+def test_rates_are_bars_with_their_intervals():
+    (axes,) = pictures.rates(["a", "b"], [0.5, 0.9], [[0.3, 0.7], [0.8, 0.95]]).axes
+    assert [bar.get_width() for bar in axes.patches] == [0.5, 0.9]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    spans = sorted(path.vertices[:, 0].tolist() for path in axes.collections[0].get_paths())
+    np.testing.assert_allclose(spans, [[0.3, 0.7], [0.8, 0.95]])
+
+
+def test_ways_are_counted_a_panel_a_run():
+    figure = pictures.modes({"a": [1, 0, 2], "b": [0, 0, 0]})
+    assert labels(figure) == ["a", "b"]
+    assert [bar.get_height() for bar in figure.axes[0].patches] == [1, 0, 2]
+
+
+@pytest.mark.parametrize(("name", "magic"), [("a.png", b"\x89PNG"), ("a.PDF", b"%PDF"), ("deep/er/a.svg", b"<?xml")])
+def test_the_ending_chooses_the_format(tmp_path, name, magic):
+    pictures.save(pictures.modes({"a": [1]}), tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(magic)
+
+
+def test_an_unknown_ending_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in one of .*pdf.*png.*; got a.foo"):
+        pictures.save(pictures.modes({"a": [1]}), tmp_path / "a.foo")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_inline_picture_is_a_png_in_a_data_uri():
+    uri = pictures.inline(pictures.modes({"a": [1]}))
+    head, content = uri.split(",", 1)
+    assert head == "data:image/png;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(content))).format == "PNG"
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(
+        ImportError, match=r"pictures need matplotlib. Install the extra: pip install 'embodied-gen\[viz\]'"
+    ):
+        pictures.modes({"a": [1]})
+
+
+def test_drawing_needs_no_display_and_touches_no_global_figure():
+    code = (
+        "import sys; from embodied_gen import pictures; pictures.inline(pictures.modes({'a': [1]}));"
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
