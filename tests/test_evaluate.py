@@ -195,7 +195,7 @@ def test_guided_and_noisy_policies_are_as_independent_of_their_neighbours(tiny_d
     from planners import KeepOutDisc, guide_of
 
     config = tiny.experiment_of(
-        env={"kwargs": {"max_episode_steps": 20}},
+        env={"kwargs": {"max_episode_steps": 12}},
         head={"sampler": {"kind": "ancestral", "width": 1.0}},
         control={"ensemble": 0.05},
     )

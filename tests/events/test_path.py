@@ -71,7 +71,7 @@ def test_a_channel_that_never_moves_is_coded_as_zero():
 
 
 def test_a_single_position_is_refused():
-    with pytest.raises(ValueError, match="must be at least 2; got 1. Use a trajectory"):
+    with pytest.raises(ValueError, match=r"must be at least 2; got 1\. Use a trajectory"):
         Path(1, [-1.0], [1.0], [-1.0], [1.0])
     with pytest.raises(ValueError, match="step_low must be below step_high"):
         Path(3, [-1.0], [1.0], [1.0], [-1.0])

@@ -74,6 +74,13 @@ def test_whatever_stops_a_write_the_old_file_is_kept_and_nothing_is_left_aside(t
     assert path.read_text() == "old" and names(tmp_path) == ["config.json"]
 
 
+def test_what_a_killed_process_left_aside_is_cleared_by_the_next_write(tmp_path):
+    (tmp_path / ".model.safetensors.123.part").write_bytes(b"half")
+    (tmp_path / ".other.safetensors.123.part").write_bytes(b"half")
+    files.write_tensors(tmp_path / "model.safetensors", TENSORS, {})
+    assert names(tmp_path) == [".other.safetensors.123.part", "model.safetensors"]
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_of_its_own(tmp_path):
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(OSError, match="taken"):
