@@ -320,7 +320,7 @@ print(*[worker.process.pid for worker in slots._workers], flush=True)
 
 def test_workers_import_neither_the_main_script_nor_torch(tmp_path):
     body = HEADER + 'print(*["torch" in sys.modules]); slots.close()'
-    output, _ = script(tmp_path, body).communicate(timeout=60)
+    output, _ = script(tmp_path, body).communicate(timeout=240)
     lines = output.splitlines()
     assert lines[0] == "main" and lines[2:] == ["False"]
 
@@ -333,7 +333,7 @@ def test_workers_end_when_their_parent_dies(tmp_path, kind):
     workers = [int(number) for number in parent.stdout.readline().split()]
     assert len(workers) == 2 and all(alive(number) for number in workers)
     parent.send_signal(kind)
-    parent.communicate(timeout=30)
+    parent.communicate(timeout=240)
     assert all(wait_for_end(number) for number in workers)
 
 
