@@ -328,7 +328,9 @@ def test_workers_import_neither_the_main_script_nor_torch(tmp_path):
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks at /proc")
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_when_their_parent_dies(tmp_path, kind):
-    parent = script(tmp_path, HEADER + "time.sleep(60)")
+    # A process started in the background may have been told to ignore SIGINT.
+    heed = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    parent = script(tmp_path, heed + HEADER + "time.sleep(60)")
     parent.stdout.readline()
     workers = [int(number) for number in parent.stdout.readline().split()]
     assert len(workers) == 2 and all(alive(number) for number in workers)
