@@ -18,7 +18,7 @@ from embodied_gen.rollouts import Episode, rollouts
 from embodied_gen.slots import EnvMaker, make_slots
 
 SCHEMA = 1
-BLOCK = 16  # rows of every prediction while evaluating, whatever the number of environments
+BLOCK = 32  # rows of every prediction while evaluating, whatever the number of environments
 FIRST_SEED = 1_000_000  # of the test episodes: demonstrations count from 0
 
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen.control import Policy, RecedingHorizon
+from embodied_gen.evaluate import BLOCK
 from embodied_gen.rollouts import Episode, jerk, rollouts
 from embodied_gen.slots import EnvMaker, make_slots
 
 AVOID = EnvMaker("embodied/Avoid-v0", imports=("envs",))
 REACH = EnvMaker("embodied/Reach-v0", {"max_episode_steps": 15}, imports=("envs",))
 SEEDS = [1_000_000 + seed for seed in (5, 3, 17, 2, 40, 11, 8, 23, 31, 7, 1, 19, 4, 29, 6, 13, 37, 9)]
-BLOCK = 16
 
 POLICIES = {
     "flow": {},

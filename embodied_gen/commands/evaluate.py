@@ -30,7 +30,7 @@ class Arguments:
     """Folder of a run."""
     episodes: int = 200
     """Episodes, on consecutive seeds."""
-    num_envs: int = 8
+    num_envs: int = 32
     """Environments in parallel; changes the speed and nothing else."""
     seed: int = evaluation.FIRST_SEED
     """Seed of the first episode; demonstrations are collected on small seeds."""

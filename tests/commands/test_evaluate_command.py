@@ -69,7 +69,7 @@ def test_a_single_episode_is_scored_too(cli, own_run):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--episodes", 0], "episodes and num-envs must be at least 1; got 0 and 8."),
+        (["--episodes", 0], "episodes and num-envs must be at least 1; got 0 and 32."),
         (["--num-envs", 0], "episodes and num-envs must be at least 1; got 5 and 0."),
         (["--seed", -1], "seed must be at least 0; got -1."),
         (["--video", -1], "--video must be at least 0; got -1."),
