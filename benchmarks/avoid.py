@@ -6,19 +6,17 @@ Trains and evaluates every config for every seed on the same test seeds. Runs st
 interrupted benchmark continues. Writes benchmarks/results/avoid.json.
 """
 
-import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import scored
 import tyro
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import evaluate as evaluation
 from embodied_gen import experiment, provenance, statistics
 from embodied_gen.commands.console import console
-from embodied_gen.commands.main import main as command
 from embodied_gen.training import files
 
 CONFIGS = (
@@ -49,7 +47,7 @@ class Arguments:
 def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
-    _run(["collect", arguments.configs[0], "--if-missing"])
+    scored.run(["collect", arguments.configs[0], "--if-missing"])
     rows = [_row(config, arguments) for config in arguments.configs]
     record = {
         "schema": files.SCHEMA,
@@ -65,7 +63,7 @@ def main() -> None:
 
 def _row(config: str, arguments: Arguments) -> dict[str, Any]:
     loaded = experiment.read(Path(config))
-    runs = [_train_and_score(config, f"{loaded.name}-{seed}", seed, arguments) for seed in arguments.seeds]
+    runs = [_run(Path(config), loaded.name, seed, arguments) for seed in arguments.seeds]
     successes = sum(run["successes"] for run in runs)
     trials = arguments.episodes * len(runs)
     entropies = [run["entropy"] for run in runs if run["entropy"] is not None]
@@ -84,18 +82,13 @@ def _row(config: str, arguments: Arguments) -> dict[str, Any]:
     return row
 
 
-def _train_and_score(config: str, name: str, seed: int, arguments: Arguments) -> dict[str, Any]:
-    folder = Path(arguments.work) / name
-    if not (folder / "card.md").exists():
-        started = time.perf_counter()
-        _run(["train", config, "--out", str(folder), "--seed", str(seed), "--resume"])
-        files.write_json(folder / "training.json", {"seconds": time.perf_counter() - started})
-    _run(["evaluate", str(folder), "--episodes", str(arguments.episodes)])
-    record = json.loads((folder / "eval.json").read_text())
+def _run(config: Path, name: str, seed: int, arguments: Arguments) -> dict[str, Any]:
+    folder = Path(arguments.work) / f"{name}-{seed}"
+    record = scored.train_and_score(config, folder, seed=seed, episodes=arguments.episodes)
     summary = record["summary"]
     return {
         "training_seed": seed,
-        "training_seconds": json.loads((folder / "training.json").read_text())["seconds"],
+        "training_seconds": record["training_seconds"],
         "successes": summary["successes"],
         "success_rate": summary["success_rate"],
         "success_interval": summary["success_interval"],
@@ -104,12 +97,6 @@ def _train_and_score(config: str, name: str, seed: int, arguments: Arguments) ->
         "taken": summary["modes"]["taken"],
         "latency": record["latency"],
     }
-
-
-def _run(arguments: list[str]) -> None:
-    status = command(arguments)
-    if status != 0:
-        raise SystemExit(status)
 
 
 if __name__ == "__main__":

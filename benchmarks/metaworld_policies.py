@@ -7,11 +7,11 @@ on the same seeds. Demonstrations, runs and the record stay in the working folde
 continues. Writes benchmarks/results/metaworld.json.
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import scored
 import tyro
 import yaml
 
@@ -19,7 +19,6 @@ import envs  # noqa: F401 - registers the environments
 from embodied_gen import evaluate as evaluation
 from embodied_gen import experiment, provenance, statistics
 from embodied_gen.commands.console import console, progress
-from embodied_gen.commands.main import main as command
 from embodied_gen.demos.collect import expert_of, record
 from embodied_gen.training import files
 
@@ -78,16 +77,10 @@ def _task(task: str, arguments: Arguments) -> dict[str, Any]:
     name = task.removesuffix("-v3")
     folder = Path(arguments.work) / name
     config = _config(task, name, folder, arguments)
-    _run(["collect", str(config), "--if-missing"])
-    started = time.perf_counter()
-    trained = (folder / "card.md").exists()
-    if not trained:
-        _run(["train", str(config), "--out", str(folder), "--resume"])
-        files.write_json(folder / "training.json", {"seconds": time.perf_counter() - started})
-    _run(["evaluate", str(folder), "--episodes", str(arguments.episodes)])
-    scored = _json(folder / "eval.json")
+    scored.run(["collect", str(config), "--if-missing"])
+    record = scored.train_and_score(config, folder, seed=0, episodes=arguments.episodes)
     expert = _expert(config, arguments.episodes)
-    policy = {key: scored["summary"][key] for key in ("successes", "episodes", "success_rate", "success_interval")}
+    policy = {key: record["summary"][key] for key in ("successes", "episodes", "success_rate", "success_interval")}
     ratio = policy["success_rate"] / expert["success_rate"]
     console.print(
         f"{task}: policy {policy['success_rate']:.2f}, expert {expert['success_rate']:.2f}, ratio {ratio:.3f}"
@@ -97,8 +90,8 @@ def _task(task: str, arguments: Arguments) -> dict[str, Any]:
         "policy": policy,
         "expert": expert,
         "ratio": ratio,
-        "latency": scored["latency"],
-        "training_seconds": _json(folder / "training.json")["seconds"],
+        "latency": record["latency"],
+        "training_seconds": record["training_seconds"],
     }
 
 
@@ -127,17 +120,6 @@ def _expert(config: Path, episodes: int) -> dict[str, Any]:
         "success_rate": successes / episodes,
         "success_interval": list(statistics.wilson(successes, episodes)),
     }
-
-
-def _run(arguments: list[str]) -> None:
-    status = command(arguments)
-    if status != 0:
-        raise SystemExit(status)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    """A JSON file of a run."""
-    return dict(yaml.safe_load(path.read_text()))
 
 
 if __name__ == "__main__":

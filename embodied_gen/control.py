@@ -82,6 +82,18 @@ class Policy:
         self.device = predictor.head.event.low.device
         self._spare = [torch.Generator(self.device) for _ in range(block or 0)]
 
+    def with_block(self, block: int | None) -> "Policy":
+        """The same policy with another number of rows for every prediction."""
+        return Policy(
+            self.predictor,
+            history=self.history,
+            actions=self.actions,
+            ensemble=self.ensemble,
+            samples=self.samples,
+            guide=self.guide,
+            block=block,
+        )
+
     def remember(self, seed: int, observation: np.ndarray) -> Memory:
         """The memory of a new episode."""
         return Memory(seed, observation, self.history, self.device)

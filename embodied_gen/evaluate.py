@@ -16,8 +16,8 @@ from embodied_gen import provenance, statistics
 from embodied_gen.control import Policy
 from embodied_gen.rollouts import Episode, rollouts
 from embodied_gen.slots import EnvMaker, make_slots
+from embodied_gen.training import files
 
-SCHEMA = 1
 BLOCK = 32  # rows of every prediction while evaluating, whatever the number of environments
 FIRST_SEED = 1_000_000  # of the test episodes: demonstrations count from 0
 
@@ -60,7 +60,7 @@ def evaluate(
         seconds = time.perf_counter() - started
         first = slots.reset([0], seeds[:1])[0]
     return {
-        "schema": SCHEMA,
+        "schema": files.SCHEMA,
         "env": {"id": maker.id, "kwargs": dict(maker.kwargs)},
         "seeds": {"first": seed, "count": episodes},
         "num_envs": num_envs,
@@ -124,14 +124,7 @@ def _modes(results: Sequence[Episode], modes: int) -> dict[str, Any]:
 
 def latency(policy: Policy, observation: np.ndarray, calls: int = 50) -> dict[str, float]:
     """Milliseconds to predict one chunk for one episode, and for each executed action: median and 95th percentile."""
-    alone = Policy(
-        policy.predictor,
-        history=policy.history,
-        actions=policy.actions,
-        ensemble=policy.ensemble,
-        samples=policy.samples,
-        guide=policy.guide,
-    )
+    alone = policy.with_block(None)
     times = []
     for call in range(calls + 5):
         memory = alone.remember(call, observation)

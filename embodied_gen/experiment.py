@@ -1,27 +1,21 @@
 """Experiments: a config file as typed data, and the predictor that it describes.
 
-A config is YAML, read into immutable models. All mistakes of a file are reported together, each with its path, what
-was expected and what was found. Library classes never see a config: `build` hands them plain arguments.
+Library classes never see a config: `build` hands them plain arguments.
 """
 
-import difflib
 import hashlib
 import json
-import types
-import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 import torch
-import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from embodied_gen import __version__
+from embodied_gen import __version__, config
 from embodied_gen.blocks import (
-    Block,
     ControlBlock,
     DataBlock,
     DenoisingBlock,
@@ -44,7 +38,7 @@ from embodied_gen.training.settings import TrainSettings
 
 
 @final
-class Experiment(Block):
+class Experiment(config.Block):
     """Environment, demonstrations, network, head, training and control of one policy."""
 
     name: str = Field(description="Short name, used for the run's folder.")
@@ -144,58 +138,13 @@ def sizes_of(predictor: Predictor) -> Sizes:
 
 
 def read(path: Path) -> Experiment:
-    """Reads a config file.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: With one line for each mistake.
-    """
-    if not path.is_file():
-        near = difflib.get_close_matches(str(path), [str(p) for p in path.parent.glob("*.yaml")], n=1, cutoff=0.3)
-        hint = f" Did you mean {near[0]}?" if near else ""
-        raise FileNotFoundError(f"there is no config file {path}.{hint}")
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    return parse(content, str(path))
+    """Reads a config file; see `config.read` for what is raised."""
+    return config.read(path, Experiment, "config")
 
 
 def parse(content: Any, source: str) -> Experiment:
-    """An experiment from plain data.
-
-    Raises:
-        ValueError: With one line for each mistake.
-    """
-    if not isinstance(content, Mapping):
-        raise ValueError(
-            f"{source} must hold a mapping of blocks (name, env, data, ...); got {type(content).__name__}."
-        )
-    try:
-        return Experiment.model_validate(content)
-    except ValidationError as error:
-        raise ValueError(explain(error, Experiment, source)) from None
-
-
-def explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
-    """One line for each mistake: the path, what is wrong, and the nearest known key."""
-    lines = []
-    for mistake in error.errors():
-        location = [part for part in mistake["loc"] if isinstance(part, str | int)]
-        known, path, kinds = _walk(model, location)
-        if mistake["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.4)
-            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-            lines.append(f"{source}: {path}: unknown key; {hint}")
-        elif mistake["type"] == "union_tag_not_found":
-            lines.append(f"{source}: {path}: kind is missing; expected one of {', '.join(kinds)}")
-        else:
-            got = "" if mistake["type"] == "missing" else f"; got {mistake['input']!r}"
-            message = mistake["msg"].removeprefix("Value error, ")
-            lines.append(
-                f"{source}: {path or 'config'}: {message}" + ("" if isinstance(mistake["input"], Mapping) else got)
-            )
-    return "\n".join(lines)
+    """An experiment from plain data; see `config.parse`."""
+    return config.parse(content, Experiment, source)
 
 
 def save_config(folder: Path, experiment: Experiment, sizes: Sizes) -> None:
@@ -263,36 +212,3 @@ def _fill(predictor: Predictor, tensors: Mapping[str, Tensor], path: Path) -> No
             "Restore the pair of files from one run."
         )
     predictor.load_state_dict(tensors)
-
-
-def _walk(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[str], str, list[str]]:
-    """The known keys beside the last part of a location, the location as a config path, and the kinds it can have."""
-    current: Any = model
-    known: list[str] = []
-    path: list[str] = []
-    for part in location:
-        options = _models(current)
-        tagged = [m for m in options if _kind(m) == part and len(options) > 1]
-        if tagged:  # pydantic names the chosen member of a union; a config path does not
-            current = tagged[0]
-            continue
-        path.append(str(part))
-        if isinstance(part, int):  # an entry of a list, of which `current` is the annotation
-            continue
-        fields = next((m.model_fields for m in options), {})
-        known = list(fields)
-        current = fields[part].annotation if part in fields else None
-    return known, ".".join(path), [str(_kind(m)) for m in _models(current)]
-
-
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType, typing.Annotated, list):
-        return [m for part in typing.get_args(annotation) for m in _models(part)]
-    return []
-
-
-def _kind(model: type[BaseModel]) -> Any:
-    kinds = typing.get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
-    return kinds[0] if kinds else None

@@ -12,7 +12,7 @@ from typing import final
 import numpy as np
 
 from embodied_gen.control import Memory, Policy
-from embodied_gen.slots import Chunk, Slots
+from embodied_gen.slots import Chunk, Slots, succeeded
 
 
 @final
@@ -105,7 +105,7 @@ def _episode(running: _Running, chunk: Chunk, row: int) -> Episode:
     mode = info.get("mode", -1)
     return Episode(
         seed=running.seed,
-        success=bool(info.get("is_success", info.get("success", False))),
+        success=succeeded(info),
         sum_reward=float(rewards.sum()),
         max_reward=float(rewards.max()),
         length=len(rewards),

@@ -255,6 +255,11 @@ class SerialSlots(Slots):
             env.close()
 
 
+def succeeded(info: Mapping[str, Any]) -> bool:
+    """Whether the info of an episode's last step says that the task is done; false where it says nothing."""
+    return bool(info.get("is_success", info.get("success", False)))
+
+
 def make_slots(maker: EnvMaker, num: int, workers: int) -> Slots:
     """Makes slots in this process, or in worker processes when there is more than one.
 

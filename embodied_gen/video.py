@@ -11,25 +11,33 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from embodied_gen.control import RecedingHorizon
-from embodied_gen.evaluate import BLOCK
-from embodied_gen.experiment import Run
+from embodied_gen.control import Policy, RecedingHorizon
+from embodied_gen.slots import EnvMaker
 
 
-def record_videos(run: Run, seeds: Sequence[int]) -> list[Path]:
-    """Writes one GIF for each seed into the run's folder `videos`; returns their paths.
+def record_videos(policy: Policy, maker: EnvMaker, folder: Path, seeds: Sequence[int]) -> list[Path]:
+    """Writes one GIF for each seed.
+
+    Args:
+        policy: As it was evaluated, `block` included, to show the same episodes.
+        maker: Makes the environment.
+        folder: For the files, made where missing.
+        seeds: Of the episodes.
+
+    Returns:
+        Paths of the files.
 
     Raises:
         ImportError: If Pillow is missing.
     """
     if not seeds:
         return []
-    env = run.experiment.maker()(render_mode="rgb_array")
-    agent = RecedingHorizon(run.policy(block=BLOCK))
+    env = maker(render_mode="rgb_array")
+    agent = RecedingHorizon(policy)
     rate = float(env.metadata.get("render_fps", 30))
     paths = []
     for seed in seeds:
-        path = run.folder / "videos" / f"episode-{seed}.gif"
+        path = folder / f"episode-{seed}.gif"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_gif(path, frames_of(env, agent, seed), rate)
         paths.append(path)

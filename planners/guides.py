@@ -14,11 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, final
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 from torch import Tensor
 
-from embodied_gen.experiment import explain
+from embodied_gen import config
+from embodied_gen.config import Block
 from embodied_gen.heads import Guide
 from planners.constraints import Constraint, KeepInBox, KeepOutDisc, ReachPoint, SpeedLimit
 
@@ -65,14 +65,10 @@ def feasible(constraints: Sequence[Constraint], y: Tensor) -> Tensor:
     return holds
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 Point = tuple[float, float]
 
 
-class KeepOutDiscEntry(_Entry):
+class KeepOutDiscEntry(Block):
     """A disc to keep out of."""
 
     kind: Literal["keep_out_disc"]
@@ -84,7 +80,7 @@ class KeepOutDiscEntry(_Entry):
         return KeepOutDisc(self.centre, self.radius)
 
 
-class KeepInBoxEntry(_Entry):
+class KeepInBoxEntry(Block):
     """A box to keep in."""
 
     kind: Literal["keep_in_box"]
@@ -96,7 +92,7 @@ class KeepInBoxEntry(_Entry):
         return KeepInBox(self.low, self.high)
 
 
-class SpeedLimitEntry(_Entry):
+class SpeedLimitEntry(Block):
     """A speed to keep below, in m/s."""
 
     kind: Literal["speed_limit"]
@@ -107,7 +103,7 @@ class SpeedLimitEntry(_Entry):
         return SpeedLimit(self.limit, period)
 
 
-class ReachPointEntry(_Entry):
+class ReachPointEntry(Block):
     """A point to be near at a step."""
 
     kind: Literal["reach_point"]
@@ -121,7 +117,7 @@ class ReachPointEntry(_Entry):
 
 
 @final
-class GuideFile(_Entry):
+class GuideFile(Block):
     """Constraints and how strongly they are wanted."""
 
     constraints: list[
@@ -141,21 +137,5 @@ class GuideFile(_Entry):
 
 
 def read_guide(path: Path) -> GuideFile:
-    """Reads a guide file.
-
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: With one line for each mistake.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no guide file {path}.")
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a mapping with the key constraints; got {type(content).__name__}.")
-    try:
-        return GuideFile.model_validate(content)
-    except ValidationError as error:
-        raise ValueError(explain(error, GuideFile, str(path))) from None
+    """Reads a guide file; see `config.read` for what is raised."""
+    return config.read(path, GuideFile, "guide")

@@ -175,7 +175,7 @@ def test_impossible_numbers_are_refused(changes, message, run):
 
 def test_a_policy_of_another_environment_is_refused(run):
     policy = run.policy(block=BLOCK)
-    with pytest.raises(ValueError, match=r"observations must have shape \(B, 2, 4\); got \(16, 2, 6\)"):
+    with pytest.raises(ValueError, match=rf"observations must have shape \(B, 2, 4\); got \({BLOCK}, 2, 6\)"):
         evaluate(policy, EnvMaker("embodied/Reach-v0", imports=("envs",)), episodes=2, num_envs=1, workers=1)
 
 

@@ -13,6 +13,7 @@ import tiny
 import torch
 import yaml
 
+from embodied_gen import config as configs
 from embodied_gen import draws, experiment
 from embodied_gen.experiment import Experiment, Sizes
 from embodied_gen.training import checkpoint, files
@@ -146,9 +147,9 @@ def test_no_more_actions_are_executed_than_are_predicted():
     ("text", "message"),
     [
         ("name: [1, 2", "is not YAML: .*line 1"),
-        ("- a\n- b\n", "must hold a mapping of blocks .*; got list"),
-        ("", "must hold a mapping of blocks .*; got NoneType"),
-        ("hello", "must hold a mapping of blocks .*; got str"),
+        ("- a\n- b\n", "must hold a mapping with the keys name, env, data; got list"),
+        ("", "must hold a mapping with the keys name, env, data; got nothing"),
+        ("hello", "must hold a mapping with the keys name, env, data; got str"),
     ],
 )
 def test_a_file_that_is_no_config_is_named(text, message, tmp_path):
@@ -291,7 +292,7 @@ def test_weights_of_another_width_are_named(own_run):
     ("change", "message"),
     [
         (lambda c: c.pop("sizes"), "sizes must hold the numbers observation and action"),
-        (lambda c: c.pop("experiment"), "must hold a mapping of blocks"),
+        (lambda c: c.pop("experiment"), "must hold a mapping with the keys name, env, data; got nothing"),
         (lambda c: c["experiment"].pop("env"), "config.json: env: Field required"),
         (lambda c: c.update(schema=99), "has schema 99"),
     ],
@@ -348,12 +349,12 @@ def test_every_field_of_a_config_is_documented():
     def models(model):
         yield model
         for field in model.model_fields.values():
-            for inner in experiment._models(field.annotation):
+            for inner in configs._models(field.annotation):
                 yield from models(inner)
 
     for model in {m for m in models(Experiment)}:
         assert model.__doc__, model
-        blocks = {name for name, field in model.model_fields.items() if experiment._models(field.annotation)}
+        blocks = {name for name, field in model.model_fields.items() if configs._models(field.annotation)}
         for name, field in model.model_fields.items():
             assert field.description or name == "kind" or name in blocks, f"{model.__name__}.{name}"
 

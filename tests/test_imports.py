@@ -13,18 +13,17 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
-    "draws context",
+    "draws context config",
     "events nets",
     "heads",
     "encoder reduce",
-    "predictor",
-    "slots statistics pictures provenance demos",
+    "predictor slots",
+    "statistics pictures provenance demos",
     "slots_process control training report",
     "rollouts",
-    "evaluate",
+    "evaluate video",
     "blocks",
     "experiment",
-    "video",  # plays a run again, and so stands above the experiments that load it
     "commands",
     "__main__",
 )

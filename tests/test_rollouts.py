@@ -143,7 +143,7 @@ def test_another_number_of_actions_than_the_environments_is_named():
 
 
 def test_another_number_of_observations_than_the_environments_is_named(demonstrations):
-    with pytest.raises(ValueError, match=r"observations must have shape \(B, 2, 4\); got \(16, 2, 6\)"):
+    with pytest.raises(ValueError, match=rf"observations must have shape \(B, 2, 4\); got \({BLOCK}, 2, 6\)"):
         run(policy_of("flow", demonstrations), 1, maker=REACH)
 
 

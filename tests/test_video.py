@@ -15,12 +15,13 @@ from embodied_gen.evaluate import BLOCK, evaluate
 
 def test_a_video_shows_every_frame_of_the_evaluated_episode(own_run):
     run = experiment.load(own_run)
-    record = evaluate(run.policy(block=BLOCK), run.experiment.maker(), episodes=2, num_envs=2, workers=1)
+    policy, maker = run.policy(block=BLOCK), run.experiment.maker()
+    record = evaluate(policy, maker, episodes=2, num_envs=2, workers=1)
     seeds = [episode["seed"] for episode in record["episodes"]]
-    paths = video.record_videos(run, seeds)
+    paths = video.record_videos(policy, maker, own_run / "videos", seeds)
     assert paths == [own_run / "videos" / f"episode-{seed}.gif" for seed in seeds]
-    env = run.experiment.maker()(render_mode="rgb_array")
-    agent = RecedingHorizon(run.policy(block=BLOCK))
+    env = maker(render_mode="rgb_array")
+    agent = RecedingHorizon(policy)
     for episode in record["episodes"]:
         assert len(video.frames_of(env, agent, episode["seed"])) == episode["length"] + 1
     env.close()
@@ -39,7 +40,8 @@ def test_a_gif_plays_at_the_rate_and_lingers_at_the_end(tmp_path):
 
 
 def test_no_seeds_are_no_videos(own_run):
-    assert video.record_videos(experiment.load(own_run), []) == []
+    run = experiment.load(own_run)
+    assert video.record_videos(run.policy(), run.experiment.maker(), own_run / "videos", []) == []
     assert not (own_run / "videos").exists()
 
 

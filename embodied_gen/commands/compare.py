@@ -1,13 +1,14 @@
 """`embodied-gen compare`: scores of several runs on the same seeds are compared."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tyro
-from rich.table import Table
+from rich.table import Column, Table
 
 from embodied_gen import statistics
 from embodied_gen.commands.console import console, parse
@@ -35,11 +36,17 @@ def main(arguments: list[str]) -> None:
     if len(parsed.runs) < 2:
         raise ValueError(f"compare needs two runs or more; got {len(parsed.runs)}.")
     records = [read_record(Path(run)) for run in parsed.runs]
-    comparison = compare(records, list(parsed.runs))
+    comparison = compare(records, names_of(parsed.runs))
     for shown in tables(comparison):
         console.print(shown)
     if parsed.json:
         files.write_json(Path(parsed.json), comparison)
+
+
+def names_of(runs: Sequence[str]) -> list[str]:
+    """Names of folders or files, or whole paths where two names are alike."""
+    names = [Path(run).resolve().name for run in runs]
+    return names if len(set(names)) == len(names) else list(runs)
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -53,14 +60,12 @@ def read_record(path: Path) -> dict[str, Any]:
     if not path.is_file():
         hint = f" Evaluate the run first: embodied-gen evaluate {path.parent}." if path.name == "eval.json" else ""
         raise FileNotFoundError(f"there is no {path}.{hint}")
-    record = files.read_json(path)
-    missing = [key for key in ("env", "seeds", "summary", "episodes") if key not in record]
-    if missing:
-        raise ValueError(
-            f"{path} is no evaluation: it has no {missing[0]}. Name a run's folder, or a file that "
-            "embodied-gen evaluate has written."
-        )
-    return record
+    return files.read_json(
+        path,
+        "evaluation",
+        ("env", "seeds", "summary", "episodes"),
+        "Name a run's folder, or a file that embodied-gen evaluate has written.",
+    )
 
 
 def compare(records: list[dict[str, Any]], names: list[str]) -> dict[str, Any]:
@@ -112,7 +117,7 @@ def _pair(reference: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
 
 def tables(comparison: dict[str, Any]) -> list[Table]:
     """The scores of the runs, and their differences from the first."""
-    scores = Table("run", "success", "95 % interval", "return", "length", "entropy of modes")
+    scores = Table(Column("run", overflow="fold"), "success", "95 % interval", "return", "length", "entropy of modes")
     for run in comparison["runs"]:
         low, high = run["success_interval"]
         entropy = run.get("modes", {}).get("entropy")
@@ -125,7 +130,12 @@ def tables(comparison: dict[str, Any]) -> list[Table]:
             "" if entropy is None else f"{entropy:.3f}",
         )
     differences = Table(
-        "against the first", "success", "95 % interval", "only it / only first", "McNemar p", "p (Holm)"
+        Column("against the first", overflow="fold"),
+        "success",
+        "95 % interval",
+        "only it / only first",
+        "McNemar p",
+        "p (Holm)",
     )
     for pair in comparison["pairs"]:
         low, high = pair["success_difference_interval"]

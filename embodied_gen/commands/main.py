@@ -36,7 +36,8 @@ def _run(verb: str, arguments: list[str]) -> int:
     # The exceptions by which the library refuses input. A bug of ours raises others, or is seen with the variable.
     from pydantic import ValidationError
 
-    from embodied_gen.experiment import Experiment, explain
+    from embodied_gen.config import explain
+    from embodied_gen.experiment import Experiment
     from embodied_gen.training.fit import Interrupted
 
     name = f"embodied-gen {verb}"

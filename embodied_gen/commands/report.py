@@ -9,7 +9,7 @@ import tyro
 import yaml
 
 from embodied_gen import experiment
-from embodied_gen.commands.compare import compare, read_record
+from embodied_gen.commands.compare import compare, names_of, read_record
 from embodied_gen.commands.console import console, parse
 from embodied_gen.report import Entry, render
 from embodied_gen.training import files
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
     if not parsed.runs:
         raise ValueError("report needs one run or more; got none.")
     folders = [Path(run) for run in parsed.runs]
-    entries = [entry_of(folder, name) for folder, name in zip(folders, _names(folders), strict=True)]
+    entries = [entry_of(folder, name) for folder, name in zip(folders, names_of(parsed.runs), strict=True)]
     page = render(entries, _comparison(entries))
     files.write_bytes(Path(parsed.out), page.encode())
     console.print(f"written: {parsed.out}, {len(page) / 1e6:.1f} MB", soft_wrap=True)
@@ -59,15 +59,13 @@ def entry_of(folder: Path, name: str) -> Entry:
         log=read(folder / "metrics.jsonl"),
         evaluation=read_record(folder) if (folder / "eval.json").is_file() else None,
         plan=plan if plan.is_file() else None,
-        plan_record=files.read_json(record) if record.is_file() else None,
+        plan_record=_plan_record(record) if record.is_file() else None,
         animations=sorted((folder / "videos").glob("*.gif"))[:_ANIMATIONS],
     )
 
 
-def _names(folders: Sequence[Path]) -> list[str]:
-    """Folder names, or whole paths where two names are alike."""
-    names = [folder.resolve().name for folder in folders]
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+def _plan_record(path: Path) -> dict[str, Any]:
+    return files.read_json(path, "plan", ("constraints",), "Draw it again: embodied-gen plan RUN.")
 
 
 def _comparison(entries: Sequence[Entry]) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from embodied_gen.demos.store import Recording
+from embodied_gen.slots import succeeded
 
 
 class Expert(Protocol):
@@ -66,7 +67,7 @@ def record(env: gym.Env, expert: Expert, seed: int) -> Recording:
         np.stack(actions),
         np.array(rewards),
         bool(terminated),
-        bool(info.get("is_success", info.get("success", False))),
+        succeeded(info),
     )
 
 

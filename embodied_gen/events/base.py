@@ -106,12 +106,3 @@ def bounds_of(values: Tensor) -> tuple[Tensor, Tensor]:
     low, high = flat.amin(0), flat.amax(0)
     constant = (high - low) <= 1e-6 * torch.maximum(low.abs(), high.abs())
     return torch.where(constant, low - 1, low), torch.where(constant, high + 1, high)
-
-
-def mean_over_steps(squared: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean of squared differences `(B, T, D)` over channels and the valid steps, shape `(B,)`."""
-    steps = squared.mean(-1)
-    if valid is None:
-        return steps.mean(-1)
-    weight = valid.to(steps.dtype)
-    return (steps * weight).sum(-1) / weight.sum(-1).clamp(min=1)

@@ -13,11 +13,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from embodied_gen.events.base import Event, bounds_of, mean_over_steps
+from embodied_gen.events.base import bounds_of
+from embodied_gen.events.steps import Steps
 
 
 @final
-class Path(Event):
+class Path(Steps):
     """An event of shape `(T, D)`; its value is a tensor of positions in physical units of the same shape.
 
     Args:
@@ -61,20 +62,6 @@ class Path(Event):
         start = x[..., :1, :] * self.half_width + self.centre
         steps = x[..., 1:, :] * self._step_half + self._step_centre
         return torch.cat([start, steps], dim=-2).cumsum(-2)
-
-    def encode(self, value: Tensor) -> Tensor:
-        """Positions, shape `(B, T, D)`, to model units of the same shape."""
-        self.check(value, "value")
-        return self.scale(value)
-
-    def decode(self, x: Tensor) -> Tensor:
-        """Model units, shape `(B, T, D)`, to positions of the same shape."""
-        self.check(x)
-        return self.unscale(x)
-
-    def error(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Mean squared difference of start and steps over valid steps; `valid` has shape `(B, T)`."""
-        return mean_over_steps((x_hat - x).square(), valid)
 
     @property
     def _step_centre(self) -> Tensor:

@@ -1,7 +1,6 @@
 """Trajectories: T steps of D channels, each step on its own; an action chunk.
 
 x_t = (y_t - centre) / half,    centre = (high + low) / 2,    half = (high - low) / 2
-error(x_hat, x) = sum_{t valid} |x_hat_t - x_t|^2 / (D * number of valid steps)
 """
 
 from collections.abc import Sequence
@@ -9,11 +8,12 @@ from typing import final
 
 from torch import Tensor
 
-from embodied_gen.events.base import Event, bounds_of, mean_over_steps
+from embodied_gen.events.base import bounds_of
+from embodied_gen.events.steps import Steps
 
 
 @final
-class Trajectory(Event):
+class Trajectory(Steps):
     """An event of shape `(T, D)`; its value is a tensor in physical units of the same shape.
 
     Args:
@@ -42,17 +42,3 @@ class Trajectory(Event):
     def unscale(self, x: Tensor) -> Tensor:
         """X * half + centre; shape `(..., T, D)`."""
         return x * self.half_width + self.centre
-
-    def encode(self, value: Tensor) -> Tensor:
-        """Physical units, shape `(B, T, D)`, to model units of the same shape."""
-        self.check(value, "value")
-        return self.scale(value)
-
-    def decode(self, x: Tensor) -> Tensor:
-        """Model units, shape `(B, T, D)`, to physical units of the same shape."""
-        self.check(x)
-        return self.unscale(x)
-
-    def error(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Mean squared difference over valid steps; `valid` has shape `(B, T)`."""
-        return mean_over_steps((x_hat - x).square(), valid)

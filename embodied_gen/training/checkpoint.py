@@ -7,6 +7,7 @@ Random numbers and the order of the data are functions of the seed and the step,
 state is one file, replaced in one rename. The fingerprint is a hash of all that fixes the course of a run.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -77,6 +78,9 @@ def load(run: Path, course: Course, module: nn.Module, average: nn.Module, optim
     Raises:
         FileNotFoundError: If there is none.
         ValueError: If the file is damaged, or belongs to another course than the one asked for.
+
+    Warns:
+        UserWarning: If another version of torch wrote the file.
     """
     tensors, note = files.read_tensors(state_path(run))
     if not {"step", "seed", "fingerprint"} <= note.keys():
@@ -89,6 +93,12 @@ def load(run: Path, course: Course, module: nn.Module, average: nn.Module, optim
             f"{run} was trained with another configuration, data set, seed or number of processes than asked for "
             "now, so it cannot go on exactly. Resume with the same ones (run/config.json holds them), "
             "or train into another folder with --out."
+        )
+    if note.get("torch") != torch.__version__:
+        warnings.warn(
+            f"{state_path(run)} was written with torch {note.get('torch')} and goes on with {torch.__version__}: "
+            "the weights will be close to those of an uninterrupted run, not identical.",
+            stacklevel=2,
         )
     module.load_state_dict(_part(tensors, "module."))
     average.load_state_dict(_part(tensors, "average."))

@@ -8,7 +8,7 @@ truncated, foreign or newer file is refused by name. Nothing is ever unpickled.
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -93,12 +93,18 @@ def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
     return tensors, json.loads(header["note"])
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, what: str = "", keys: Sequence[str] = (), remedy: str = "") -> dict[str, Any]:
     """A JSON object with a schema number.
+
+    Args:
+        path: File.
+        what: The object is called by this where it lacks a key.
+        keys: That the object must have.
+        remedy: What to do where it lacks one.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no JSON object, or of a newer schema.
+        ValueError: If it is no JSON object, of a newer schema, or without one of the keys.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}.")
@@ -114,6 +120,9 @@ def read_json(path: Path) -> dict[str, Any]:
             "name a file that embodied-gen has written."
         )
     check_schema(path, content["schema"])
+    missing = [key for key in keys if key not in content]
+    if missing:
+        raise ValueError(f"{path} is no {what}: it has no {missing[0]}. {remedy}")
     return content
 
 

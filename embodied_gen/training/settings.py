@@ -2,17 +2,17 @@
 
 from typing import Annotated, Literal, final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from embodied_gen.config import Block
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
 @final
-class TrainSettings(BaseModel):
+class TrainSettings(Block):
     """How a predictor is trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: Count = Field(3000, description="Optimiser steps.")
     batch: Count = Field(256, description="Windows a step, over all processes.")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from embodied_gen import statistics
-from embodied_gen.commands.compare import compare
+from embodied_gen.commands.compare import compare, names_of
 
 
 def record_of(successes, returns=None, env="embodied/Avoid-v0", first=1_000_000, schema=1):
@@ -88,7 +88,7 @@ def test_the_tables_and_the_file_show_the_comparison(cli, folder_of, tmp_path):
     assert "0.400 (4/10)" in outcome.out and "0.800 (8/10)" in outcome.out
     assert "+0.400" in outcome.out and "5 / 1" in outcome.out and "0.22" in outcome.out
     written = json.loads((tmp_path / "comparison.json").read_text())
-    assert written == compare([record_of(OLD), record_of(NEW)], [str(old), str(new / "eval.json")])
+    assert written == compare([record_of(OLD), record_of(NEW)], ["old", "eval.json"])
 
 
 @pytest.mark.parametrize(
@@ -129,3 +129,8 @@ def test_two_real_evaluations_are_compared(cli, own_run):
     outcome = cli("compare", own_run, "again.json")
     assert outcome.status == 0, outcome.err
     assert "+0.000" in outcome.out and "0 / 0" in outcome.out
+
+
+def test_runs_are_called_by_their_folders_or_by_their_paths_where_these_are_alike(tmp_path):
+    assert names_of([f"{tmp_path}/a/old/", f"{tmp_path}/a/new"]) == ["old", "new"]
+    assert names_of(["a/same", "b/same"]) == ["a/same", "b/same"]

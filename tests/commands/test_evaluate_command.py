@@ -72,6 +72,7 @@ def test_a_single_episode_is_scored_too(cli, own_run):
         (["--episodes", 0], "episodes and num-envs must be at least 1; got 0 and 32."),
         (["--num-envs", 0], "episodes and num-envs must be at least 1; got 5 and 0."),
         (["--seed", -1], "seed must be at least 0; got -1."),
+        (["--threads", 0], "--threads must be at least 1; got 0."),
         (["--video", -1], "--video must be at least 0; got -1."),
     ],
 )

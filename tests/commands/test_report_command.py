@@ -73,3 +73,10 @@ def test_a_damaged_file_is_named(file, cli, own_run):
     (own_run / file).write_text('{"schema": 1')
     outcome = cli("report", own_run)
     assert outcome.status == 2 and f"{own_run / file} is truncated or not JSON" in outcome.err
+
+
+def test_a_plan_without_its_constraints_is_named(cli, own_run):
+    (own_run / "plan.json").write_text('{"schema": 1}')
+    outcome = cli("report", own_run)
+    sentence = f"{own_run / 'plan.json'} is no plan: it has no constraints. Draw it again: embodied-gen plan RUN."
+    assert outcome.status == 2 and sentence in outcome.err

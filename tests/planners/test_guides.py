@@ -108,8 +108,8 @@ def test_an_empty_list_is_refused(tmp_path):
     ("text", "message"),
     [
         ("constraints: [1, 2", "is not YAML"),
-        ("- 1", "must hold a mapping with the key constraints; got list"),
-        ("", "must hold a mapping with the key constraints; got NoneType"),
+        ("- 1", "must hold a mapping with the keys constraints; got list"),
+        ("", "must hold a mapping with the keys constraints; got nothing"),
     ],
 )
 def test_a_file_that_is_no_guide_is_named(tmp_path, text, message):

@@ -182,6 +182,15 @@ def test_a_run_goes_on_in_its_own_course_only(tmp_path, course):
     assert snapshot(tmp_path) == before
 
 
+def test_a_state_of_another_torch_goes_on_and_says_that_it_is_not_exact(tmp_path, monkeypatch):
+    train(tmp_path)
+    monkeypatch.setattr(torch, "__version__", "99.0.0")
+    with pytest.warns(
+        UserWarning, match=r"was written with torch .* and goes on with 99.0.0: the weights will be close"
+    ):
+        train(tmp_path, resume=True)
+
+
 def test_weights_in_the_place_of_the_state_are_refused(tmp_path):
     train(tmp_path)
     shutil.copy(checkpoint.model_path(tmp_path), checkpoint.state_path(tmp_path))

@@ -1,0 +1,34 @@
+"""Scored runs: what benchmarks share. A run is trained once, by the command that users call, and scored every time."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from embodied_gen.commands.main import main as command
+from embodied_gen.training import files
+
+
+def run(arguments: list[str]) -> None:
+    """Runs a verb of the command line; a failure ends the benchmark."""
+    status = command(arguments)
+    if status != 0:
+        raise SystemExit(status)
+
+
+def train_and_score(config: Path, folder: Path, *, seed: int, episodes: int) -> dict[str, Any]:
+    """The record of eval.json, with the seconds that training took.
+
+    A finished run in the folder is not trained again; an interrupted one goes on, and its seconds are added up.
+    """
+    clock = folder / "training.json"
+    if not (folder / "card.md").exists():
+        before = json.loads(clock.read_text())["seconds"] if clock.exists() else 0.0
+        started = time.perf_counter()
+        try:
+            run(["train", str(config), "--out", str(folder), "--seed", str(seed), "--resume"])
+        finally:
+            files.write_json(clock, {"seconds": before + time.perf_counter() - started})
+    run(["evaluate", str(folder), "--episodes", str(episodes)])
+    seconds = json.loads(clock.read_text())["seconds"]
+    return {**json.loads((folder / "eval.json").read_text()), "training_seconds": seconds}

@@ -1,0 +1,19 @@
+"""Blocks of a config: each chosen by its `kind` and built from plain numbers."""
+
+from embodied_gen.blocks.denoising import DenoisingBlock
+from embodied_gen.blocks.event import EventBlock, TrajectoryBlock
+from embodied_gen.blocks.head import HeadBlock
+from embodied_gen.blocks.net import MLPBlock, NetBlock
+from embodied_gen.blocks.task import ControlBlock, DataBlock, EnvBlock
+
+__all__ = [
+    "ControlBlock",
+    "DataBlock",
+    "DenoisingBlock",
+    "EnvBlock",
+    "EventBlock",
+    "HeadBlock",
+    "MLPBlock",
+    "NetBlock",
+    "TrajectoryBlock",
+]

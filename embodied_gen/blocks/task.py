@@ -1,0 +1,38 @@
+"""Blocks of the task: the environment, its demonstrations, and how chunks are executed there."""
+
+from typing import final
+
+from pydantic import Field
+
+from embodied_gen.config import Block
+
+
+@final
+class EnvBlock(Block):
+    """The environment."""
+
+    id: str = Field(description="Gymnasium id, such as embodied/Avoid-v0, or module:id.")
+    kwargs: dict[str, str | int | float | bool] = Field({}, description="Arguments of gymnasium.make.")
+    keys: tuple[str, ...] = Field((), description="Entries of a Dict observation to keep; all where empty.")
+
+
+@final
+class DataBlock(Block):
+    """Demonstrations."""
+
+    dataset: str = Field(description="Minari id, such as embodied/avoid/expert-v0.")
+    root: str = Field("data", description="Folder of datasets.")
+    episodes: int = Field(100, ge=1, description="Episodes to collect, and to train on.")
+    seed: int = Field(0, ge=0, description="Seed of the first collected episode.")
+    only_successes: bool = Field(True, description="Drop the expert's failures.")
+    held_out: float = Field(0.05, ge=0, lt=1, description="Share of episodes held out of training.")
+
+
+@final
+class ControlBlock(Block):
+    """How action chunks are predicted and executed."""
+
+    history: int = Field(2, ge=1, description="Observations the policy sees (n_obs_steps).")
+    horizon: int = Field(16, ge=1, description="Actions it predicts.")
+    actions: int = Field(8, ge=1, description="Actions it executes of each prediction (n_action_steps).")
+    ensemble: float | None = Field(None, description="Temporal ensembling's m; None for none.")
