@@ -1,6 +1,6 @@
 """Speed of evaluation: slots that are refilled and planned together, against a plain loop over one environment.
 
-    python benchmarks/evaluation_speed.py RUN [RUN ...] [--episodes 64] [--repeats 5]
+    python benchmarks/evaluation_speed.py RUN [RUN ...] [--episodes 200] [--repeats 5]
 
 Both call the same policy on the same seeds in this process, in turn (A B A B ...), and their results are compared
 episode by episode. The plain loop predicts for one row without filling up, which is the fastest that it can do.
@@ -34,7 +34,7 @@ class Arguments:
 
     runs: tyro.conf.Positional[tuple[str, ...]]
     """Folders of trained runs."""
-    episodes: int = 64
+    episodes: int = 200
     """Episodes of each measurement."""
     num_envs: int = 32
     """Environments in parallel."""

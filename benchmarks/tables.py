@@ -40,13 +40,21 @@ def with_tables(text: str) -> str:
 
 def avoid(record: dict[str, Any]) -> str:
     """Families on the multimodal crossing."""
-    lines = ["| head | success | 95 % interval | entropy of routes | routes taken of 24 |", "|---|---|---|---|---|"]
+    lines = [
+        "| head | success | 95 % interval | by seed | entropy of routes | routes taken of 24 | ms a chunk |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in record["rows"]:
         low, high = row["success_interval"]
         entropy = "" if row["mean_entropy"] is None else f"{row['mean_entropy']:.3f}"
         routes = ", ".join(map(str, row["routes_taken"]))
+        by_seed = ", ".join(f"{run['success_rate']:.3f}" for run in row["runs"])
+        latency = sorted(run["latency"]["chunk_ms_p50"] for run in row["runs"])[len(row["runs"]) // 2]
         name = row["name"].removeprefix("avoid-").replace("-", " ")
-        lines.append(f"| {name} | {row['success_rate']:.3f} | [{low:.3f}, {high:.3f}] | {entropy} | {routes} |")
+        lines.append(
+            f"| {name} | {row['success_rate']:.3f} | [{low:.3f}, {high:.3f}] | {by_seed} | {entropy} | {routes} "
+            f"| {latency:.1f} |"
+        )
     return "\n".join([*lines, "", _footnote(record)])
 
 

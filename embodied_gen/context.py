@@ -40,6 +40,11 @@ def repeat(c: Context, n: int) -> Context:
     return c if n == 1 else apply(lambda leaf: leaf.repeat_interleave(n, dim=0), c)
 
 
+def every(c: Context, n: int) -> Context:
+    """The inverse of `repeat`: leaves `(B * n, ...)` become `(B, ...)`."""
+    return c if n == 1 else apply(lambda leaf: leaf[::n], c)
+
+
 def blank(c: Context, where: Tensor) -> Context:
     """The context with zeros in every leaf of the rows `where` (bool, shape `(B,)`): "no condition".
 

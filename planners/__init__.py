@@ -1,16 +1,31 @@
 """Constraints at test time and planning under them."""
 
-from planners.constraints import Constraint, KeepInBox, KeepOutDisc, ReachPoint, SpeedLimit
-from planners.guides import GuideFile, feasible, guide_of, read_guide
+from planners.constraints import (
+    AccelerationLimit,
+    Constraint,
+    CurvatureLimit,
+    KeepInBox,
+    KeepOutDisc,
+    ReachPoint,
+    SpeedLimit,
+)
+from planners.guides import GuideFile, feasible, guide_of, read_guide, smallest_margin
+from planners.regions import KeepInRegion, KeepOutRegion, polygon_of
 
 __all__ = [
+    "AccelerationLimit",
     "Constraint",
+    "CurvatureLimit",
     "GuideFile",
     "KeepInBox",
+    "KeepInRegion",
     "KeepOutDisc",
+    "KeepOutRegion",
     "ReachPoint",
     "SpeedLimit",
     "feasible",
     "guide_of",
+    "polygon_of",
     "read_guide",
+    "smallest_margin",
 ]

@@ -5,14 +5,10 @@ plane. A constraint is a signed margin of the whole path, in metres or its own u
 
     margin(y) >= 0   exactly where the constraint holds on all of the swept path,
 
-and from it a penalty that pulls every offending part back,
+differentiable almost everywhere, the smallest of one margin for each part of the path. Margins of segments are exact
+distances, not samples: a path cannot hop across a disc between two way-points.
 
-    cost(y) = sum_t relu((buffer - margin_t(y)) / unit)^2,
-
-differentiable almost everywhere, dimensionless, zero where every part is `buffer` inside. Margins of segments are
-exact distances, not samples: a path cannot hop across a disc between two way-points.
-
-Notation: y has shape `(B, N, T, D)`; costs and margins have shape `(B, N)`.
+Notation: y has shape `(B, N, T, D)`; a smallest margin has shape `(B, N)`, the margins of P parts `(B, N, P)`.
 """
 
 import abc
@@ -37,29 +33,13 @@ class Constraint(abc.ABC):
     def margins(self, y: Tensor) -> Tensor:
         """Signed margins of the path's parts, shape `(B, N, P)`: negative where a part offends."""
 
-    @property
-    @abc.abstractmethod
-    def unit(self) -> float:
-        """The size of a grave violation, in the margin's unit."""
-
     def shapes(self) -> dict[str, list[dict[str, Any]]]:
         """What to draw, plain numbers in the form of an environment's `scene()`; nothing where it has no place."""
         return {}
 
-    @final
     def margin(self, y: Tensor) -> Tensor:
-        """The smallest margin of a path, shape `(B, N)`; the constraint holds where it is not negative."""
+        """The smallest margin of a path on the exact geometry, shape `(B, N)`: not negative where it holds."""
         return self.margins(y).amin(-1)
-
-    @final
-    def cost(self, y: Tensor, buffer: float = 0.0) -> Tensor:
-        """Penalty of a path, dimensionless, shape `(B, N)`.
-
-        Args:
-            y: Paths.
-            buffer: Margin below which a part is penalised, in the margin's unit.
-        """
-        return ((buffer - self.margins(y)) / self.unit).clamp(min=0).square().sum(-1)
 
 
 @final
@@ -79,11 +59,6 @@ class KeepOutDisc(Constraint):
         self.radius = radius
         self.channels = _plane(channels)
         self.name = f"keep out of the disc at ({self.centre[0]:g}, {self.centre[1]:g}) of radius {radius:g} m"
-
-    @property
-    def unit(self) -> float:
-        """The radius [m]."""
-        return self.radius
 
     def shapes(self) -> dict[str, list[dict[str, Any]]]:
         """The disc."""
@@ -118,11 +93,6 @@ class KeepInBox(Constraint):
         self.channels = _plane(channels)
         self.name = f"keep in the box {list(self.low)} to {list(self.high)} m"
 
-    @property
-    def unit(self) -> float:
-        """Half of the box's smaller side [m]."""
-        return min(h - w for h, w in zip(self.high, self.low, strict=True)) / 2
-
     def shapes(self) -> dict[str, list[dict[str, Any]]]:
         """The four sides."""
         (x, y), (right, top) = self.low, self.high
@@ -152,20 +122,73 @@ class SpeedLimit(Constraint):
         self.channels = _plane(channels)
         self.name = f"speed at most {limit:g} m/s"
 
-    @property
-    def unit(self) -> float:
-        """The limit [m/s]."""
-        return self.limit
-
     def margins(self, y: Tensor) -> Tensor:
         """Limit minus speed of every segment [m/s], `(B, N, T - 1)`.
 
         Raises:
             ValueError: If the path has a single way-point.
         """
-        if y.shape[-2] < 2:
-            raise ValueError("a speed needs a path of two way-points or more; got one.")
+        _need(y, 2, "a speed")
         return self.limit - _length(y[..., list(self.channels)].diff(dim=-2)) / self.period
+
+
+@final
+class AccelerationLimit(Constraint):
+    """The position changes its velocity no faster than a limit.
+
+    Args:
+        limit: [m/s^2], > 0.
+        period: Time between way-points [s], > 0.
+        channels: The two channels that are the position.
+    """
+
+    def __init__(self, limit: float, period: float, *, channels: Sequence[int] = (0, 1)):
+        if not (limit > 0 and period > 0):
+            raise ValueError(f"limit and period must be positive; got {limit} and {period}.")
+        self.limit, self.period = limit, period
+        self.channels = _plane(channels)
+        self.name = f"acceleration at most {limit:g} m/s^2"
+
+    def margins(self, y: Tensor) -> Tensor:
+        """Limit minus acceleration at every inner way-point [m/s^2], `(B, N, T - 2)`.
+
+        Raises:
+            ValueError: If the path has fewer than three way-points.
+        """
+        _need(y, 3, "an acceleration")
+        return self.limit - _length(y[..., list(self.channels)].diff(n=2, dim=-2)) / self.period**2
+
+
+@final
+class CurvatureLimit(Constraint):
+    """The path turns no more sharply than a limit: curvature of the circle through three neighbouring way-points.
+
+    Args:
+        limit: [1/m], > 0; the inverse of a turning radius.
+        channels: The two channels that are the position.
+    """
+
+    def __init__(self, limit: float, *, channels: Sequence[int] = (0, 1)):
+        if not limit > 0:
+            raise ValueError(f"limit must be positive; got {limit}.")
+        self.limit = limit
+        self.channels = _plane(channels)
+        self.name = f"curvature at most {limit:g} /m"
+
+    def margins(self, y: Tensor) -> Tensor:
+        """Limit minus curvature, 2 |a x b| / (|a| |b| |a + b|), at every inner way-point [1/m], `(B, N, T - 2)`.
+
+        Where two way-points coincide there is no circle and nothing is turned.
+
+        Raises:
+            ValueError: If the path has fewer than three way-points.
+        """
+        _need(y, 3, "a curvature")
+        step = y[..., list(self.channels)].diff(dim=-2)
+        a, b = step[..., :-1, :], step[..., 1:, :]
+        area = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+        sides = _length(a) * _length(b) * _length(a + b)
+        return self.limit - 2 * (area.square() + 1e-24).sqrt() / sides.clamp(min=1e-9)
 
 
 @final
@@ -187,11 +210,6 @@ class ReachPoint(Constraint):
         self.channels = _plane(channels)
         self.name = f"within {tolerance:g} m of ({self.point[0]:g}, {self.point[1]:g}) at step {step}"
 
-    @property
-    def unit(self) -> float:
-        """The tolerance [m]."""
-        return self.tolerance
-
     def shapes(self) -> dict[str, list[dict[str, Any]]]:
         """The disc of the tolerance."""
         return {"discs": [{"role": "goal", "centre": list(self.point), "radius": self.tolerance}]}
@@ -212,6 +230,11 @@ def _plane(channels: Sequence[int]) -> tuple[int, int]:
     if len(channels) != 2 or channels[0] == channels[1]:
         raise ValueError(f"channels must name two different channels; got {list(channels)}.")
     return channels[0], channels[1]
+
+
+def _need(y: Tensor, count: int, what: str) -> None:
+    if y.shape[-2] < count:
+        raise ValueError(f"{what} needs a path of {count} way-points or more; got {y.shape[-2]}.")
 
 
 def _length(vector: Tensor) -> Tensor:

@@ -1,10 +1,9 @@
 """Guides from constraints: two lists given by the caller, or a file.
 
-    guide = guide_of([KeepOutDisc((0.1, 0.0), 0.05)], scale=200, buffer=0.01)
+    guide = guide_of([KeepOutDisc((0.1, 0.0), 0.05)], buffer=0.01)
 
 and as a file (YAML or JSON):
 
-    scale: 200
     buffer: 0.01
     constraints:
       - {kind: keep_out_disc, centre: [0.1, 0.0], radius: 0.05}
@@ -14,13 +13,23 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, final
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from embodied_gen import config
 from embodied_gen.config import Block
 from embodied_gen.heads import Guide
-from planners.constraints import Constraint, KeepInBox, KeepOutDisc, ReachPoint, SpeedLimit
+from planners.constraints import (
+    AccelerationLimit,
+    Constraint,
+    CurvatureLimit,
+    KeepInBox,
+    KeepOutDisc,
+    ReachPoint,
+    SpeedLimit,
+)
+from planners.regions import KeepInRegion, KeepOutRegion, polygon_of
 
 Cost = Callable[[Tensor], Tensor]
 
@@ -29,16 +38,17 @@ def guide_of(
     constraints: Sequence[Constraint],
     costs: Sequence[Cost] = (),
     *,
-    scale: float = 200.0,
+    scale: float = 1.0,
     buffer: float = 0.0,
 ) -> Guide:
     """A guide from constraints and costs.
 
     Args:
-        constraints: Penalised with their own units.
-        costs: Further costs, `(B, N, T, D)` to `(B, N)`, dimensionless.
-        scale: Strength of the sum.
-        buffer: Margin kept beyond each constraint, in its own unit, so that small errors do not offend.
+        constraints: What has to hold; needs no scale, since a margin is measured by its own uncertainty.
+        costs: What is wanted, `(B, N, T, D)` to `(B, N)`, dimensionless.
+        scale: Strength of the sum of costs.
+        buffer: Margin aimed at beyond each constraint, in its own unit, so that small errors of execution do not
+            offend; certified is the constraint itself.
 
     Raises:
         ValueError: If there is neither a constraint nor a cost.
@@ -47,22 +57,28 @@ def guide_of(
         raise ValueError("a guide needs at least one constraint or cost; got none.")
 
     def cost(y: Tensor) -> Tensor:
-        total = y.new_zeros(y.shape[:2])
-        for constraint in constraints:
-            total = total + constraint.cost(y, buffer)
-        for further in costs:
-            total = total + further(y)
-        return total
+        return torch.stack([part(y) for part in costs]).sum(0)
 
-    return Guide(cost=cost, scale=scale)
+    def margins(y: Tensor) -> Tensor:
+        return torch.cat([constraint.margins(y) for constraint in constraints], dim=-1) - buffer
+
+    return Guide(
+        cost=cost if costs else None,
+        margins=margins if constraints else None,
+        certify=(lambda y: smallest_margin(constraints, y)) if constraints else None,
+        scale=scale,
+    )
+
+
+def smallest_margin(constraints: Sequence[Constraint], y: Tensor) -> Tensor:
+    """The smallest margin over all constraints, `(B, N, T, D)` to `(B, N)`; infinite where there are none."""
+    margins = [constraint.margin(y) for constraint in constraints]
+    return torch.stack(margins).amin(0) if margins else y.new_full(y.shape[:2], torch.inf)
 
 
 def feasible(constraints: Sequence[Constraint], y: Tensor) -> Tensor:
     """Whether each path satisfies every constraint, swept exactly: `(B, N, T, D)` to bool `(B, N)`."""
-    holds = y.new_ones(y.shape[:2], dtype=bool)  # type: ignore[call-overload]
-    for constraint in constraints:
-        holds = holds & (constraint.margin(y) >= 0)
-    return holds
+    return smallest_margin(constraints, y) >= 0
 
 
 Point = tuple[float, float]
@@ -103,6 +119,52 @@ class SpeedLimitEntry(Block):
         return SpeedLimit(self.limit, period)
 
 
+class AccelerationLimitEntry(Block):
+    """An acceleration to keep below, in m/s^2."""
+
+    kind: Literal["acceleration_limit"]
+    limit: float = Field(gt=0)
+
+    def build(self, period: float) -> Constraint:
+        """The constraint."""
+        return AccelerationLimit(self.limit, period)
+
+
+class CurvatureLimitEntry(Block):
+    """A curvature to keep below, in 1/m."""
+
+    kind: Literal["curvature_limit"]
+    limit: float = Field(gt=0)
+
+    def build(self, period: float) -> Constraint:
+        """The constraint."""
+        return CurvatureLimit(self.limit)
+
+
+class KeepInRegionEntry(Block):
+    """A polygon to keep in, with holes to keep out of."""
+
+    kind: Literal["keep_in_region"]
+    points: tuple[Point, ...]
+    holes: tuple[tuple[Point, ...], ...] = ()
+
+    def build(self, period: float) -> Constraint:
+        """The constraint."""
+        return KeepInRegion(polygon_of(self.points, self.holes))
+
+
+class KeepOutRegionEntry(Block):
+    """A polygon to keep out of, with holes that are free."""
+
+    kind: Literal["keep_out_region"]
+    points: tuple[Point, ...]
+    holes: tuple[tuple[Point, ...], ...] = ()
+
+    def build(self, period: float) -> Constraint:
+        """The constraint."""
+        return KeepOutRegion(polygon_of(self.points, self.holes))
+
+
 class ReachPointEntry(Block):
     """A point to be near at a step."""
 
@@ -116,14 +178,24 @@ class ReachPointEntry(Block):
         return ReachPoint(self.point, self.tolerance, step=self.step)
 
 
+ConstraintEntry = Annotated[
+    KeepOutDiscEntry
+    | KeepInBoxEntry
+    | KeepInRegionEntry
+    | KeepOutRegionEntry
+    | SpeedLimitEntry
+    | AccelerationLimitEntry
+    | CurvatureLimitEntry
+    | ReachPointEntry,
+    Field(discriminator="kind"),
+]
+
+
 @final
 class GuideFile(Block):
-    """Constraints and how strongly they are wanted."""
+    """Constraints, and how far inside of them plans aim."""
 
-    constraints: list[
-        Annotated[KeepOutDiscEntry | KeepInBoxEntry | SpeedLimitEntry | ReachPointEntry, Field(discriminator="kind")]
-    ] = Field(min_length=1)
-    scale: float = Field(200.0, ge=0)
+    constraints: list[ConstraintEntry] = Field(min_length=1)
     buffer: float = Field(0.0, ge=0)
 
     def build(self, period: float) -> tuple[Guide, list[Constraint]]:
@@ -133,7 +205,7 @@ class GuideFile(Block):
             period: Time between way-points [s].
         """
         constraints = [entry.build(period) for entry in self.constraints]
-        return guide_of(constraints, scale=self.scale, buffer=self.buffer), constraints
+        return guide_of(constraints, buffer=self.buffer), constraints
 
 
 def read_guide(path: Path) -> GuideFile:

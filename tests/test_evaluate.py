@@ -201,7 +201,7 @@ def test_guided_and_noisy_policies_are_as_independent_of_their_neighbours(tiny_d
     )
     predictor = tiny.predictor_of(config, store.read(tiny.DATASET, root=tiny_data))
     loaded = experiment.Run(None, config, predictor, 0)
-    guide = guide_of([KeepOutDisc((0.0, -0.1), 0.05)], scale=100)
+    guide = guide_of([KeepOutDisc((0.0, -0.1), 0.05)])
     records = [
         evaluate(loaded.policy(guide=guide, block=BLOCK), config.maker(), episodes=7, num_envs=num, workers=workers)
         for num, workers in ((1, 1), (5, 2))

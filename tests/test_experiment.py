@@ -55,7 +55,7 @@ def test_every_config_builds_a_predictor_with_a_loss_and_samples(path):
 def test_every_guide_file_builds_a_guide(path):
     guide, constraints = read_guide(path).build(period=0.1)
     assert constraints
-    assert guide.cost(torch.zeros(2, 3, 8, 2)).shape == (2, 3)
+    assert guide.certify(torch.zeros(2, 3, 8, 2)).shape == (2, 3)
 
 
 def test_there_are_configs_of_both_kinds():

@@ -27,11 +27,11 @@ class Arguments:
 
     A guide file (YAML) names constraints on finished plans in physical units, such as
 
-        scale: 200
+        buffer: 0.01
         constraints:
           - {kind: keep_out_disc, centre: [0.1, 0.0], radius: 0.05}
 
-    Guided and unguided plans share their random numbers. Every plan is checked exactly, segments included, and those
+    Every plan is checked exactly, segments included, and those
     that break a constraint are counted and drawn dashed. Plans and margins are written as JSON beside the picture.
     """
 

@@ -1,6 +1,7 @@
 """How uncertainty is modelled."""
 
 from embodied_gen.heads.base import (
+    Certified,
     HasCostMap,
     HasDenoiser,
     HasEnergy,
@@ -11,13 +12,17 @@ from embodied_gen.heads.base import (
 from embodied_gen.heads.bound import Bound, variational_bound
 from embodied_gen.heads.check import check_head
 from embodied_gen.heads.denoising import DenoisingHead
-from embodied_gen.heads.guidance import Guide, RowGuide, propose, steer
+from embodied_gen.heads.guidance import Guide, RowGuide, propose, settle, steer
 from embodied_gen.heads.mixture import MixtureHead
+from embodied_gen.heads.particles import Particles
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
+from embodied_gen.heads.walk import Guidance, Steered
 
 __all__ = [
     "Bound",
+    "Certified",
     "DenoisingHead",
+    "Guidance",
     "Guide",
     "HasCostMap",
     "HasDenoiser",
@@ -26,12 +31,15 @@ __all__ = [
     "HasLogProb",
     "Head",
     "MixtureHead",
+    "Particles",
     "PointHead",
     "RegressionHead",
     "RowGuide",
+    "Steered",
     "TwoStepHead",
     "check_head",
     "propose",
+    "settle",
     "steer",
     "variational_bound",
 ]

@@ -8,6 +8,7 @@ Alphabet: B contexts, N samples, M = B N rows, `*E` the axes of an event.
 
 import abc
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, final, runtime_checkable
 
 import torch
@@ -18,6 +19,25 @@ from embodied_gen.context import Context
 from embodied_gen.draws import Generator
 from embodied_gen.events.base import Event
 from embodied_gen.heads.guidance import Guide, RowGuide
+
+
+@final
+@dataclass(frozen=True)
+class Certified:
+    """Guided samples and what holds of them.
+
+    Attributes:
+        x: Events, model units, shape `(B, n, *E)`.
+        margin: The smallest margin of each on the exact geometry, in the constraint's unit, shape `(B, n)`.
+        feasible: Whether it is not negative, bool, shape `(B, n)`.
+        weight: Equal for all feasible samples of a context, zero for the others; they add up to one where there is
+            a feasible one. Shape `(B, n)`.
+    """
+
+    x: Tensor
+    margin: Tensor
+    feasible: Tensor
+    weight: Tensor
 
 
 class Head(nn.Module, abc.ABC):
@@ -75,6 +95,14 @@ class Head(nn.Module, abc.ABC):
         if row_guide is not None:
             rows = row_guide.project(rows)
         return rows.reshape(contexts, n, *self.event.shape)
+
+    @final
+    def certified(self, c: Context, n: int = 1, *, generator: Generator, guide: Guide) -> Certified:
+        """Draws n events for each context, and says of each whether it satisfies the constraints; see `sample`."""
+        x = self.sample(c, n, generator=generator, guide=guide)
+        margin = RowGuide(guide, self.event, len(x)).margin(x.flatten(0, 1)).view(len(x), n)
+        feasible = margin >= 0
+        return Certified(x, margin, feasible, feasible / feasible.sum(1, keepdim=True).clamp(min=1))
 
     @abc.abstractmethod
     def _sample(self, c: Context, rows: int, generator: Generator, guide: RowGuide | None) -> Tensor:

@@ -29,10 +29,12 @@ from embodied_gen import context, draws
 from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
-from embodied_gen.heads.guidance import RowGuide, steer
+from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.parametrisation import Parametrisation, Simple, Velocity, Weighting
+from embodied_gen.heads.particles import Particles
 from embodied_gen.heads.samplers import DDIM, Sampler
 from embodied_gen.heads.schedules import Coefficients, Level, Rectified, Schedule
+from embodied_gen.heads.walk import Guidance, Walk
 
 
 class _Reading(NamedTuple):
@@ -58,6 +60,7 @@ class DenoisingHead(Head):
         clip: Clean estimates are confined to [-clip, clip], model units; none where None.
         dropout: Probability of dropping the context in training.
         guidance_weight: w of classifier-free guidance; needs dropout > 0 where not zero.
+        guidance: How a guide is followed; may be replaced on a trained head.
 
     Raises:
         ValueError: If a number is out of range, or the parametrisation cannot be read at a level of the grid.
@@ -76,6 +79,7 @@ class DenoisingHead(Head):
         clip: float | None = 1.0,
         dropout: float = 0.0,
         guidance_weight: float = 0.0,
+        guidance: Guidance | None = None,
     ):
         super().__init__(event)
         if not 0 <= dropout < 1:
@@ -95,6 +99,7 @@ class DenoisingHead(Head):
         self.clip = clip
         self.dropout = dropout
         self.guidance_weight = guidance_weight
+        self.guidance = guidance or Particles()
         self.log_deviation = nn.Parameter(torch.full(event.shape, math.log(0.5)))
         self._grid = self.schedule.grid(steps)
         self._readings = {level: self._read(level) for level in self._grid[:-1]}
@@ -149,21 +154,33 @@ class DenoisingHead(Head):
         return d_squared * sigma**2 / (alpha**2 * d_squared + sigma**2)
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
+        if guide is None:
+            walk = self._walk(c, rows, generator)
+            return walk.sampler.run(walk.start(), walk.grid, walk.denoise, walk.noise)
+        n = rows // guide.contexts
+        population = self.guidance.population(n)
+        if population != n:
+            c = context.repeat(context.every(c, n), population)
+        return self.guidance.run(self._walk(c, guide.contexts * population, generator), guide, n)
+
+    def _walk(self, c: Context, rows: int, generator: draws.Generator) -> Walk:
         like = self._like()
         shape = (rows, *self.event.shape)
         both = None if self.guidance_weight == 0 else context.concatenate([c, _blanked(c, rows, like)])
 
-        def noise() -> Tensor:
-            return draws.normal(shape, generator=generator, like=like)
-
         def denoise(x_t: Tensor, level: Level) -> Tensor:
-            reading = self._readings[level]
-            x_hat = self._estimate(x_t, level, reading, c, both)
-            if self.clip is not None:
-                x_hat = x_hat.clamp(-self.clip, self.clip)
-            return x_hat if guide is None else steer(x_hat, self._variance(level.alpha, level.sigma), guide)
+            x_hat = self._estimate(x_t, level, self._readings[level], c, both)
+            return x_hat if self.clip is None else x_hat.clamp(-self.clip, self.clip)
 
-        return self.sampler.run(self.schedule.initial_deviation * noise(), self._grid, denoise, noise)
+        return Walk(
+            self._grid,
+            self.sampler,
+            denoise,
+            lambda level: self._variance(level.alpha, level.sigma),
+            lambda: draws.normal(shape, generator=generator, like=like),
+            self.schedule.initial_deviation,
+            generator,
+        )
 
     def _estimate(self, x_t: Tensor, level: Level, reading: _Reading, c: Context, both: Context | None) -> Tensor:
         """The clean estimate at a level of the grid, with classifier-free guidance where `both` is given."""

@@ -22,6 +22,7 @@ Sources: Ho et al. 2020 (arXiv:2006.11239); Song et al. 2021 (arXiv:2010.02502),
 import abc
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import final
 
@@ -67,12 +68,10 @@ class DDIM(Sampler):
     def run(self, x: Tensor, grid: list[Level], denoise: Denoise, noise: Noise) -> Tensor:
         """First-order steps."""
         for now, then in pairwise(grid):
-            x_hat = denoise(x, now)
-            eps_hat = (x - now.alpha * x_hat) / now.sigma
-            spread = self.eta * math.sqrt(_posterior_variance(now, then))
-            x = then.alpha * x_hat + math.sqrt(max(then.sigma**2 - spread**2, 0.0)) * eps_hat
-            if spread > 0:
-                x = x + spread * noise()
+            step = transition(now, then, self.eta)
+            x = step.of_state * x + step.of_clean * denoise(x, now)
+            if step.deviation > 0:
+                x = x + step.deviation * noise()
         return x
 
 
@@ -144,6 +143,23 @@ class Heun(Sampler):
                 + (then.sigma - now.sigma) / 2 * (eps_hat + next_eps_hat)
             )
         return x
+
+
+@final
+@dataclass(frozen=True)
+class Transition:
+    """The step x_s = of_state x_t + of_clean x_hat + deviation z between two levels, as plain numbers."""
+
+    of_state: float
+    of_clean: float
+    deviation: float
+
+
+def transition(now: Level, then: Level, eta: float) -> Transition:
+    """DDIM's step with a share eta of the ancestral noise; eta = 1 is the ancestral step with its own variance."""
+    deviation = eta * math.sqrt(_posterior_variance(now, then))
+    of_state = math.sqrt(max(then.sigma**2 - deviation**2, 0.0)) / now.sigma
+    return Transition(of_state, then.alpha - of_state * now.alpha, deviation)
 
 
 def _forward_variance(now: Level, then: Level) -> float:

@@ -12,9 +12,10 @@ from torch.distributions import Normal, kl_divergence
 
 from embodied_gen import draws
 from embodied_gen.heads import DenoisingHead, variational_bound
+from embodied_gen.heads.analytic import Exact
 from embodied_gen.heads.parametrisation import V
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
-from tests.heads.analytic import SCHEDULES, Exact, normal, two_modes, unit_event
+from tests.heads.analytic import SCHEDULES, normal, two_modes, unit_event
 
 pytestmark = pytest.mark.usefixtures("double")
 EVERY = pytest.mark.parametrize("name", SCHEDULES)

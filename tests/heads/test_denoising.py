@@ -8,11 +8,12 @@ from torch import nn
 
 from embodied_gen import context, draws
 from embodied_gen.heads import DenoisingHead
+from embodied_gen.heads.analytic import Exact, Normals
 from embodied_gen.heads.parametrisation import Clean, Noise, V, Velocity
 from embodied_gen.heads.samplers import DDIM, Heun, Sampler
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
 from embodied_gen.nets import ResidualMLP
-from tests.heads.analytic import PAIRS, PARAMETRISATIONS, SCHEDULES, Exact, Normals, normal, unit_event
+from tests.heads.analytic import PAIRS, PARAMETRISATIONS, SCHEDULES, normal, unit_event
 
 pytestmark = pytest.mark.usefixtures("double")
 READABLE = pytest.mark.parametrize(("schedule", "parametrisation"), PAIRS)

@@ -6,9 +6,10 @@ import torch
 
 from embodied_gen import draws
 from embodied_gen.heads import DenoisingHead
+from embodied_gen.heads.analytic import Exact, target
 from embodied_gen.heads.parametrisation import Clean, Noise, Simple, V, VariationalBound, Velocity
 from embodied_gen.heads.schedules import Coefficients, Cosine, Karras, Linear, Rectified
-from tests.heads.analytic import PAIRS, PARAMETRISATIONS, SCHEDULES, Exact, normal, target, unit_event
+from tests.heads.analytic import PAIRS, PARAMETRISATIONS, SCHEDULES, normal, unit_event
 
 pytestmark = pytest.mark.usefixtures("double")
 EVERY = pytest.mark.parametrize(("schedule", "parametrisation"), list(itertools.product(SCHEDULES, PARAMETRISATIONS)))

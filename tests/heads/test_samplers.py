@@ -10,9 +10,10 @@ from scipy import stats
 
 from embodied_gen import draws
 from embodied_gen.heads import DenoisingHead
+from embodied_gen.heads.analytic import Exact, Normals
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Level, Linear, Rectified
-from tests.heads.analytic import PAIRS, PARAMETRISATIONS, SCHEDULES, Exact, Normals, normal, two_modes, unit_event
+from tests.heads.analytic import PAIRS, PARAMETRISATIONS, SCHEDULES, normal, two_modes, unit_event
 
 pytestmark = pytest.mark.usefixtures("double")
 

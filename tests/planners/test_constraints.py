@@ -1,4 +1,4 @@
-"""Margins are exact distances of the swept path, penalties are zero just where margins suffice."""
+"""Margins are exact distances of the swept path."""
 
 import math
 from itertools import pairwise
@@ -9,7 +9,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from planners import KeepInBox, KeepOutDisc, ReachPoint, SpeedLimit, feasible
+from planners import AccelerationLimit, CurvatureLimit, KeepInBox, KeepOutDisc, ReachPoint, SpeedLimit, feasible
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -22,6 +22,8 @@ CONSTRAINTS = [
     KeepOutDisc((0.2, -0.1), 0.5),
     KeepInBox((-0.6, -0.5), (0.7, 0.9)),
     SpeedLimit(3.0, 0.2),
+    AccelerationLimit(20.0, 0.2),
+    CurvatureLimit(1.5),
     ReachPoint((0.5, 0.5), 0.4, step=2),
     ReachPoint((0.5, 0.5), 0.4),
 ]
@@ -76,6 +78,19 @@ def test_the_margin_of_a_speed_is_that_of_the_fastest_segment(path, limit, perio
     assert margin(SpeedLimit(limit, period), path) == pytest.approx(limit - fastest, abs=1.1e-6 / period)
 
 
+@given(st.floats(0.2, 3), st.floats(0.1, 1), st.floats(0.05, 1), st.floats(0.1, 5))
+def test_on_a_circle_curvature_and_acceleration_are_those_of_the_circle(radius, angle, period, limit):
+    path = [(radius * math.cos(angle * k), radius * math.sin(angle * k)) for k in range(6)]
+    assert margin(CurvatureLimit(limit), path) == pytest.approx(limit - 1 / radius, abs=1e-4)
+    # The second difference of positions on a circle points to its centre: 2 r (1 - cos(angle)).
+    expected = limit - 2 * radius * (1 - math.cos(angle)) / period**2
+    assert margin(AccelerationLimit(limit, period), path) == pytest.approx(expected, abs=2e-6 / period**2)
+
+
+def test_what_stands_still_turns_nowhere():
+    assert margin(CurvatureLimit(2.0), [(0.3, 0.4)] * 4) == pytest.approx(2, abs=1e-2)
+
+
 @given(paths, points, radii, st.integers(0, 5), st.booleans())
 def test_the_margin_of_a_point_is_that_of_its_way_point(path, point, tolerance, step, from_the_end):
     step %= len(path)
@@ -88,7 +103,6 @@ def test_a_path_that_hops_across_a_disc_between_two_way_points_does_not_hold():
     disc, path = KeepOutDisc((0, 0), 0.1), [(-1.0, 0.02), (1.0, 0.02)]
     assert margin(disc, path) == pytest.approx(0.02 - 0.1)
     assert not feasible([disc], tensor(path))
-    assert float(disc.cost(tensor(path))) > 0
     assert feasible([disc], tensor([(-1.0, 0.2), (1.0, 0.2)]))
 
 
@@ -99,35 +113,24 @@ def test_a_path_that_stands_still_has_the_margin_of_its_point():
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
-@given(st.lists(points, min_size=3, max_size=6), st.floats(0, 0.5))
-def test_the_cost_is_zero_just_where_every_margin_is_at_least_the_buffer(constraint, path, buffer):
-    margins = constraint.margins(tensor(path))
-    assume(bool(((margins - buffer).abs() > 1e-6).all()))
-    cost = float(constraint.cost(tensor(path), buffer))
-    assert (cost == 0) == bool((margins >= buffer).all())
-    expected = sum(max(0.0, (buffer - float(m)) / constraint.unit) ** 2 for m in margins.flatten())
-    assert cost == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
-def test_the_gradient_of_the_cost_is_that_of_finite_differences(constraint):
+def test_the_gradient_of_margins_is_that_of_finite_differences(constraint):
     y = torch.randn(4, 3, 5, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    assert (constraint.cost(y, 0.1) > 0).any()
+    assert (constraint.margins(y) < 0).any()
     y.requires_grad_()
-    assert torch.autograd.gradcheck(lambda y: constraint.cost(y, 0.1), y, eps=1e-7, atol=1e-4)
+    assert torch.autograd.gradcheck(constraint.margins, y, eps=1e-7, atol=1e-4)
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
 def test_gradients_are_finite_where_lengths_vanish(constraint):
     y = torch.tensor([(0.2, -0.1)] * 2 + [(0.5, 0.5)] * 2)[None, None].requires_grad_()
-    constraint.cost(y, 0.5).sum().backward()
+    constraint.margins(y).sum().backward()
     assert y.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
 def test_shapes_are_those_of_samples_and_every_path_is_judged_alone(constraint):
     y = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(0))
-    assert constraint.margins(y).shape[:2] == constraint.margin(y).shape == constraint.cost(y).shape == (2, 3)
+    assert constraint.margins(y).shape[:2] == constraint.margin(y).shape == (2, 3)
     for b in range(2):
         for n in range(3):
             assert constraint.margin(y)[b, n] == constraint.margin(y[b : b + 1, n : n + 1])[0, 0]
@@ -158,6 +161,8 @@ def test_all_constraints_have_to_hold_and_none_always_do():
         lambda c: KeepOutDisc((0.3, 0.2), 0.4, channels=c),
         lambda c: KeepInBox((-1, -1), (0.5, 0.5), channels=c),
         lambda c: SpeedLimit(2.0, 0.1, channels=c),
+        lambda c: AccelerationLimit(2.0, 0.1, channels=c),
+        lambda c: CurvatureLimit(2.0, channels=c),
         lambda c: ReachPoint((0.3, 0.2), 0.4, channels=c),
     ],
 )
@@ -180,7 +185,11 @@ def test_the_position_may_be_any_two_channels(make):
         (lambda: SpeedLimit(0, 1), "limit and period must be positive; got 0 and 1"),
         (lambda: SpeedLimit(1, -1), "limit and period must be positive; got 1 and -1"),
         (lambda: ReachPoint((0, 0), 0), "tolerance must be positive; got 0"),
-        (lambda: SpeedLimit(1, 1).margins(torch.zeros(1, 1, 1, 2)), "a speed needs a path of two way-points or more"),
+        (lambda: SpeedLimit(1, 1).margins(torch.zeros(1, 1, 1, 2)), "a speed needs a path of 2 way-points or more"),
+        (lambda: AccelerationLimit(1, 0), "limit and period must be positive; got 1 and 0"),
+        (lambda: AccelerationLimit(1, 1).margins(torch.zeros(1, 1, 2, 2)), "an acceleration needs a path of 3 way-po"),
+        (lambda: CurvatureLimit(0), "limit must be positive; got 0"),
+        (lambda: CurvatureLimit(1).margins(torch.zeros(1, 1, 2, 2)), "a curvature needs a path of 3 way-points or m"),
         (lambda: ReachPoint((0, 0), 1, step=5).margins(torch.zeros(1, 1, 5, 2)), "at step 5: the path has 5 steps"),
         (lambda: ReachPoint((0, 0), 1, step=-6).margins(torch.zeros(1, 1, 5, 2)), "at step -6: the path has 5 steps"),
     ],
@@ -198,5 +207,5 @@ def test_what_has_a_place_is_drawn_in_plain_numbers(constraint):
         assert set(disc) == {"role", "centre", "radius"} and len(disc["centre"]) == 2
     for line in shapes.get("lines", []):
         assert set(line) == {"role", "start", "end"}
-    assert bool(shapes) != isinstance(constraint, SpeedLimit)
-    assert constraint.unit > 0 and constraint.name
+    assert bool(shapes) != isinstance(constraint, SpeedLimit | AccelerationLimit | CurvatureLimit)
+    assert constraint.name

@@ -1,0 +1,224 @@
+r"""Particles: guided sampling that tends to the exact conditional (twisted sequential Monte Carlo).
+
+K particles of a context walk together. At level t a particle x_t has the clean estimate x_hat, and the steered
+estimate x_tilde with the value J of what that cost (`guidance.settle`). exp(-J) estimates how likely the particle is
+to end well,
+
+    psi_t(x_t) = exp(-J)  ~  E[exp(-scale cost(x)) 1(margins(x) >= 0) | x_t].
+
+Particles move by the head's own stochastic step p, but a share 1 - f of them, drawn at random, with x_tilde in the
+place of x_hat. With q the mixture of both, each collects the weight
+
+    w  <-  w  p(x_s | x_t) psi_s(x_s) / (q(x_s | x_t) psi_t(x_t)),
+
+where the free share bounds p / q by 1 / f (a defensive mixture), and at the clean level psi is replaced by
+exp(-scale cost) on the exact constraints. Whatever psi is, the weighted particles tend to the conditional of the free
+sampler as K grows; a good psi makes few of them enough. Where the effective number (sum w)^2 / sum w^2 falls below a
+share of K, the particles of that context are drawn anew in proportion to their weights, systematically. Weights are
+logarithms throughout, and are carried on otherwise.
+
+At low noise, Langevin steps undo what few particles get wrong: they leave  p_t(x_t) psi_t(x_t)  unchanged, whose
+gradient is (alpha x_tilde - x_t) / sigma^2, since J is a Moreau envelope and Tweedie's formula gives the slope of
+x_hat. They are accepted after Metropolis, with the ratio of p_t from its gradients at both ends (trapezoid).
+
+Sources: Wu et al. 2023, twisted diffusion sampler (arXiv:2306.17775); Singhal et al. 2025, Feynman-Kac steering
+(arXiv:2501.06848); Hesterberg 1995 for the defensive mixture; Roberts and Tweedie 1996 for the Langevin steps;
+Kitagawa 1996 for systematic draws.
+"""
+
+import math
+from itertools import pairwise
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from embodied_gen import draws
+from embodied_gen.heads.guidance import RowGuide, settle
+from embodied_gen.heads.samplers import transition
+from embodied_gen.heads.schedules import Level
+from embodied_gen.heads.walk import Guidance, Walk
+
+
+class _State(NamedTuple):
+    """Particles at a level: x_t, its clean estimate, the steered estimate, and J; first axis M."""
+
+    x: Tensor
+    x_hat: Tensor
+    guided: Tensor
+    energy: Tensor
+
+    def take(self, index: Tensor) -> "_State":
+        return _State(*(part[index] for part in self))
+
+
+@final
+class Particles(Guidance):
+    """Twisted sequential Monte Carlo with K particles a context.
+
+    Args:
+        count: Particles of a context, >= 2; as many as the samples asked for where these are more.
+        eta: Share of the ancestral step's noise, in (0, 1]. The weights are those of the sampler with this noise.
+        free: Share f of steps that are not guided, in (0, 1). Small shares find rare events with few particles, large
+            ones hardly disturb what the constraint leaves alone.
+        threshold: Particles are drawn anew where their effective number falls below this share of K.
+        corrections: Langevin steps at each level below `corrected`.
+        corrected: Noise sigma / alpha below which particles are corrected, model units.
+        iterations: Gradient steps for each steered estimate.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        count: int = 16,
+        *,
+        eta: float = 1.0,
+        free: float = 0.3,
+        threshold: float = 0.5,
+        corrections: int = 0,
+        corrected: float = 0.5,
+        iterations: int = 5,
+    ):
+        if count < 2:
+            raise ValueError(f"count must be at least 2; got {count}. For a single row use Steered.")
+        if not 0 < eta <= 1:
+            raise ValueError(f"eta must lie in (0, 1]; got {eta}. Particles differ by the noise of their steps.")
+        if not 0 < free < 1:
+            raise ValueError(
+                f"free must lie strictly between 0 and 1; got {free}. It bounds the weights by its inverse."
+            )
+        if not 0 <= threshold <= 1:
+            raise ValueError(f"threshold must lie in [0, 1]; got {threshold}.")
+        self.count, self.eta, self.free, self.threshold = count, eta, free, threshold
+        self.corrections, self.corrected, self.iterations = corrections, corrected, iterations
+
+    def population(self, n: int) -> int:
+        """K, or n where that is more."""
+        return max(self.count, n)
+
+    def run(self, walk: Walk, guide: RowGuide, n: int) -> Tensor:
+        """Walks the particles; n equally weighted ones are returned."""
+        k = self.population(n)
+        state = self._look(walk, guide, walk.start(), walk.grid[0])
+        log_weight = -state.energy.view(-1, k)
+        for now, then in pairwise(walk.grid[:-1]):
+            log_weight, index = self._resample(log_weight, walk)
+            state = state.take(index)
+            step = transition(now, then, self.eta)
+            z = walk.noise()
+            freed = draws.uniform((len(z),), generator=walk.generator, like=z) < self.free
+            towards = _where(freed, state.x_hat, state.guided)
+            x = step.of_state * state.x + step.of_clean * towards + step.deviation * z
+            pull = step.of_clean * (state.guided - state.x_hat) / step.deviation
+            ratio = self._log_ratio(z, pull, freed)
+            new = self._look(walk, guide, x, then)
+            log_weight = log_weight + (ratio + state.energy - new.energy).view(-1, k)
+            state = self._correct(walk, guide, new, then)
+        return self._finish(state, log_weight, guide, walk.generator, n)
+
+    def _log_ratio(self, z: Tensor, pull: Tensor, freed: Tensor) -> Tensor:
+        """Log p(x) / q(x) of a step with noise z, for means that differ by `pull` deviations; shape `(M,)`."""
+        squares = _sum(pull.square()) / 2
+        along = _sum(z * pull)
+        # log q_guided(x) - log p(x), where x lies z from the mean that it was drawn around.
+        advantage = torch.where(freed, along - squares, along + squares)
+        return -torch.logaddexp(torch.full_like(advantage, math.log(self.free)), math.log1p(-self.free) + advantage)
+
+    def _look(self, walk: Walk, guide: RowGuide, x: Tensor, level: Level) -> _State:
+        x_hat = walk.denoise(x, level)
+        guided, energy = settle(x_hat, walk.variance(level), guide, iterations=self.iterations)
+        return _State(x, x_hat, guide.project(guided), energy)
+
+    def _resample(self, log_weight: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
+        """Weights and rows after drawing anew in the contexts that need it; shapes `(B, K)` and `(M,)`."""
+        contexts, k = log_weight.shape
+        needed = effective(log_weight) < self.threshold * k
+        drawn = systematic(log_weight, k, generator=walk.generator)
+        kept = torch.arange(k, device=log_weight.device).expand(contexts, k)
+        index = torch.where(needed[:, None], drawn, kept)
+        mean = torch.logsumexp(log_weight, 1, keepdim=True) - math.log(k)
+        weight = torch.where(needed[:, None], mean.expand(-1, k), log_weight)
+        return weight, _rows(index)
+
+    def _correct(self, walk: Walk, guide: RowGuide, state: _State, level: Level) -> _State:
+        """Langevin steps with Metropolis' correction; the length of each row's step follows its acceptances."""
+        if level.sigma > self.corrected * level.alpha:
+            return state
+        size = state.x.new_full((len(state.x),), 0.3 * level.sigma**2)
+        for _ in range(self.corrections):
+            length = size.view(-1, *[1] * (state.x.ndim - 1))
+            drift = _score(state.x, state.guided, level)
+            z = walk.noise()
+            new = self._look(walk, guide, state.x + length * drift + (2 * length).sqrt() * z, level)
+            moved = new.x - state.x
+            free = (_score(state.x, state.x_hat, level) + _score(new.x, new.x_hat, level)) / 2
+            back = moved + length * _score(new.x, new.guided, level)
+            log_ratio = _sum(free * moved) + state.energy - new.energy
+            log_ratio = log_ratio + _sum(z.square()) / 2 - _sum(back.square()) / (4 * size)
+            u = draws.uniform((len(moved),), generator=walk.generator, like=moved)
+            accepted = u.log() < log_ratio
+            state = _State(*(_where(accepted, after, before) for after, before in zip(new, state, strict=True)))
+            size = torch.where(accepted, size * 1.2, size * 0.7)
+        return state
+
+    def _finish(self, state: _State, log_weight: Tensor, guide: RowGuide, generator: draws.Generator, n: int) -> Tensor:
+        """Draws n of the clean particles by their final weights, on exact constraints.
+
+        Where no particle of a context satisfies them, the steered estimates are tried; where these do not either, the
+        one with the largest margin stands for all.
+        """
+        contexts, k = log_weight.shape
+        clean = guide.project(state.x_hat)
+        margin = guide.margin(clean).view(contexts, k)
+        final = log_weight + (state.energy - guide.potential(clean)).view(contexts, k)
+        final = torch.nan_to_num(final, nan=-math.inf, posinf=math.inf).masked_fill(margin < 0, -math.inf)
+        repaired = guide.margin(state.guided).view(contexts, k)
+        second = log_weight.masked_fill(repaired < 0, -math.inf)
+        last = torch.where(repaired == repaired.amax(1, keepdim=True), 0.0, -math.inf)
+        alive, mended = final.amax(1) > -math.inf, second.amax(1) > -math.inf
+        weight = torch.where(alive[:, None], final, torch.where(mended[:, None], second, last))
+        x = _where(alive.repeat_interleave(k), clean, state.guided)
+        return x[_rows(systematic(weight, n, generator=generator), k)]
+
+
+def effective(log_weight: Tensor) -> Tensor:
+    """Effective number of particles (sum w)^2 / sum w^2 of each context; `(B, K)` to `(B,)`."""
+    return 1 / log_weight.softmax(1).square().sum(1)
+
+
+def systematic(log_weight: Tensor, n: int, *, generator: draws.Generator) -> Tensor:
+    """Draws n particles of each context, each in proportion to its weight and as evenly as whole numbers allow.
+
+    Args:
+        log_weight: Unnormalised, shape `(B, K)`; -inf is a weight of zero, all -inf are equal weights.
+        n: Draws.
+        generator: One, or one for each context.
+
+    Returns:
+        Indices in [0, K), ascending, int64, shape `(B, n)`.
+    """
+    empty = log_weight.amax(1, keepdim=True) == -math.inf
+    cumulated = torch.where(empty, 0.0, log_weight).softmax(1).cumsum(1)
+    u = draws.uniform((len(log_weight), 1), generator=generator, like=log_weight)
+    position = (torch.arange(n, device=log_weight.device) + u) / n * cumulated[:, -1:]
+    return torch.searchsorted(cumulated, position, right=True).clamp(max=log_weight.shape[1] - 1)
+
+
+def _rows(index: Tensor, k: int | None = None) -> Tensor:
+    """Indices within contexts as indices of rows, `(B, n)` to `(B * n,)`, for K particles a context."""
+    offset = torch.arange(len(index), device=index.device) * (k or index.shape[1])
+    return (index + offset[:, None]).flatten()
+
+
+def _score(x: Tensor, estimate: Tensor, level: Level) -> Tensor:
+    return (level.alpha * estimate - x) / level.sigma**2
+
+
+def _sum(entries: Tensor) -> Tensor:
+    return entries.flatten(1).sum(1)
+
+
+def _where(condition: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return torch.where(condition.view(-1, *[1] * (first.ndim - 1)), first, second)

@@ -1,0 +1,214 @@
+"""Particles tend to the exact conditional: against closed forms, and against rejection from the same distribution.
+
+Two constraints in the plane on a mixture of eight normals on a circle, whose denoiser is exact: a disc to avoid that
+holds a fifth of the mass, and a disc to stay in that holds a hundredth.
+"""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from embodied_gen import draws
+from embodied_gen.events import Trajectory
+from embodied_gen.heads import DenoisingHead, Guide, RowGuide, settle
+from embodied_gen.heads.analytic import Exact, Normals
+from embodied_gen.heads.parametrisation import V, Velocity
+from embodied_gen.heads.particles import Particles, effective, systematic
+from embodied_gen.heads.schedules import Cosine, Rectified
+from tests.heads.analytic import normal, two_modes, unit_event
+
+pytestmark = pytest.mark.usefixtures("double")
+
+ANGLE = torch.arange(8) * math.pi / 4
+CIRCLE = Normals(
+    torch.full((8,), 1 / 8, dtype=torch.float64),
+    0.8 * torch.stack([ANGLE.cos(), ANGLE.sin()], -1).double(),
+    torch.full((8,), 0.1, dtype=torch.float64),
+)
+HALF = 5.0  # the bounds of the plane [m]; model units are its fifth
+
+
+def outside(y):
+    """Margin of a disc of 2 m between two modes, to be avoided."""
+    centre = y.new_tensor([math.cos(math.pi / 8), math.sin(math.pi / 8)]) * 3.88
+    return (y - centre).norm(dim=-1) - 2.0
+
+
+def inside(y):
+    """Margin of a disc of 0.24 m beside a mode, to be stayed in."""
+    return 0.24 - (y - y.new_tensor([3.575, 0.0])).norm(dim=-1)
+
+
+def head_of(guidance, *, data=CIRCLE, half=HALF, schedule=None, steps=100, deviation=0.35):
+    schedule = schedule or Cosine(100)
+    reading = V() if isinstance(schedule, Cosine) else Velocity()
+    channels = data.mean.shape[1]
+    head = DenoisingHead(
+        Trajectory(1, [-half] * channels, [half] * channels),
+        Exact(data, schedule, reading),
+        schedule=schedule,
+        parametrisation=reading,
+        steps=steps,
+        clip=None,
+        guidance=guidance,
+    ).double()
+    torch.nn.init.constant_(head.log_deviation, math.log(deviation))
+    return head
+
+
+def truth(constraint, count, seed):
+    """Draws of the exact conditional, by rejection."""
+    y = HALF * CIRCLE.draw(400 * count if constraint is inside else 2 * count, draws.generator(seed, 1))
+    kept = y[constraint(y) >= 0]
+    assert len(kept) >= count
+    return kept[:count]
+
+
+def sliced(x, y, directions=100):
+    """Sliced Wasserstein-2 distance of two equally large sets of points in the plane."""
+    angle = torch.arange(directions) * math.pi / directions
+    axes = torch.stack([angle.cos(), angle.sin()]).to(x.dtype)
+    return ((x @ axes).sort(0).values - (y @ axes).sort(0).values).square().mean().sqrt().item()
+
+
+@pytest.mark.parametrize(("constraint", "allowed"), [(outside, 1.25), (inside, 3.0)])
+def test_the_default_samples_the_exact_conditional_of_a_hard_constraint(constraint, allowed):
+    runs = 2000  # contexts of 16 particles, of which one sample is kept: independent draws
+    head = head_of(Particles())
+    distance, floor, near, near_truth = [], [], [], []
+    for seed in range(2):
+        y = HALF * head.sample(
+            torch.zeros(runs, 1), 1, generator=draws.generator(seed), guide=Guide(margins=constraint)
+        )
+        y = y.reshape(runs, 2)
+        assert (constraint(y) >= 0).all(), "no sample violates, and no run is without a feasible one"
+        near.append((constraint(y) < 0.02).double().mean().item())
+        for number in range(3):
+            one, two = (truth(constraint, runs, 10 * seed + 2 * number + k) for k in range(2))
+            distance.append(sliced(y, one))
+            floor.append(sliced(two, one))
+            near_truth.append((constraint(one) < 0.02).double().mean().item())
+    assert sum(distance) <= allowed * sum(floor)
+    assert sum(near) / len(near) <= 1.5 * sum(near_truth) / len(near_truth) + 0.002
+
+
+@pytest.mark.parametrize("schedule", [Cosine(100), Rectified()], ids=["cosine", "rectified"])
+def test_langevin_steps_make_up_for_few_levels(schedule):
+    def error(corrections):
+        head = head_of(Particles(corrections=corrections, corrected=0.3), schedule=schedule, steps=20)
+        y = HALF * head.sample(torch.zeros(600, 1), 1, generator=draws.generator(3), guide=Guide(margins=inside))
+        return sliced(y.reshape(-1, 2), truth(inside, 600, 5))
+
+    assert error(3) < 0.8 * error(0)
+
+
+@pytest.mark.parametrize("eta", [1.0, 0.5])
+def test_the_error_of_estimates_falls_with_the_root_of_the_number_of_particles(eta):
+    # A mixture of normals under a normal likelihood is a mixture again, whose mean is known.
+    data, precision, goal = two_modes(0.3), 4.0, torch.tensor([0.1, -0.4])
+    variance = data.deviation.square()
+    kept = variance * (1 / precision) / (variance + 1 / precision)
+    mean = (data.mean / variance[:, None] + precision * goal) * kept[:, None]
+    away = (data.mean - goal).square().sum(1) / (2 * (variance + 1 / precision))
+    weight = (data.weight.log() - away - (variance + 1 / precision).log()).softmax(0)
+    exact = (weight[:, None] * mean).sum(0)
+
+    guide = Guide(cost=lambda y: (y - goal).square().sum((-1, -2)) / 2, scale=precision)
+    errors, counts = [], [8, 32, 128]
+    for count in counts:
+        head = head_of(Particles(count, eta=eta, iterations=12), data=data, half=1.0, deviation=0.5)
+        y = head.sample(torch.zeros(100, 1), count, generator=draws.generator(4), guide=guide)
+        errors.append((y.mean(1)[:, 0] - exact).square().sum(1).mean().sqrt().item())
+    slope = math.log(errors[-1] / errors[0]) / math.log(counts[-1] / counts[0])
+    assert -0.65 < slope < -0.35, errors
+
+
+@given(st.lists(st.floats(-20, 5), min_size=1, max_size=12), st.integers(1, 40), st.integers(0, 1000))
+def test_systematic_draws_are_as_even_as_whole_numbers_allow(log_weight, n, seed):
+    log_weight = torch.tensor([log_weight, log_weight])
+    index = systematic(log_weight, n, generator=draws.generator(seed))
+    expected = n * log_weight[0].softmax(0)
+    for row in index:
+        count = torch.bincount(row, minlength=log_weight.shape[1])
+        assert ((count - expected).abs() < 1 + 1e-9).all()
+        assert row.diff().ge(0).all()
+
+
+def test_particles_of_no_weight_are_never_drawn_and_none_of_weight_are_drawn_alike():
+    log_weight = torch.tensor([[-math.inf, 0.0, -math.inf, 0.0], [-math.inf] * 4])
+    index = systematic(log_weight, 8, generator=draws.generator(0))
+    assert index.tolist() == [[1] * 4 + [3] * 4, [0, 0, 1, 1, 2, 2, 3, 3]]
+
+
+@given(st.lists(st.floats(-50, 50), min_size=2, max_size=10))
+def test_the_effective_number_lies_between_one_and_all(log_weight):
+    number = effective(torch.tensor([log_weight]))
+    assert 1 - 1e-9 <= number.item() <= len(log_weight) + 1e-9
+    assert effective(torch.zeros(1, 7)).item() == pytest.approx(7)
+
+
+@pytest.mark.parametrize("inside_by", [-4.0, -2.0, -1.0, 0.0, 1.0, 3.0])
+def test_the_settled_estimate_and_its_value_are_near_those_of_the_normal_cut_off_at_a_flat_constraint(inside_by):
+    deviation, slope = 0.2, torch.tensor([0.6, 0.8])
+    event = unit_event(2)
+    guide = Guide(margins=lambda y: 7 * ((y * slope).sum(-1) - 0.1))  # any unit will do
+    x_hat = (slope * (0.1 + inside_by * deviation)).view(1, 1, 2)
+    x, value = settle(x_hat, deviation**2, RowGuide(guide, event, 1), iterations=8)
+    normal_ = torch.distributions.Normal(0.0, 1.0)
+    mass = normal_.cdf(torch.tensor(inside_by))
+    mean = inside_by + normal_.log_prob(torch.tensor(inside_by)).exp() / mass  # of the cut-off normal
+    moved = ((x[0, 0] * slope).sum() - 0.1) / deviation
+    assert moved.item() == pytest.approx(mean.item(), abs=0.5)
+    assert value.item() == pytest.approx(-mass.log().item(), abs=0.4 + 0.2 * abs(mass.log().item()))
+
+
+def test_a_set_that_is_empty_is_answered_with_finite_samples_that_are_flagged():
+    head = head_of(Particles(4), steps=10)
+    guide = Guide(margins=lambda y: torch.cat([y[..., 0] - 1, -1 - y[..., 0]], -1))
+    answer = head.certified(torch.zeros(3, 1), 2, generator=draws.generator(0), guide=guide)
+    assert answer.x.shape == (3, 2, 1, 2) and answer.x.isfinite().all() and answer.x.abs().max() < 3
+    assert not answer.feasible.any() and (answer.weight == 0).all() and (answer.margin < 0).all()
+
+
+def test_what_is_feasible_is_told_for_each_sample():
+    free = head_of(Particles(), steps=10)
+    c = torch.zeros(20, 1)
+    answer = free.certified(c, 5, generator=draws.generator(0), guide=Guide(margins=outside))
+    assert answer.feasible.all() and answer.weight.eq(1 / 5).all()
+    assert answer.margin.equal(outside(free.event.unscale(answer.x)).amin(-1))
+    nothing = free.certified(c, 5, generator=draws.generator(0), guide=Guide())
+    assert nothing.margin.isinf().all() and nothing.feasible.all()
+
+
+def test_a_context_has_the_same_particles_whatever_lies_beside_it():
+    head = head_of(Particles(8), steps=10)
+    guide = Guide(margins=inside, cost=lambda y: y[..., 0, 0])
+    together = head.sample(torch.zeros(3, 1), 2, generator=[draws.generator(k) for k in range(3)], guide=guide)
+    alone = head.sample(torch.zeros(1, 1), 2, generator=[draws.generator(2)], guide=guide)
+    torch.testing.assert_close(together[2:], alone, rtol=1e-9, atol=1e-9)
+
+
+def test_costs_without_gradients_are_followed_by_weights():
+    data = normal(0.0, 0.4, 2)
+    head = head_of(Particles(64), data=data, half=1.0, deviation=0.4)
+    guide = Guide(cost=lambda y: (y[..., 0, 0] < 0).to(y.dtype), scale=3.0)  # a step: its gradient is zero
+    y = head.sample(torch.zeros(200, 1), 1, generator=draws.generator(1), guide=guide)
+    share = (y[..., 0] < 0).double().mean().item()
+    assert share == pytest.approx(math.exp(-3) / (1 + math.exp(-3)), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Particles(1), "count must be at least 2; got 1. For a single row use Steered"),
+        (lambda: Particles(eta=0), r"eta must lie in \(0, 1\]; got 0"),
+        (lambda: Particles(free=1.0), "free must lie strictly between 0 and 1; got 1.0. It bounds the weights"),
+        (lambda: Particles(threshold=2), r"threshold must lie in \[0, 1\]; got 2"),
+    ],
+)
+def test_impossible_numbers_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
