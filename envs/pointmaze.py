@@ -8,6 +8,9 @@ Physics, maps and radius are Gymnasium-Robotics' PointMaze; starts and goals are
 over the free cells, +-0.1 m, velocity 0.1 N(0, I); goal in the middle of a fixed cell. (D4RL's radius is
 0.5 m, so its reference scores do not carry over; measure the expert instead.)
 
+With a stream of goals the ball goes on from where it is, as in D4RL's data of a million steps, which are one
+trajectory; here they are cut into episodes of 10,000 steps, each from a new start.
+
 The expert is D4RL's: 50 Q-iterations on the grid with discount 0.99, reward 1 for entering the target cell
 and the actions stay, up, down, left, right; the greedy cells, all but the last shifted by -0.2 U[0, 1]^2 in
 (row, column), are way points w for the controller a = clip(10 (w - x) - v, -1, 1); the next way point is due
@@ -32,6 +35,9 @@ GOAL_RADIUS = 0.45
 
 # name: goal cell (row, column), episode length [control steps]
 _MAZES = {"umaze": ((1, 1), 300), "medium": ((6, 6), 600), "large": ((7, 9), 800)}
+_GOALS = ("fixed", "random", "stream")
+_STREAM = 10_000  # control steps of an episode with a stream of goals
+_REACHED = 0.1  # distance at which a stream goes on to its next goal [m]
 _BALL_RADIUS = 0.1
 _SPREAD = 0.1  # half width of the uniform noise on start and random goal [m]
 _SPEED = 10.0  # [m/s]; the simulator keeps speeds near 5
@@ -46,7 +52,8 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
     Args:
         maze: "umaze", "medium" or "large".
-        random_goal: Whether every episode has its own goal, uniform over the free cells; else the fixed one.
+        goals: "fixed" for the maze's own; "random" for one an episode, uniform over the free cells; "stream" for a new
+            one whenever the last is reached, in episodes of 10,000 steps: data to plan from.
         render_mode: "rgb_array" or None.
 
     Raises:
@@ -56,15 +63,19 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012
 
-    def __init__(self, *, maze: str = "umaze", random_goal: bool = False, render_mode: str | None = None) -> None:
+    def __init__(self, *, maze: str = "umaze", goals: str = "fixed", render_mode: str | None = None) -> None:
+        if goals not in _GOALS:
+            raise ValueError(f"goals must be one of {', '.join(_GOALS)}; got {goals!r}.")
         if maze not in _MAZES:
             raise ValueError(f"maze must be one of {', '.join(_MAZES)}; got {maze!r}.")
         if render_mode not in (None, "rgb_array"):
             raise ValueError(f'render_mode must be "rgb_array" or None; got {render_mode!r}.')
         self.maze = maze
-        self.random_goal = random_goal
+        self.goals = goals
         self.render_mode = render_mode
         self.goal_cell, self.max_steps = _MAZES[maze]
+        if goals == "stream":
+            self.max_steps = _STREAM
         self._inner, self.walls = _simulator(maze)
         self.free_cells = np.argwhere(~self.walls)
         half = np.array([self.walls.shape[1], self.walls.shape[0]]) / 2
@@ -79,7 +90,7 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         """Put the ball into a random free cell; `options` are not used."""
         super().reset(seed=seed)
         start = self._anywhere()
-        self._inner.goal = self._anywhere() if self.random_goal else cell_to_xy(self.goal_cell, self.walls)
+        self._inner.goal = cell_to_xy(self.goal_cell, self.walls) if self.goals == "fixed" else self._anywhere()
         point = self._inner.point_env
         point.init_qpos[:] = start
         point.init_qvel[:] = 0.1 * self.np_random.standard_normal(2)
@@ -99,6 +110,9 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         state = self._inner.step(action)[0]
         observation = np.concatenate([state["observation"], self._inner.goal])
         success = at_goal(observation)
+        if self.goals == "stream" and np.linalg.norm(observation[:2] - observation[4:6]) < _REACHED:
+            self._inner.goal = self._anywhere()
+            observation[4:6] = self._inner.goal
         self._steps += 1
         return observation, float(success), False, self._steps >= self.max_steps, {"is_success": success}
 

@@ -66,14 +66,21 @@ class KeepOutDisc(Constraint):
 
     def margins(self, y: Tensor) -> Tensor:
         """Distance of every segment to the disc [m], `(B, N, T - 1)`; of the point where T is 1."""
-        p = y[..., list(self.channels)] - y.new_tensor(self.centre)
-        if p.shape[-2] == 1:
-            return _length(p) - self.radius
-        start, step = p[..., :-1, :], p.diff(dim=-2)
-        # The nearest point of a segment to the centre, by projection.
-        share = -(start * step).sum(-1) / step.square().sum(-1).clamp(min=1e-12)
-        nearest = start + share.clamp(0, 1).unsqueeze(-1) * step
-        return _length(nearest) - self.radius
+        return disc_margins([self], y)
+
+
+def disc_margins(discs: "Sequence[KeepOutDisc]", y: Tensor) -> Tensor:
+    """Distance of every segment to K discs that share their channels, at once [m], `(B, N, (T - 1) K)`."""
+    centres = y.new_tensor([disc.centre for disc in discs])
+    radii = y.new_tensor([disc.radius for disc in discs])
+    p = y[..., list(discs[0].channels)].unsqueeze(-2) - centres  # (B, N, T, K, 2)
+    if p.shape[2] == 1:
+        return (_length(p) - radii).flatten(2)
+    start, step = p[:, :, :-1], p.diff(dim=2)
+    # The nearest point of a segment to the centre, by projection.
+    share = -(start * step).sum(-1) / step.square().sum(-1).clamp(min=1e-12)
+    nearest = start + share.clamp(0, 1).unsqueeze(-1) * step
+    return (_length(nearest) - radii).flatten(2)
 
 
 @final

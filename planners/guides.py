@@ -10,6 +10,7 @@ and as a file (YAML or JSON):
 """
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Literal, final
 
@@ -28,6 +29,7 @@ from planners.constraints import (
     KeepOutDisc,
     ReachPoint,
     SpeedLimit,
+    disc_margins,
 )
 from planners.regions import KeepInRegion, KeepOutRegion, polygon_of
 
@@ -59,8 +61,13 @@ def guide_of(
     def cost(y: Tensor) -> Tensor:
         return torch.stack([part(y) for part in costs]).sum(0)
 
+    discs = [constraint for constraint in constraints if isinstance(constraint, KeepOutDisc)]
+    others = [constraint for constraint in constraints if not isinstance(constraint, KeepOutDisc)]
+    by_channels = [list(group) for _, group in groupby(sorted(discs, key=_channels), key=_channels)]
+
     def margins(y: Tensor) -> Tensor:
-        return torch.cat([constraint.margins(y) for constraint in constraints], dim=-1) - buffer
+        parts = [disc_margins(group, y) for group in by_channels]  # many small discs cost as much as one
+        return torch.cat(parts + [constraint.margins(y) for constraint in others], dim=-1) - buffer
 
     return Guide(
         cost=cost if costs else None,
@@ -68,6 +75,10 @@ def guide_of(
         certify=(lambda y: smallest_margin(constraints, y)) if constraints else None,
         scale=scale,
     )
+
+
+def _channels(disc: KeepOutDisc) -> tuple[int, int]:
+    return disc.channels
 
 
 def smallest_margin(constraints: Sequence[Constraint], y: Tensor) -> Tensor:

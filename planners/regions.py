@@ -19,11 +19,13 @@ import shapely
 import torch
 from shapely.geometry import MultiPolygon, Polygon
 from torch import Tensor
+from torch.nn import functional
 
 from planners.constraints import Constraint, _plane
 
-ALONG = 4  # points read on each segment, its start included
+ALONG = 2  # points read on each segment, its start included
 CELLS = 256  # of the longer side of the grid
+_STRETCH = 8  # cells between the points at which the depth of a broken constraint is measured
 
 
 def polygon_of(points: Sequence[Sequence[float]], holes: Sequence[Sequence[Sequence[float]]] = ()) -> Polygon:
@@ -61,26 +63,21 @@ class SignedDistance:
         shapely.prepare(self.region)
         distance = shapely.distance(shapely.boundary(self.region), points)
         signed = np.where(shapely.covers(self.region, points), distance, -distance)
-        self._low = low
-        self._values = torch.from_numpy(signed.reshape(count[1], count[0]))  # (rows of y, columns of x)
+        high = low + self.cell * (count - 1)
+        self._centre, self._half = torch.from_numpy((high + low) / 2), torch.from_numpy((high - low) / 2)
+        self._values = torch.from_numpy(signed.reshape(1, 1, count[1], count[0]))  # rows of y, columns of x
 
     def __call__(self, p: Tensor) -> Tensor:
         """Signed distance of points `(..., 2)` [m], shape `(...)`; differentiable almost everywhere."""
         if self._values.device != p.device or self._values.dtype != p.dtype:
             self._values = self._values.to(p)  # once: regions stay where they are used
-        height, width = self._values.shape
-        at = (p - p.new_tensor(self._low)) / self.cell
-        x, y = at[..., 0].clamp(0, width - 1), at[..., 1].clamp(0, height - 1)
-        column, row = (
-            x.detach().nan_to_num().long().clamp(max=width - 2),
-            y.detach().nan_to_num().long().clamp(max=height - 2),
+            self._centre, self._half = self._centre.to(p), self._half.to(p)
+        at = (p - self._centre) / self._half  # the grid is [-1, 1]^2
+        values = functional.grid_sample(
+            self._values, at.view(1, 1, -1, 2), mode="bilinear", padding_mode="border", align_corners=True
         )
-        u, v = x - column, y - row
-        flat, index = self._values.flatten(), row * width + column
-        below = flat[index] * (1 - u) + flat[index + 1] * u
-        above = flat[index + width] * (1 - u) + flat[index + width + 1] * u
-        off = torch.stack([at[..., 0] - x, at[..., 1] - y], -1)
-        return below * (1 - v) + above * v - self.cell * (off.square().sum(-1) + 1e-24).sqrt()
+        off = (at.abs() - 1).clamp(min=0) * self._half
+        return values.view(p.shape[:-1]) - (off.square().sum(-1) + 1e-24).sqrt()
 
 
 class _OfRegion(Constraint, abc.ABC):
@@ -104,7 +101,7 @@ class _OfRegion(Constraint, abc.ABC):
     def margin(self, y: Tensor) -> Tensor:
         """Distance of the whole path to the boundary on the polygon itself [m], shape `(B, N)`.
 
-        Where the constraint is broken it is how deep the path lies on the wrong side, to a cell of the grid.
+        Where the constraint is broken it is how deep the path lies on the wrong side, to some cells of the grid.
         """
         p = y[..., list(self.channels)].detach().double().cpu().numpy()
         lines = p.reshape(-1, *p.shape[2:])
@@ -114,7 +111,7 @@ class _OfRegion(Constraint, abc.ABC):
         boundary = shapely.boundary(self.distance.region)
         signed = shapely.distance(boundary, paths)
         broken = self._breaks(paths)
-        parts = shapely.segmentize(self._wrong(paths[broken]), self.distance.cell)
+        parts = shapely.segmentize(self._wrong(paths[broken]), _STRETCH * self.distance.cell)
         corners, owner = shapely.get_coordinates(parts, return_index=True)
         depth = np.full(int(broken.sum()), 1e-9)  # a part too small for geometry is wrong all the same
         np.maximum.at(depth, owner, shapely.distance(boundary, shapely.points(corners)))

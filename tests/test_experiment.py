@@ -16,6 +16,7 @@ import yaml
 from embodied_gen import config as configs
 from embodied_gen import draws, experiment
 from embodied_gen.experiment import Experiment, Sizes
+from embodied_gen.heads import Particles, Steered
 from embodied_gen.training import checkpoint, files
 from planners.guides import read_guide
 
@@ -56,6 +57,17 @@ def test_every_guide_file_builds_a_guide(path):
     guide, constraints = read_guide(path).build(period=0.1)
     assert constraints
     assert guide.certify(torch.zeros(2, 3, 8, 2)).shape == (2, 3)
+
+
+def test_the_method_of_guidance_is_chosen_by_its_block():
+    blocks = {"particles": {"kind": "particles", "count": 8, "eta": 0.5}, "steered": {"kind": "steered"}}
+    heads = {}
+    for name, block in blocks.items():
+        config = tiny.experiment_of(head={"guidance": block})
+        heads[name] = experiment.empty(config, Sizes(4, 2)).head
+    assert isinstance(heads["steered"].guidance, Steered)
+    assert isinstance(heads["particles"].guidance, Particles)
+    assert (heads["particles"].guidance.count, heads["particles"].guidance.eta) == (8, 0.5)
 
 
 def test_there_are_configs_of_both_kinds():

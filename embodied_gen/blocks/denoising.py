@@ -7,7 +7,7 @@ from pydantic import Field
 from embodied_gen.blocks.net import MakeNet
 from embodied_gen.config import Block
 from embodied_gen.events import Event
-from embodied_gen.heads import DenoisingHead, Head, samplers, schedules
+from embodied_gen.heads import DenoisingHead, Guidance, Head, Particles, Steered, samplers, schedules
 from embodied_gen.heads import parametrisation as reading
 
 
@@ -122,6 +122,34 @@ SamplerBlock = Annotated[
 ]
 
 
+class ParticlesGuidance(Block):
+    """Twisted particles: tends to the exact conditional."""
+
+    kind: Literal["particles"] = "particles"
+    count: int = Field(16, ge=2, description="Particles a context.")
+    eta: float = Field(1.0, gt=0, le=1, description="Share of the ancestral noise.")
+    free: float = Field(0.3, gt=0, lt=1, description="Share of steps that are not guided.")
+    corrections: int = Field(0, ge=0, description="Langevin steps at each level of low noise.")
+
+    def build(self) -> Guidance:
+        """The method."""
+        return Particles(self.count, eta=self.eta, free=self.free, corrections=self.corrections)
+
+
+class SteeredGuidance(Block):
+    """Steered estimates: fast, and concentrated too much."""
+
+    kind: Literal["steered"] = "steered"
+    iterations: int = Field(6, ge=1, description="Gradient steps for each estimate.")
+
+    def build(self) -> Guidance:
+        """The method."""
+        return Steered(self.iterations)
+
+
+GuidanceBlock = Annotated[ParticlesGuidance | SteeredGuidance, Field(discriminator="kind")]
+
+
 class DenoisingBlock(Block):
     """Diffusion and flow matching."""
 
@@ -134,6 +162,7 @@ class DenoisingBlock(Block):
     clip: float | None = Field(1.0, description="Clean estimates are confined to +- this, model units.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Probability of dropping the context in training.")
     guidance_weight: float = Field(0.0, description="Weight of classifier-free guidance.")
+    guidance: GuidanceBlock = ParticlesGuidance()
 
     def build(self, event: Event, make_net: MakeNet) -> Head:
         """The head."""
@@ -155,4 +184,5 @@ class DenoisingBlock(Block):
             clip=self.clip,
             dropout=self.dropout,
             guidance_weight=self.guidance_weight,
+            guidance=self.guidance.build(),
         )

@@ -143,7 +143,7 @@ class RowGuide:
         return self.event.unscale(x).reshape(self.contexts, -1, *x.shape[1:])
 
 
-def steer(x_hat: Tensor, variance: float | Tensor, guide: RowGuide, *, iterations: int = 8) -> Tensor:
+def steer(x_hat: Tensor, variance: float | Tensor, guide: RowGuide, *, iterations: int = 6) -> Tensor:
     """Moves clean estimates towards what is wanted, no further than their uncertainty allows; then projects.
 
     Args:
@@ -161,7 +161,7 @@ def steer(x_hat: Tensor, variance: float | Tensor, guide: RowGuide, *, iteration
     return guide.project(settle(x_hat, variance, guide, iterations=iterations)[0])
 
 
-def settle(x_hat: Tensor, variance: float | Tensor, guide: RowGuide, *, iterations: int = 8) -> tuple[Tensor, Tensor]:
+def settle(x_hat: Tensor, variance: float | Tensor, guide: RowGuide, *, iterations: int = 6) -> tuple[Tensor, Tensor]:
     """The minimum of J for each row, as far as the iterations lead, and its value; see `steer`.
 
     Returns:
@@ -170,29 +170,36 @@ def settle(x_hat: Tensor, variance: float | Tensor, guide: RowGuide, *, iteratio
     deviation = variance**0.5
     spread = _spread(x_hat, deviation, guide)
 
-    def objective(u: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.enable_grad():
-            u = u.detach().requires_grad_()
-            x = x_hat + deviation * u
-            lacking = (INSIDE - guide.margins(x) / spread).clamp(min=0)
-            value = u.square().flatten(1).sum(1) / 2 + guide.potential(x) + FIRMNESS / 2 * lacking.square().sum(1)
-            (gradient,) = torch.autograd.grad(value.sum(), u)
-        return value.detach(), torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+    def objective(u: Tensor) -> Tensor:
+        x = x_hat + deviation * u
+        lacking = (INSIDE - guide.margins(x) / spread).clamp(min=0)
+        return u.square().flatten(1).sum(1) / 2 + guide.potential(x) + FIRMNESS / 2 * lacking.square().sum(1)
 
     rows = (-1, *[1] * (x_hat.ndim - 1))
     # In units of the deviation J is |u|^2 / 2 and more, of curvature at least one.
     u = torch.zeros_like(x_hat)
-    value, gradient = objective(u)
+    value, gradient = _with_gradient(objective, u)
     rate = 1 / gradient.abs().flatten(1).amax(1).clamp(min=1)  # at first no entry moves by more than one deviation
-    for _ in range(iterations):
+    for left in range(iterations, 0, -1):
         candidate = u - rate.view(rows) * gradient
-        new_value, new_gradient = objective(candidate)
+        if left == 1:
+            new_value, new_gradient = objective(candidate), gradient
+        else:
+            new_value, new_gradient = _with_gradient(objective, candidate)
         better = new_value < value
         rate = torch.where(better, _step_length(candidate - u, new_gradient - gradient), rate * 0.3)
         u = torch.where(better.view(rows), candidate, u)
         gradient = torch.where(better.view(rows), new_gradient, gradient)
         value = torch.where(better, new_value, value)
     return x_hat + deviation * u, value
+
+
+def _with_gradient(objective: Callable[[Tensor], Tensor], u: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.enable_grad():
+        u = u.detach().requires_grad_()
+        value = objective(u)
+        (gradient,) = torch.autograd.grad(value.sum(), u)
+    return value.detach(), torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def _step_length(moved: Tensor, bent: Tensor) -> Tensor:
@@ -213,13 +220,12 @@ def _spread(x_hat: Tensor, deviation: float | Tensor, guide: RowGuide) -> Tensor
     index = torch.arange(x_hat[0].numel(), device=x_hat.device, dtype=x_hat.dtype)
     first = torch.where(torch.cos(2.4 * index.square()) < 0, -1.0, 1.0).to(x_hat.dtype)  # without a pattern
     second = first * (1 - 2 * (index % 2))
-    centre = guide.margins(x_hat)
-    squares = torch.zeros_like(centre)
-    for probe in (first, -first, second, -second):
-        squares += (guide.margins(x_hat + deviation * probe.view(x_hat.shape[1:])) - centre).square() / 4
-    mean = squares.view(guide.contexts, -1, squares.shape[1]).mean(1, keepdim=True)
-    tiny = torch.finfo(x_hat.dtype).eps * (1 + centre.abs())
-    return torch.maximum(mean.expand(-1, len(x_hat) // guide.contexts, -1).reshape(centre.shape).sqrt(), tiny)
+    probes = torch.stack([0 * first, first, -first, second, -second]).view(1, 5, *x_hat.shape[1:])
+    margins = guide.margins((x_hat.unsqueeze(1) + deviation * probes).flatten(0, 1)).unflatten(0, (-1, 5))
+    centre, around = margins[:, :1], margins[:, 1:]
+    squares = (around - centre).square().view(guide.contexts, -1, margins.shape[-1])
+    spread = squares.mean(1).sqrt().repeat_interleave(len(x_hat) // guide.contexts, dim=0)
+    return torch.maximum(spread, torch.finfo(x_hat.dtype).eps * (1 + centre[:, 0].abs()))
 
 
 def propose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) -> Tensor:

@@ -16,9 +16,27 @@ def test_gymnasium_has_no_complaint(assert_clean, render_mode):
     assert_clean(gymnasium.make(NAME, render_mode=render_mode))
 
 
-@pytest.mark.parametrize("random_goal", [False, True])
-def test_an_episode_depends_on_its_seed_and_actions_only(assert_deterministic, random_goal):
-    assert_deterministic(NAME, maze="medium", random_goal=random_goal, steps=60)
+@pytest.mark.parametrize("goals", ["fixed", "random", "stream"])
+def test_an_episode_depends_on_its_seed_and_actions_only(assert_deterministic, goals):
+    assert_deterministic(NAME, maze="medium", goals=goals, steps=60)
+
+
+def test_a_stream_has_a_new_goal_whenever_the_last_is_reached():
+    env = PointMazeEnv(maze="umaze", goals="stream")
+    expert = env.expert()
+    observation, _ = env.reset(seed=0)
+    expert.reset(0)
+    assert env.max_steps == 10_000
+    reached = 0
+    for _ in range(1500):
+        last = observation
+        observation, reward, _, _, info = env.step(expert.act(observation))
+        moved = not np.array_equal(observation[4:], last[4:])
+        assert moved == (np.linalg.norm(observation[:2] - last[4:]) < 0.1)
+        if moved:
+            assert info["is_success"] and reward == 1
+            reached += 1
+    assert reached >= 5
 
 
 @pytest.mark.parametrize("maze", MAZES)
@@ -34,7 +52,7 @@ def test_the_expert_reaches_the_goal_stays_there_and_the_episode_has_its_length(
 
 @pytest.mark.parametrize("maze", MAZES)
 def test_the_goal_is_the_middle_of_the_fixed_cell_unless_random(maze):
-    env, other = PointMazeEnv(maze=maze), PointMazeEnv(maze=maze, random_goal=True)
+    env, other = PointMazeEnv(maze=maze), PointMazeEnv(maze=maze, goals="random")
     expected = cell_to_xy(MAZES[maze][0], env.walls)
     assert not env.walls[MAZES[maze][0]]
     goals = [env.reset(seed=seed)[0][4:] for seed in range(5)]
@@ -124,6 +142,8 @@ def test_frames_show_the_ball():
 def test_unknown_mazes_and_bad_actions_are_refused():
     with pytest.raises(ValueError, match="umaze, medium, large; got 'huge'"):
         PointMazeEnv(maze="huge")
+    with pytest.raises(ValueError, match="goals must be one of fixed, random, stream; got 'none'"):
+        PointMazeEnv(goals="none")
     env = PointMazeEnv()
     env.reset(seed=0)
     with pytest.raises(ValueError, match="2 finite numbers"):

@@ -56,9 +56,10 @@ def test_margins_of_the_grid_are_near_those_that_are_certified(path):
     dense = np.concatenate([np.linspace(a, b, 200) for a, b in pairwise(path)])
     signs = np.where(shapely.covers(ROOMS, shapely.points(dense)), 1, -1)
     exact = (shapely.distance(ROOMS.boundary, shapely.points(dense)) * signs).min()
-    assert IN.margin(tensor(path)).item() == pytest.approx(exact, abs=0.05)
+    # Inside exact; outside to half of eight cells.
+    assert IN.margin(tensor(path)).item() == pytest.approx(exact, abs=0.01 if exact > 0 else 4 * DISTANCE.cell + 0.05)
     longest = max(math.dist(a, b) for a, b in pairwise(path))
-    assert IN.margins(tensor(path)).amin().item() == pytest.approx(exact, abs=longest / 8 + 0.06)
+    assert IN.margins(tensor(path)).amin().item() == pytest.approx(exact, abs=longest / 4 + 0.06)
 
 
 def test_a_path_that_hops_across_an_obstacle_between_two_way_points_does_not_hold():
