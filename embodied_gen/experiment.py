@@ -24,10 +24,11 @@ from embodied_gen.blocks import (
     HeadBlock,
     MLPBlock,
     NetBlock,
+    PolicyControl,
     TrajectoryBlock,
 )
 from embodied_gen.control import Policy
-from embodied_gen.demos.windows import Windows
+from embodied_gen.demos.examples import Examples
 from embodied_gen.encoder import StateEncoder
 from embodied_gen.events import Event
 from embodied_gen.heads.guidance import Guide
@@ -48,12 +49,20 @@ class Experiment(config.Block):
     event: EventBlock = TrajectoryBlock()
     net: NetBlock = MLPBlock()
     head: HeadBlock = DenoisingBlock()
-    control: ControlBlock = ControlBlock()
+    control: ControlBlock = PolicyControl()
     train: TrainSettings = TrainSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _control_is_a_policy(cls, content: Any) -> Any:
+        """A policy is what control is unless it says otherwise."""
+        if isinstance(content, Mapping) and isinstance(content.get("control"), Mapping):
+            return {**content, "control": {"kind": "policy", **content["control"]}}
+        return content
 
     @model_validator(mode="after")
     def _check_actions(self) -> "Experiment":
-        if self.control.actions > self.control.horizon:
+        if isinstance(self.control, PolicyControl) and self.control.actions > self.control.horizon:
             raise ValueError(
                 f"control.actions ({self.control.actions}) must not exceed control.horizon ({self.control.horizon})"
             )
@@ -97,8 +106,16 @@ class Run:
     step: int
 
     def policy(self, *, guide: Guide | None = None, block: int | None = None) -> Policy:
-        """The run's policy; see `Policy` for the arguments."""
+        """The run's policy; see `Policy` for the arguments.
+
+        Raises:
+            ValueError: If the run is no policy.
+        """
         control = self.experiment.control
+        if not isinstance(control, PolicyControl):
+            raise ValueError(
+                f"{self.folder} predicts {control.describe()}, which is no policy. Name a run with control.kind policy."
+            )
         return Policy(
             self.predictor,
             history=control.history,
@@ -109,13 +126,13 @@ class Run:
         )
 
 
-def build(experiment: Experiment, windows: Windows) -> Predictor:
+def build(experiment: Experiment, examples: Examples) -> Predictor:
     """A new predictor, with bounds and statistics of the demonstrations.
 
     Weights are initialised from the experiment's seed; the global random state is left as it was.
     """
-    observations = windows.episodes.observations
-    event = experiment.event.build(windows.chunks())
+    observations = examples.observations()
+    event = experiment.event.build(examples.values())
     deviation = observations.std(0, correction=0)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(experiment.seed)  # torch.manual_seed would touch the GPUs' states too

@@ -45,7 +45,7 @@ def test_every_config_builds_a_predictor_with_a_loss_and_samples(path):
     predictor = experiment.build(config, windows)
     batch = windows.batch(torch.arange(4))
     generator = draws.generator(0)
-    losses = predictor.loss(batch.observations, batch.actions, generator=generator, valid=batch.valid)
+    losses = predictor.loss(batch.observations, batch.value, generator=generator, valid=batch.valid)
     samples = predictor.sample(batch.observations, 2, generator=generator)
     assert losses.shape == (4,) and losses.isfinite().all()
     assert samples.shape == (4, 2, config.control.horizon, 2) and samples.isfinite().all()
@@ -100,7 +100,7 @@ def test_an_unknown_key_names_the_nearest_at_every_depth():
 
 def test_an_unknown_key_that_is_near_nothing_lists_the_known_ones():
     (line,) = mistakes(control={"zzz": 1})
-    assert line == "tiny.yaml: control.zzz: unknown key; known keys: history, horizon, actions, ensemble"
+    assert line == "tiny.yaml: control.zzz: unknown key; known keys: kind, history, horizon, actions, ensemble"
 
 
 def test_all_mistakes_of_a_file_are_told_at_once_each_with_its_path_and_value():

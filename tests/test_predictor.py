@@ -19,13 +19,13 @@ def batch():
 
 
 def test_the_loss_is_that_of_the_head_on_the_encoded_event(predictor, batch):
-    loss = predictor.loss(batch.observations, batch.actions, generator=draws.generator(3), valid=batch.valid)
-    x = predictor.head.event.encode(batch.actions)
+    loss = predictor.loss(batch.observations, batch.value, generator=draws.generator(3), valid=batch.valid)
+    x = predictor.head.event.encode(batch.value)
     expected = predictor.head.loss(
         x, predictor.encoder(batch.observations), generator=draws.generator(3), valid=batch.valid
     )
     assert loss.shape == (6,) and loss.equal(expected)
-    wrapped = predictor(batch.observations, batch.actions, batch.valid, draws.generator(3))
+    wrapped = predictor(batch.observations, batch.value, batch.valid, draws.generator(3))
     assert wrapped.equal(expected)
 
 
@@ -34,10 +34,10 @@ def test_padding_does_not_count_in_the_loss():
     windows = tiny.windows_of(tiny.experiment_of())
     batch = windows.batch(torch.tensor([7]))  # the last steps of an episode
     assert not batch.valid.all()
-    other = torch.where(batch.valid[..., None], batch.actions, batch.actions + 5)
+    other = torch.where(batch.valid[..., None], batch.value, batch.value + 5)
     first, second = (
         predictor.loss(batch.observations, actions, generator=draws.generator(0), valid=batch.valid)
-        for actions in (batch.actions, other)
+        for actions in (batch.value, other)
     )
     torch.testing.assert_close(first, second)
 

@@ -1,10 +1,11 @@
 """Blocks of a config: each chosen by its `kind` and built from plain numbers."""
 
+from embodied_gen.blocks.control import ControlBlock, InverseControl, PlannerControl, PolicyControl
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.event import EventBlock, TrajectoryBlock
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
-from embodied_gen.blocks.task import ControlBlock, DataBlock, EnvBlock
+from embodied_gen.blocks.task import DataBlock, EnvBlock
 
 __all__ = [
     "ControlBlock",
@@ -13,7 +14,10 @@ __all__ = [
     "EnvBlock",
     "EventBlock",
     "HeadBlock",
+    "InverseControl",
     "MLPBlock",
     "NetBlock",
+    "PlannerControl",
+    "PolicyControl",
     "TrajectoryBlock",
 ]

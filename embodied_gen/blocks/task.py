@@ -26,13 +26,3 @@ class DataBlock(Block):
     seed: int = Field(0, ge=0, description="Seed of the first collected episode.")
     only_successes: bool = Field(True, description="Drop the expert's failures.")
     held_out: float = Field(0.05, ge=0, lt=1, description="Share of episodes held out of training.")
-
-
-@final
-class ControlBlock(Block):
-    """How action chunks are predicted and executed."""
-
-    history: int = Field(2, ge=1, description="Observations the policy sees (n_obs_steps).")
-    horizon: int = Field(16, ge=1, description="Actions it predicts.")
-    actions: int = Field(8, ge=1, description="Actions it executes of each prediction (n_action_steps).")
-    ensemble: float | None = Field(None, description="Temporal ensembling's m; None for none.")

@@ -23,9 +23,8 @@ tags: [imitation-learning, {experiment.head.kind}, {experiment.net.kind}]
 ---
 # {experiment.name}
 
-A policy for `{experiment.env.id}`: head `{experiment.head.kind}`, network `{experiment.net.kind}`,
-{parameters:,} parameters, chunks of {experiment.control.horizon} actions of which {experiment.control.actions} are
-executed, from {experiment.control.history} observations.
+For `{experiment.env.id}`: head `{experiment.head.kind}`, network `{experiment.net.kind}`,
+{parameters:,} parameters. It predicts {experiment.control.describe()}.
 
 - Demonstrations: `{experiment.data.dataset}`, {len(episodes)} episodes, {len(episodes.actions):,} steps.
 - Training: {experiment.train.steps:,} steps of {experiment.train.batch} windows, seed {experiment.seed}.

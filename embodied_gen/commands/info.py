@@ -32,16 +32,16 @@ def main(arguments: list[str]) -> None:
     else:
         config = experiment.read(path)
         env = config.maker()()
-        sizes = _sizes(env)
+        sizes = _sizes(config, env)
         env.close()
         _describe(config, experiment.empty(config, sizes), f"config {path}")
 
 
-def _sizes(env: gym.Env) -> Sizes:
+def _sizes(config: Experiment, env: gym.Env) -> Sizes:
     seen, done = env.observation_space.shape, env.action_space.shape
     if not seen or not done:
         raise ValueError(f"a policy needs actions in a Box of shape (A,); {env.unwrapped} has {env.action_space}.")
-    return Sizes(seen[0], done[0])
+    return Sizes(*config.control.sizes(seen[0], done[0]))
 
 
 def _describe(config: Experiment, predictor: Predictor, title: str) -> None:
@@ -49,8 +49,8 @@ def _describe(config: Experiment, predictor: Predictor, title: str) -> None:
     console.print(title, style="bold", soft_wrap=True)
     console.print(
         f"observation  ({control.history}, {sizes.observation})\n"
-        f"event        {tuple(predictor.head.event.shape)}, {config.event.kind}; "
-        f"{control.actions} of {control.horizon} actions are executed\n"
+        f"event        {tuple(predictor.head.event.shape)}, {config.event.kind}: "
+        f"{control.describe()}\n"
         f"head         {config.head.kind}, {type(predictor.head).__name__}\n"
         f"net          {config.net.kind}, {_count(predictor.head):,} parameters",
         soft_wrap=True,

@@ -13,7 +13,7 @@ from embodied_gen.commands.card import write_card
 from embodied_gen.commands.console import config_of, console, parse, progress
 from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
-from embodied_gen.demos.windows import Windows
+from embodied_gen.demos.examples import Examples
 from embodied_gen.experiment import Experiment, build, load_config, save_config, sizes_of
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, checkpoint, fit
@@ -54,12 +54,9 @@ def main(arguments: list[str]) -> None:
 
 def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, processes: Processes) -> None:
     control, device = experiment.control, processes.device
-    episodes.check_horizon(control.horizon)
+    control.check(episodes)
     kept, held_out = episodes.split(experiment.data.held_out, seed=experiment.seed)
-    windows, checks = (
-        Windows(part, history=control.history, horizon=control.horizon, device=device) if part else None
-        for part in (kept, held_out)
-    )
+    windows, checks = (control.examples(part, device) if part else None for part in (kept, held_out))
     assert windows is not None
     predictor = build(experiment, windows).to(device)
     course = Course(experiment.fingerprint(episodes.digest(), processes.count), experiment.seed)
@@ -130,10 +127,12 @@ def _prepare(run: Path, experiment: Experiment, predictor: Predictor, resume: bo
     save_config(run, experiment, sizes_of(predictor))
 
 
-def _introduce(experiment: Experiment, predictor: Predictor, windows: Windows, run: Path, device: torch.device) -> None:
+def _introduce(
+    experiment: Experiment, predictor: Predictor, windows: Examples, run: Path, device: torch.device
+) -> None:
     count = sum(p.numel() for p in predictor.parameters())
     console.print(
         f"{experiment.name}: head {experiment.head.kind}, net {experiment.net.kind}, {count:,} parameters; "
-        f"{len(windows.episodes)} episodes, {len(windows):,} windows; on {device}, into {run}",
+        f"{len(windows.episodes)} episodes, {len(windows):,} examples; on {device}, into {run}",
         soft_wrap=True,
     )

@@ -7,24 +7,17 @@ action is repeated and marked as padding. Windows never cross episodes.
 State data are small: they live on the training device, and a batch is three gathers there.
 """
 
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from torch import Tensor
 
 from embodied_gen.demos.episodes import Episodes
-
-
-class Batch(NamedTuple):
-    """Windows of B steps."""
-
-    observations: Tensor  # (B, H, O)
-    actions: Tensor  # (B, T, A)
-    valid: Tensor  # (B, T), bool: False where an action is padding
+from embodied_gen.demos.examples import Batch, Examples
 
 
 @final
-class Windows:
+class Windows(Examples):
     """Every window of some episodes.
 
     Args:
@@ -59,10 +52,18 @@ class Windows:
         """Where the data are kept."""
         return self._actions.device
 
-    def chunks(self) -> Tensor:
+    def values(self) -> Tensor:
         """The actions of every window, padding included, on the CPU, shape `(number of windows, T, A)`."""
         done = torch.minimum(torch.arange(len(self), device=self.device)[:, None] + self._ahead, self._last[:, None])
         return self._actions[done].cpu()
+
+    def observations(self) -> Tensor:
+        """All observations."""
+        return self.episodes.observations
+
+    def place(self, example: int) -> tuple[int, int]:
+        """The episode of a step, and its number there."""
+        return self.episodes.place(example)
 
     def batch(self, index: Tensor) -> Batch:
         """The windows of the given steps, int64, shape `(B,)`, on the data's device."""

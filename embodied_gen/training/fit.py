@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen import draws
-from embodied_gen.demos.windows import Windows
+from embodied_gen.demos.examples import Examples
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import checkpoint
 from embodied_gen.training.average import Average
@@ -32,6 +32,7 @@ from embodied_gen.training.settings import TrainSettings
 Report = Callable[[int, dict[str, float]], None]
 
 _DATA, _NOISE, _HELD_OUT = 1, 2, 3  # branches of the seed
+_CHECKED = 16_384  # held-out examples at most, evenly spread
 
 
 class Interrupted(Exception):
@@ -40,8 +41,8 @@ class Interrupted(Exception):
 
 def fit(
     predictor: Predictor,
-    windows: Windows,
-    held_out: Windows | None,
+    windows: Examples,
+    held_out: Examples | None,
     settings: TrainSettings,
     *,
     run: Path,
@@ -94,8 +95,8 @@ class _Loop:
     def __init__(
         self,
         predictor: Predictor,
-        windows: Windows,
-        held_out: Windows | None,
+        windows: Examples,
+        held_out: Examples | None,
         settings: TrainSettings,
         run: Path,
         course: Course,
@@ -174,7 +175,7 @@ class _Loop:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.precision, self.processes.device):
-            losses = self.model(batch.observations, batch.actions, batch.valid, self.noise)
+            losses = self.model(batch.observations, batch.value, batch.valid, self.noise)
         loss = losses.mean()
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.predictor.parameters(), self.settings.clip_norm)
@@ -198,23 +199,24 @@ class _Loop:
         remedy = "The last checkpoint is kept; lower train.rate or train.clip_norm, or look at the data there."
         if window < 0:
             raise FloatingPointError(f"the gradient of step {step} is not finite. {remedy}")
-        episode, within = self.windows.episodes.place(window)
+        episode, within = self.windows.place(window)
         raise FloatingPointError(
             f"the loss of step {step} is not finite at window {window} (episode {episode}, step {within} of "
             f"{self.windows.episodes.source}). {remedy}"
         )
 
     @torch.no_grad()
-    def _validate(self, windows: Windows) -> float:
-        """Mean loss of the averaged weights over the held-out windows, with the same draws each time."""
-        total, size = 0.0, 4 * self.settings.batch
+    def _validate(self, windows: Examples) -> float:
+        """Mean loss of the averaged weights over held-out windows, the same ones and with the same draws each time."""
+        total, size, count = 0.0, 4 * self.settings.batch, min(len(windows), _CHECKED)
         noise = draws.generator(self.course.seed, _HELD_OUT, device=self.processes.device)
-        for index in torch.arange(len(windows), device=windows.device).split(size):
+        chosen = torch.arange(count, device=windows.device) * len(windows) // count
+        for index in chosen.split(size):
             batch = windows.batch(index)
             with autocast(self.precision, self.processes.device):
-                losses = self.average.module(batch.observations, batch.actions, batch.valid, noise)
+                losses = self.average.module(batch.observations, batch.value, batch.valid, noise)
             total += float(losses.sum())
-        return total / len(windows)
+        return total / count
 
     def _save(self) -> None:
         self._stop_if_broken()

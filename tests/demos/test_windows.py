@@ -38,11 +38,11 @@ def test_every_window_of_every_episode_equals_the_definition(shape):
     seen, done, valid = by_definition(lengths, history, horizon)
     batch = windows.batch(torch.arange(len(windows)))
     assert len(windows) == sum(lengths)
-    assert batch.observations.shape == (len(windows), history, 2) and batch.actions.shape == (len(windows), horizon, 1)
+    assert batch.observations.shape == (len(windows), history, 2) and batch.value.shape == (len(windows), horizon, 1)
     assert batch.observations[..., 0].equal(seen) and batch.observations[..., 1].equal(seen + 0.5)
-    assert batch.actions[..., 0].equal(done)
+    assert batch.value[..., 0].equal(done)
     assert batch.valid.dtype == torch.bool and batch.valid.equal(valid)
-    assert windows.chunks().equal(batch.actions)
+    assert windows.values().equal(batch.value)
 
 
 @given(shapes)
@@ -52,8 +52,8 @@ def test_no_window_crosses_an_episode_and_each_holds_its_own_step(shape):
     batch = windows.batch(torch.arange(len(windows)))
     owners = torch.cat([torch.full((length,), float(episode)) for episode, length in enumerate(lengths)])
     assert (batch.observations[..., 0] // 1000).eq(owners[:, None]).all()
-    assert (-batch.actions[..., 0] // 1000).eq(owners[:, None]).all()
-    assert batch.observations[:, -1, 0].equal(-batch.actions[:, 0, 0])
+    assert (-batch.value[..., 0] // 1000).eq(owners[:, None]).all()
+    assert batch.observations[:, -1, 0].equal(-batch.value[:, 0, 0])
     assert batch.valid[:, 0].all()
 
 

@@ -141,7 +141,7 @@ def test_the_held_out_loss_is_that_of_the_averaged_weights_over_all_windows(tmp_
     averaged = train(tmp_path, config=config, held_out=held_out)
     batch = held_out.batch(torch.arange(len(held_out)))
     with torch.no_grad():
-        loss = averaged.loss(batch.observations, batch.actions, generator=torch.Generator(), valid=batch.valid).mean()
+        loss = averaged.loss(batch.observations, batch.value, generator=torch.Generator(), valid=batch.valid).mean()
     assert read(tmp_path / "metrics.jsonl")[-1]["held_out_loss"] == pytest.approx(float(loss), rel=1e-5)
 
 

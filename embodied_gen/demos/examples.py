@@ -1,0 +1,88 @@
+"""Examples: what a predictor learns from, cut out of demonstrations; on the training device, gathered by index."""
+
+import abc
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from embodied_gen.demos.episodes import Episodes
+
+
+class Batch(NamedTuple):
+    """B examples."""
+
+    observations: Tensor  # (B, H, O)
+    value: Tensor  # (B, T, D), what is predicted: actions, say
+    valid: Tensor  # (B, T), bool: False where a part of the value is padding
+
+
+class Examples(abc.ABC):
+    """All examples of some episodes.
+
+    Attributes:
+        episodes: Demonstrations.
+    """
+
+    episodes: Episodes
+
+    @abc.abstractmethod
+    def __len__(self) -> int:
+        """The number of examples."""
+
+    @property
+    @abc.abstractmethod
+    def device(self) -> torch.device:
+        """Where the data are kept."""
+
+    @abc.abstractmethod
+    def batch(self, index: Tensor) -> Batch:
+        """Examples of the given numbers, int64, shape `(B,)`, on the data's device."""
+
+    @abc.abstractmethod
+    def values(self) -> Tensor:
+        """Values that hold the bounds of all, on the CPU, shape `(N, T, D)`."""
+
+    @abc.abstractmethod
+    def observations(self) -> Tensor:
+        """Observations that hold the mean and deviation of all, on the CPU, shape `(N, O)`."""
+
+    @abc.abstractmethod
+    def place(self, example: int) -> tuple[int, int]:
+        """The episode of an example, and the number of its first step there."""
+
+
+@final
+class Spans:
+    """Numbers of all spans of steps that lie within one episode, in the order of their episodes.
+
+    Args:
+        episodes: Demonstrations.
+        steps: Steps from the first to the last of a span, for each kind of span.
+        device: Where numbers are looked up.
+
+    Raises:
+        ValueError: If no episode is long enough for any span.
+    """
+
+    def __init__(self, episodes: Episodes, steps: list[int], device: torch.device | str):
+        lengths = episodes.lengths
+        counts = torch.stack([(lengths - reach).clamp(min=0) for reach in steps], 1).flatten()
+        if int(counts.sum()) == 0:
+            raise ValueError(
+                f"{episodes.source}: the longest of {len(episodes)} episodes has {int(lengths.max())} steps; the "
+                f"shortest span needs {min(steps) + 1}. Shorten control.horizon or collect longer episodes."
+            )
+        self._kinds = len(steps)
+        self._before = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)]).to(device)
+        self._starts = episodes.starts[:-1].to(device)
+
+    def __len__(self) -> int:
+        """The number of spans."""
+        return int(self._before[-1])
+
+    def find(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """First step and kind of spans, int64, each of the shape of the index."""
+        block = torch.searchsorted(self._before, index, right=True) - 1
+        episode = block // self._kinds
+        return self._starts[episode] + index - self._before[block], block % self._kinds
