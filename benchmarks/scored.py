@@ -16,8 +16,8 @@ def run(arguments: list[str]) -> None:
         raise SystemExit(status)
 
 
-def train_and_score(config: Path, folder: Path, *, seed: int, episodes: int) -> dict[str, Any]:
-    """The record of eval.json, with the seconds that training took.
+def train(config: Path, folder: Path, *, seed: int) -> float:
+    """Trains a run, and returns the seconds that it took.
 
     A finished run in the folder is not trained again; an interrupted one goes on, and its seconds are added up.
     """
@@ -29,6 +29,11 @@ def train_and_score(config: Path, folder: Path, *, seed: int, episodes: int) -> 
             run(["train", str(config), "--out", str(folder), "--seed", str(seed), "--resume"])
         finally:
             files.write_json(clock, {"seconds": before + time.perf_counter() - started})
+    return float(json.loads(clock.read_text())["seconds"])
+
+
+def train_and_score(config: Path, folder: Path, *, seed: int, episodes: int) -> dict[str, Any]:
+    """The record of eval.json, with the seconds that training took."""
+    seconds = train(config, folder, seed=seed)
     run(["evaluate", str(folder), "--episodes", str(episodes)])
-    seconds = json.loads(clock.read_text())["seconds"]
     return {**json.loads((folder / "eval.json").read_text()), "training_seconds": seconds}

@@ -9,6 +9,7 @@ prediction is always computed for that many rows, filled up where there are fewe
 change in the last bits with the number of rows.
 """
 
+import abc
 from collections.abc import Sequence
 from typing import final
 
@@ -44,8 +45,35 @@ class Memory:
         self.observations = together[-len(self.observations) :]
 
 
+class Agent(abc.ABC):
+    """What acts in many episodes at once.
+
+    Attributes:
+        actions: Actions of each answer, n.
+    """
+
+    actions: int
+
+    @property
+    @abc.abstractmethod
+    def action_size(self) -> int:
+        """Numbers in one action, A."""
+
+    @abc.abstractmethod
+    def remember(self, seed: int, observation: np.ndarray) -> Memory:
+        """The memory of a new episode."""
+
+    @abc.abstractmethod
+    def plan(self, memories: Sequence[Memory]) -> np.ndarray:
+        """The next n actions of each episode, physical units, shape `(S, n, A)`."""
+
+    @abc.abstractmethod
+    def with_block(self, block: int | None) -> "Agent":
+        """The same agent with another number of rows for every prediction."""
+
+
 @final
-class Policy:
+class Policy(Agent):
     """A predictor and how its chunks are executed.
 
     Args:
@@ -81,6 +109,11 @@ class Policy:
         self.samples, self.guide, self.block = samples, guide, block
         self.device = predictor.head.event.low.device
         self._spare = [torch.Generator(self.device) for _ in range(block or 0)]
+
+    @property
+    def action_size(self) -> int:
+        """Numbers in one action."""
+        return self.predictor.head.event.shape[-1]
 
     def with_block(self, block: int | None) -> "Policy":
         """The same policy with another number of rows for every prediction."""
@@ -138,13 +171,13 @@ class Policy:
 
 @final
 class RecedingHorizon:
-    """A policy as an agent of one environment: `reset`, then `act` on every observation.
+    """An agent in one environment: `reset`, then `act` on every observation.
 
     Args:
         policy: Predicts and executes chunks.
     """
 
-    def __init__(self, policy: Policy):
+    def __init__(self, policy: Agent):
         self.policy = policy
         self._seed = 0
         self._memory: Memory | None = None

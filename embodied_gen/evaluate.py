@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from embodied_gen import provenance, statistics
-from embodied_gen.control import Policy
+from embodied_gen.control import Agent
 from embodied_gen.rollouts import Episode, rollouts
 from embodied_gen.slots import EnvMaker, make_slots
 from embodied_gen.training import files
@@ -23,7 +23,7 @@ FIRST_SEED = 1_000_000  # of the test episodes: demonstrations count from 0
 
 
 def evaluate(
-    policy: Policy,
+    policy: Agent,
     maker: EnvMaker,
     *,
     episodes: int,
@@ -122,7 +122,7 @@ def _modes(results: Sequence[Episode], modes: int) -> dict[str, Any]:
     return summary
 
 
-def latency(policy: Policy, observation: np.ndarray, calls: int = 50) -> dict[str, float]:
+def latency(policy: Agent, observation: np.ndarray, calls: int = 50) -> dict[str, float]:
     """Milliseconds to predict one chunk for one episode, and for each executed action: median and 95th percentile."""
     alone = policy.with_block(None)
     times = []

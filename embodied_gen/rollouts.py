@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 
-from embodied_gen.control import Memory, Policy
+from embodied_gen.control import Agent, Memory
 from embodied_gen.slots import Chunk, Slots, succeeded
 
 
@@ -48,7 +48,7 @@ class _Running:
 
 
 def rollouts(
-    policy: Policy,
+    policy: Agent,
     slots: Slots,
     seeds: Sequence[int],
     *,
@@ -90,7 +90,7 @@ def rollouts(
     return [done[seed] for seed in seeds]
 
 
-def _refill(policy: Policy, slots: Slots, running: dict[int, _Running], waiting: list[int]) -> None:
+def _refill(policy: Agent, slots: Slots, running: dict[int, _Running], waiting: list[int]) -> None:
     free = [slot for slot in range(slots.num) if slot not in running][: len(waiting)]
     if not free:
         return
@@ -122,8 +122,8 @@ def jerk(actions: np.ndarray) -> float | None:
     return float(np.sqrt(np.square(third).sum(-1).mean()))
 
 
-def _check_sizes(policy: Policy, slots: Slots) -> None:
-    channels = policy.predictor.head.event.shape[-1]
+def _check_sizes(policy: Agent, slots: Slots) -> None:
+    channels = policy.action_size
     if channels != slots.action_space.shape[0]:
         raise ValueError(
             f"the policy predicts actions of {channels} numbers; the environment takes "

@@ -11,11 +11,11 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from embodied_gen.control import Policy, RecedingHorizon
+from embodied_gen.control import Agent, RecedingHorizon
 from embodied_gen.slots import EnvMaker
 
 
-def record_videos(policy: Policy, maker: EnvMaker, folder: Path, seeds: Sequence[int]) -> list[Path]:
+def record_videos(policy: Agent, maker: EnvMaker, folder: Path, seeds: Sequence[int]) -> list[Path]:
     """Writes one GIF for each seed.
 
     Args:

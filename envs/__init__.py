@@ -14,12 +14,12 @@ alone, and offers a scripted demonstrator through `env.unwrapped.expert()` (see 
 
 import gymnasium
 
-# id, class, longest episode [control steps]. PointMaze ends earlier by itself in the smaller mazes.
+# id, class, longest episode [control steps]. PointMaze ends by itself: only streams of goals are so long.
 _ENVIRONMENTS = (
     ("embodied/Avoid-v0", "envs.avoid:AvoidEnv", 100),
     ("embodied/Reach-v0", "envs.reach:ReachEnv", 60),
     ("embodied/MetaWorld-v0", "envs.metaworld:MetaWorldEnv", 500),
-    ("embodied/PointMaze-v0", "envs.pointmaze:PointMazeEnv", 800),
+    ("embodied/PointMaze-v0", "envs.pointmaze:PointMazeEnv", 10_000),
 )
 
 

@@ -19,6 +19,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+Period = float | Tensor
+
 
 class Constraint(abc.ABC):
     """Something that a path must satisfy.
@@ -118,13 +120,12 @@ class SpeedLimit(Constraint):
 
     Args:
         limit: [m/s], > 0.
-        period: Time between way-points [s], > 0.
+        period: Time between way-points [s], > 0; a number, or one for each context, shape `(B, 1, 1)`.
         channels: The two channels that are the position.
     """
 
-    def __init__(self, limit: float, period: float, *, channels: Sequence[int] = (0, 1)):
-        if not (limit > 0 and period > 0):
-            raise ValueError(f"limit and period must be positive; got {limit} and {period}.")
+    def __init__(self, limit: float, period: Period, *, channels: Sequence[int] = (0, 1)):
+        _require_positive(limit, period)
         self.limit, self.period = limit, period
         self.channels = _plane(channels)
         self.name = f"speed at most {limit:g} m/s"
@@ -145,13 +146,12 @@ class AccelerationLimit(Constraint):
 
     Args:
         limit: [m/s^2], > 0.
-        period: Time between way-points [s], > 0.
+        period: Time between way-points [s], > 0; a number, or one for each context, shape `(B, 1, 1)`.
         channels: The two channels that are the position.
     """
 
-    def __init__(self, limit: float, period: float, *, channels: Sequence[int] = (0, 1)):
-        if not (limit > 0 and period > 0):
-            raise ValueError(f"limit and period must be positive; got {limit} and {period}.")
+    def __init__(self, limit: float, period: Period, *, channels: Sequence[int] = (0, 1)):
+        _require_positive(limit, period)
         self.limit, self.period = limit, period
         self.channels = _plane(channels)
         self.name = f"acceleration at most {limit:g} m/s^2"
@@ -164,6 +164,44 @@ class AccelerationLimit(Constraint):
         """
         _need(y, 3, "an acceleration")
         return self.limit - _length(y[..., list(self.channels)].diff(n=2, dim=-2)) / self.period**2
+
+
+@final
+class DoubleIntegrator(Constraint):
+    """Positions and velocities belong together: x' - x = h (v + v') / 2, up to a tolerance.
+
+    Args:
+        tolerance: Largest error of a step [m], > 0.
+        period: Time h between way-points [s], > 0; a number, or one for each context, shape `(B, 1, 1)`.
+        channels: The two channels that are the position.
+        velocity: The two channels that are the velocity.
+    """
+
+    def __init__(
+        self,
+        tolerance: float,
+        period: Period,
+        *,
+        channels: Sequence[int] = (0, 1),
+        velocity: Sequence[int] = (2, 3),
+    ):
+        _require_positive(tolerance, period)
+        self.tolerance, self.period = tolerance, period
+        self.channels, self.velocity = _plane(channels), _plane(velocity)
+        self.name = f"positions follow velocities to {tolerance:g} m a step"
+
+    def margins(self, y: Tensor) -> Tensor:
+        """Tolerance minus error of every step [m], `(B, N, T - 1)`.
+
+        Raises:
+            ValueError: If the path has a single way-point.
+        """
+        _need(y, 2, "a step")
+        step = y[..., list(self.channels)].diff(dim=-2)
+        v = y[..., list(self.velocity)]
+        mean = (v[..., 1:, :] + v[..., :-1, :]) / 2
+        period = self.period if isinstance(self.period, float | int) else self.period.unsqueeze(-1)
+        return self.tolerance - _length(step - period * mean)
 
 
 @final
@@ -237,6 +275,11 @@ def _plane(channels: Sequence[int]) -> tuple[int, int]:
     if len(channels) != 2 or channels[0] == channels[1]:
         raise ValueError(f"channels must name two different channels; got {list(channels)}.")
     return channels[0], channels[1]
+
+
+def _require_positive(limit: float, period: Period) -> None:
+    if not (limit > 0 and bool(torch.as_tensor(period > 0).all())):
+        raise ValueError(f"limit and period must be positive; got {limit} and {period}.")
 
 
 def _need(y: Tensor, count: int, what: str) -> None:

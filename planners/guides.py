@@ -27,6 +27,7 @@ from planners.constraints import (
     CurvatureLimit,
     KeepInBox,
     KeepOutDisc,
+    Period,
     ReachPoint,
     SpeedLimit,
     disc_margins,
@@ -102,7 +103,7 @@ class KeepOutDiscEntry(Block):
     centre: Point
     radius: float = Field(gt=0)
 
-    def build(self, period: float) -> Constraint:
+    def build(self, period: Period) -> Constraint:
         """The constraint."""
         return KeepOutDisc(self.centre, self.radius)
 
@@ -114,7 +115,7 @@ class KeepInBoxEntry(Block):
     low: Point
     high: Point
 
-    def build(self, period: float) -> Constraint:
+    def build(self, period: Period) -> Constraint:
         """The constraint."""
         return KeepInBox(self.low, self.high)
 
@@ -125,7 +126,7 @@ class SpeedLimitEntry(Block):
     kind: Literal["speed_limit"]
     limit: float = Field(gt=0)
 
-    def build(self, period: float) -> Constraint:
+    def build(self, period: Period) -> Constraint:
         """The constraint."""
         return SpeedLimit(self.limit, period)
 
@@ -136,7 +137,7 @@ class AccelerationLimitEntry(Block):
     kind: Literal["acceleration_limit"]
     limit: float = Field(gt=0)
 
-    def build(self, period: float) -> Constraint:
+    def build(self, period: Period) -> Constraint:
         """The constraint."""
         return AccelerationLimit(self.limit, period)
 
@@ -147,7 +148,7 @@ class CurvatureLimitEntry(Block):
     kind: Literal["curvature_limit"]
     limit: float = Field(gt=0)
 
-    def build(self, period: float) -> Constraint:
+    def build(self, period: Period) -> Constraint:
         """The constraint."""
         return CurvatureLimit(self.limit)
 
@@ -159,7 +160,7 @@ class KeepInRegionEntry(Block):
     points: tuple[Point, ...]
     holes: tuple[tuple[Point, ...], ...] = ()
 
-    def build(self, period: float) -> Constraint:
+    def build(self, period: Period) -> Constraint:
         """The constraint."""
         return KeepInRegion(polygon_of(self.points, self.holes))
 
@@ -171,7 +172,7 @@ class KeepOutRegionEntry(Block):
     points: tuple[Point, ...]
     holes: tuple[tuple[Point, ...], ...] = ()
 
-    def build(self, period: float) -> Constraint:
+    def build(self, period: Period) -> Constraint:
         """The constraint."""
         return KeepOutRegion(polygon_of(self.points, self.holes))
 
@@ -184,7 +185,7 @@ class ReachPointEntry(Block):
     tolerance: float = Field(gt=0)
     step: int = -1
 
-    def build(self, period: float) -> Constraint:
+    def build(self, period: Period) -> Constraint:
         """The constraint."""
         return ReachPoint(self.point, self.tolerance, step=self.step)
 
@@ -209,11 +210,11 @@ class GuideFile(Block):
     constraints: list[ConstraintEntry] = Field(min_length=1)
     buffer: float = Field(0.0, ge=0)
 
-    def build(self, period: float) -> tuple[Guide, list[Constraint]]:
+    def build(self, period: Period) -> tuple[Guide, list[Constraint]]:
         """The guide, and the constraints to certify with.
 
         Args:
-            period: Time between way-points [s].
+            period: Time between way-points [s], one number or one for each context.
         """
         constraints = [entry.build(period) for entry in self.constraints]
         return guide_of(constraints, buffer=self.buffer), constraints

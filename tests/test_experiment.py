@@ -70,6 +70,38 @@ def test_the_method_of_guidance_is_chosen_by_its_block():
     assert (heads["particles"].guidance.count, heads["particles"].guidance.eta) == (8, 0.5)
 
 
+PLANNER = {"kind": "planner", "state": [0, 1], "goal": [2, 3], "reaches": [0, 1], "horizon": 4, "strides": 2}
+
+
+@pytest.mark.parametrize(
+    ("control", "observation", "value"),
+    [(PLANNER, (1, 5), (4, 2)), ({"kind": "inverse", "state": [0, 1]}, (2, 2), (1, 2))],
+    ids=["planner", "inverse"],
+)
+def test_planners_and_inverse_dynamics_are_built_from_their_examples(control, observation, value, tmp_path):
+    content = tiny.content("data", event={"kind": "trajectory"})
+    config = experiment.parse(content | {"control": control}, "tiny")
+    episodes = tiny.episodes_of((12, 9))
+    config.control.check(episodes)
+    examples = config.control.examples(episodes)
+    predictor = experiment.build(config, examples)
+    batch = examples.batch(torch.arange(3))
+    assert batch.observations.shape[1:] == observation and batch.value.shape[1:] == value
+    loss = predictor.loss(batch.observations, batch.value, generator=draws.generator(0), valid=batch.valid)
+    assert loss.shape == (3,) and loss.isfinite().all()
+    sizes = experiment.sizes_of(predictor)
+    assert sizes == Sizes(*config.control.sizes(4, 2))
+    run = experiment.Run(tmp_path, config, predictor, 0)
+    with pytest.raises(ValueError, match=r"predicts .*, which is no policy. Name a run with control.kind policy"):
+        run.policy()
+
+
+def test_a_goal_has_as_many_channels_as_it_is_about():
+    content = tiny.content("data") | {"control": PLANNER | {"goal": [2]}}
+    with pytest.raises(ValueError, match=r"control.goal and control.reaches must name as many channels; got 1 and 2"):
+        experiment.parse(content, "tiny").control.examples(tiny.episodes_of())
+
+
 def test_there_are_configs_of_both_kinds():
     assert EXPERIMENTS and GUIDES
 

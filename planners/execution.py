@@ -1,0 +1,96 @@
+"""Execution: from a wanted next state to an action.
+
+`InverseDynamics` is learned from the same demonstrations as the planner and knows no model: a = f(s_t, s_{t+1}).
+`Tracker` is a proportional-derivative controller whose gains somebody chose by hand; planners that need one are
+reported as such.
+"""
+
+import abc
+from collections.abc import Sequence
+from typing import final
+
+import numpy as np
+import torch
+
+from embodied_gen import draws
+from embodied_gen.predictor import Predictor
+
+
+class Execution(abc.ABC):
+    """How a plan is followed, one control step at a time."""
+
+    @property
+    @abc.abstractmethod
+    def size(self) -> int:
+        """Numbers in one action."""
+
+    @abc.abstractmethod
+    def act(self, states: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Actions that lead from states to wanted next states, each `(S, C)`, physical units; shape `(S, A)`."""
+
+
+@final
+class InverseDynamics(Execution):
+    """A learned action between two neighbouring states.
+
+    Args:
+        predictor: Of one action from two states, trained with `control.kind: inverse`.
+        channels: Which of the plan's channels its states are.
+        block: Rows of every prediction, so that results do not depend on the number of episodes; None for as many
+            as there are.
+    """
+
+    def __init__(self, predictor: Predictor, channels: Sequence[int], *, block: int | None = None):
+        self.predictor = predictor.eval()
+        self.channels, self.block = list(channels), block
+        self._device = predictor.head.event.low.device
+
+    @property
+    def size(self) -> int:
+        """Numbers in one action."""
+        return self.predictor.head.event.shape[-1]
+
+    def act(self, states: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """The predicted actions."""
+        pairs = np.stack([states[:, self.channels], wanted[:, self.channels]], 1).astype(np.float32)
+        block = self.block or len(pairs)
+        parts = [self._predict(pairs[start : start + block], block) for start in range(0, len(pairs), block)]
+        return np.concatenate(parts)
+
+    def _predict(self, pairs: np.ndarray, block: int) -> np.ndarray:
+        filled = np.concatenate([pairs, np.repeat(pairs[:1], block - len(pairs), axis=0)])
+        generator = draws.generator(0, device=self._device)  # a regression at temperature zero draws nothing
+        actions = self.predictor.predict(torch.from_numpy(filled).to(self._device), generator=generator)
+        return actions[: len(pairs), 0].cpu().numpy()
+
+
+@final
+class Tracker(Execution):
+    """A proportional-derivative controller, a = p (x' - x) + d (v' - v).
+
+    Args:
+        position: Channels of the plan that are positions x.
+        velocity: Channels of the plan that are velocities v, as many.
+        p: Gain on positions, action units a unit of position.
+        d: Gain on velocities, action units a unit of velocity.
+
+    Raises:
+        ValueError: If the channels are not as many.
+    """
+
+    def __init__(self, position: Sequence[int], velocity: Sequence[int], *, p: float, d: float):
+        if len(position) != len(velocity) or not position:
+            raise ValueError(
+                f"position and velocity must name as many channels; got {list(position)} and {list(velocity)}."
+            )
+        self.position, self.velocity, self.p, self.d = list(position), list(velocity), p, d
+
+    @property
+    def size(self) -> int:
+        """Numbers in one action."""
+        return len(self.position)
+
+    def act(self, states: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """The controller's actions."""
+        away = wanted - states
+        return self.p * away[:, self.position] + self.d * away[:, self.velocity]

@@ -1,0 +1,173 @@
+"""The planner takes the quickest way that is good, goes around what is new, and says when it cannot."""
+
+import numpy as np
+import pytest
+import torch
+
+from embodied_gen import draws
+from embodied_gen.encoder import StateEncoder
+from embodied_gen.events import Path, Trajectory
+from embodied_gen.heads import Head, RegressionHead, steer
+from embodied_gen.nets import ResidualMLP
+from embodied_gen.predictor import Predictor
+from planners import AccelerationLimit, DoubleIntegrator, KeepOutDisc, SpeedLimit
+from planners.execution import Execution, InverseDynamics, Tracker
+from planners.guided import GuidedPlanner
+
+T, STRIDES, PERIOD = 9, 8, 0.01
+
+
+class Straight(Head):
+    """Ways that lead straight to the goal at a constant velocity, a little bent by chance."""
+
+    def loss(self, x, c, *, generator, valid=None):
+        raise AssertionError("nothing is learned here")
+
+    def _sample(self, c, rows, generator, guide):
+        start, goal, duration = c[:, None, :2], c[:, None, 4:6], c[:, 6, None, None]
+        share = torch.linspace(0, 1, T)[:, None]
+        seconds = duration * STRIDES * PERIOD * (T - 1)
+        bend = 1e-3 * draws.normal((rows, 1, 2), generator=generator, like=c) * (share * (1 - share))
+        position = start + share * (goal - start) + bend
+        velocity = ((goal - start) / seconds).expand_as(position)
+        x = self.event.scale(torch.cat([position, velocity], -1))
+        return x if guide is None else steer(x, 0.05, guide, iterations=30)
+
+
+class Follow(Execution):
+    """The velocity that is wanted, which the world below obeys."""
+
+    size = 2
+
+    def act(self, states, wanted):
+        return (wanted[:, :2] - states[:, :2]) / PERIOD
+
+
+def planner(limits=lambda period: (), **changes):
+    event = Path(T, [-1.0] * 2 + [-9.0] * 2, [1.0] * 2 + [9.0] * 2, [-0.5] * 2 + [-1.0] * 2, [0.5] * 2 + [1.0] * 2)
+    predictor = Predictor(StateEncoder(1, torch.zeros(7), torch.ones(7)), Straight(event))
+    arguments = {"candidates": 3, "replan": 10, "tolerance": 0.05} | changes
+    return GuidedPlanner(
+        predictor,
+        Follow(),
+        state=(0, 1, 2, 3),
+        goal=(4, 5),
+        reaches=(0, 1),
+        strides=STRIDES,
+        period=PERIOD,
+        limits=limits,
+        **arguments,
+    )
+
+
+def observation(start=(-0.6, 0.0), goal=(0.6, 0.0)):
+    return np.array([*start, 0, 0, *goal], np.float32)
+
+
+def travel(agent, memories, steps):
+    """Positions of all episodes after each step, in a world that takes velocities."""
+    positions = []
+    for _ in range(steps):
+        actions = agent.plan(memories)
+        for memory, action in zip(memories, actions, strict=True):
+            last = memory.observations[-1]
+            memory.see(np.concatenate([last[:2] + PERIOD * action[0], action[0], last[4:]])[None])
+        positions.append([memory.observations[-1, :2] for memory in memories])
+    return np.array(positions)
+
+
+@pytest.mark.parametrize("limit", [2.0, 5.0, 7.6, 20.0])
+def test_the_quickest_way_within_the_limits_is_taken(limit):
+    agent = planner(lambda period: [SpeedLimit(limit, period)])
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    # 1.2 m in s (T - 1) steps of 10 ms.
+    expected = next(s for s in range(1, STRIDES + 1) if 1.2 / (s * PERIOD * (T - 1)) <= limit * 0.999)
+    assert len(memory.chunks[0][1]) == expected * (T - 1)
+    assert (agent.plans, agent.infeasible) == (1, 0)
+
+
+def test_plans_are_followed_to_the_goal():
+    agent = planner(lambda period: [SpeedLimit(4.0, period)])
+    memories = [agent.remember(seed, observation(goal=goal)) for seed, goal in enumerate([(0.6, 0.0), (0.0, 0.5)])]
+    positions = travel(agent, memories, 60)
+    for episode, memory in enumerate(memories):
+        assert np.linalg.norm(positions[-1, episode] - memory.observations[-1, 4:]) < 0.05
+        speed = np.linalg.norm(np.diff(positions[:, episode], axis=0), axis=1) / PERIOD
+        assert speed.max() < 4.2
+    assert agent.plans >= 2 * 6 and agent.infeasible == 0
+
+
+def test_an_obstacle_that_no_free_way_avoids_is_gone_around_by_guided_ones():
+    disc = KeepOutDisc((0.0, 0.02), 0.15)
+    agent = planner(lambda period: [disc])
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    assert agent.infeasible == 0
+    way = torch.from_numpy(memory.chunks[0][1])[None, None]
+    assert disc.margin(way) >= 0
+
+
+def test_where_nothing_is_good_the_way_that_misses_least_is_taken_and_counted():
+    agent = planner(lambda period: [SpeedLimit(0.5, period)])
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    assert (agent.plans, agent.infeasible) == (1, 1)
+    assert len(memory.chunks[0][1]) == STRIDES * (T - 1)  # the slowest
+
+
+def test_an_episode_is_planned_alike_whatever_lies_beside_it():
+    agent = planner(lambda period: [SpeedLimit(3.0, period), KeepOutDisc((0.0, 0.0), 0.1)], block=4)
+    starts = [(-0.6, 0.1 * k - 0.2) for k in range(5)]
+    together = [agent.remember(k, observation(start)) for k, start in enumerate(starts)]
+    positions = travel(agent, together, 15)
+    for k, start in enumerate(starts):
+        alone = agent.remember(k, observation(start))
+        np.testing.assert_array_equal(travel(agent, [alone], 15)[:, 0], positions[:, k])
+    changed = agent.with_block(2)
+    assert changed.block == 2 and changed.action_size == 2 and changed.actions == 1
+
+
+def test_a_tracker_is_a_controller_of_two_gains():
+    tracker = Tracker((0, 1), (2, 3), p=10.0, d=2.0)
+    states, wanted = np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[1.5, 2.0, 3.0, 5.0]])
+    assert tracker.act(states, wanted).tolist() == [[5.0, 2.0]] and tracker.size == 2
+
+
+@pytest.mark.parametrize("block", [None, 2, 4])
+def test_inverse_dynamics_are_the_predictors_answer_whatever_the_number_of_rows(block):
+    net = ResidualMLP(horizon=1, channels_in=2, channels_out=2, context=4, width=8, depth=1)
+    torch.nn.init.normal_(net.output.weight) if hasattr(net, "output") else None
+    head = RegressionHead(Trajectory(1, [-1.0, -1.0], [1.0, 1.0]), net)
+    predictor = Predictor(StateEncoder(2, torch.zeros(2), torch.ones(2)), head)
+    inverse = InverseDynamics(predictor, (2, 3), block=block)
+    states, wanted = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    pairs = torch.from_numpy(np.stack([states[:, 2:], wanted[:, 2:]], 1))
+    expected = predictor.predict(pairs, generator=draws.generator(0))[:, 0]
+    np.testing.assert_allclose(inverse.act(states, wanted), expected.numpy(), atol=1e-6)
+    assert inverse.size == 2
+
+
+def test_a_double_integrators_steps_hold_and_others_do_not():
+    t = 0.1 * torch.arange(6.0)
+    x = torch.stack([t**2, 0.5 * t, 2 * t, 0.5 + 0 * t], -1)[None, None]  # constant acceleration
+    assert DoubleIntegrator(1e-4, 0.1).margin(x) >= 0
+    assert DoubleIntegrator(1e-4, 0.2).margin(x) < 0
+    two = x.repeat(2, 1, 1, 1)
+    period = torch.tensor([0.1, 0.2]).view(2, 1, 1)
+    assert (DoubleIntegrator(1e-4, period).margin(two) >= 0).tolist() == [[True], [False]]
+    assert (AccelerationLimit(2.1, period).margin(two) >= 0).tolist() == [[True], [True]]
+    assert (SpeedLimit(1.0, period).margin(two) >= 0).tolist() == [[False], [True]]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: planner(candidates=0), "candidates and replan must be at least 1 and tolerance positive; got 0, 10"),
+        (lambda: planner(tolerance=0.0), "tolerance positive; got 3, 10 and 0.0"),
+        (lambda: Tracker((0, 1), (2,), p=1, d=1), r"position and velocity must name as many channels; got \[0, 1\]"),
+    ],
+)
+def test_impossible_numbers_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
