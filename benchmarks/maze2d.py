@@ -32,7 +32,7 @@ from embodied_gen.rollouts import Episode, rollouts
 from embodied_gen.slots import EnvMaker, make_slots
 from embodied_gen.training import files
 from envs.pointmaze import PointMazeEnv, cell_to_xy
-from planners import AccelerationLimit, Constraint, DoubleIntegrator, KeepInRegion
+from planners import Constraint, KeepInRegion, SpeedLimit
 from planners.execution import Execution, InverseDynamics, Tracker
 from planners.guided import GuidedPlanner
 
@@ -41,7 +41,6 @@ STRIDES = {"umaze": 8, "medium": 16, "large": 24}
 PERIOD = 0.01  # of a control step [s]
 BALL = 0.08  # clearance from walls [m]; the ball has a radius of 0.1 m and may graze them
 ACCELERATION = 30.0  # [m/s^2], a quarter more than a force can give along one axis
-CONSISTENCY = 0.05  # [m] a step
 
 
 @dataclass
@@ -112,7 +111,7 @@ def _planner(run: experiment.Run, execution: Execution, maker: EnvMaker) -> Guid
     env.close()
 
     def limits(period: Tensor) -> Sequence[Constraint]:
-        return [walls, AccelerationLimit(ACCELERATION, period), DoubleIntegrator(CONSISTENCY, period)]
+        return [walls, SpeedLimit(ACCELERATION, period, channels=(2, 3))]  # of velocities: an acceleration
 
     return GuidedPlanner(
         run.predictor,

@@ -28,7 +28,7 @@ def main() -> int:
 
 def with_tables(text: str) -> str:
     """The text with every table between its marks made anew."""
-    makers = {"avoid": avoid, "metaworld": metaworld, "evaluation_speed": speed}
+    makers = {"avoid": avoid, "metaworld": metaworld, "evaluation_speed": speed, "maze2d_umaze": maze2d}
 
     def replace(match: re.Match[str]) -> str:
         path = RESULTS / f"{match[1]}.json"
@@ -68,6 +68,20 @@ def metaworld(record: dict[str, Any]) -> str:
             f"| {row['expert']['success_rate']:.2f} | {row['training_seconds']:.0f} |"
         )
     lines.append(f"| mean ratio to the expert | {record['mean_ratio']:.3f} | | | |")
+    return "\n".join([*lines, "", _footnote(record)])
+
+
+def maze2d(record: dict[str, Any]) -> str:
+    """Planners in a point maze."""
+    lines = [
+        "| followed by | score | 95 % interval | ms a plan, p50 | plans without a good way |",
+        "|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        low, high = row["score_interval"]
+        latency = f"{row['replan_ms']['p50']:.0f}" if "replan_ms" in row else ""
+        infeasible = f"{row['infeasible']} of {row['plans']}" if "plans" in row else ""
+        lines.append(f"| {row['name']} | {row['score']:.1f} | [{low:.1f}, {high:.1f}] | {latency} | {infeasible} |")
     return "\n".join([*lines, "", _footnote(record)])
 
 

@@ -162,7 +162,7 @@ class GuidedPlanner(Agent):
         good = (margin >= 0) & (arrives >= 0)
         # Of good ways the quickest, then the widest; of others the one that misses least.
         lacking = margin.clamp(max=0) + arrives.clamp(max=0)
-        rank = torch.where(good, -strides[:, None] + margin.clamp(max=1) / 2, lacking - 1e6)
+        rank = torch.where(good, -strides[:, None] + margin.clamp(max=1) / 2, lacking - 1e3)
         together = rank.view(len(observed), -1)
         chosen = together.argmax(1)
         flat = y.view(len(observed), -1, *y.shape[2:])

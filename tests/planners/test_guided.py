@@ -10,7 +10,7 @@ from embodied_gen.events import Path, Trajectory
 from embodied_gen.heads import Head, RegressionHead, steer
 from embodied_gen.nets import ResidualMLP
 from embodied_gen.predictor import Predictor
-from planners import AccelerationLimit, DoubleIntegrator, KeepOutDisc, SpeedLimit
+from planners import AccelerationLimit, Constraint, DoubleIntegrator, KeepOutDisc, SpeedLimit
 from planners.execution import Execution, InverseDynamics, Tracker
 from planners.guided import GuidedPlanner
 
@@ -114,6 +114,26 @@ def test_where_nothing_is_good_the_way_that_misses_least_is_taken_and_counted():
     agent.plan([memory])
     assert (agent.plans, agent.infeasible) == (1, 1)
     assert len(memory.chunks[0][1]) == STRIDES * (T - 1)  # the slowest
+
+
+class Lacking(Constraint):
+    """Never holds, and lacks a millimetre less for each stride up to the fifth."""
+
+    name = "lacking"
+
+    def __init__(self, period):
+        self.period = period
+
+    def margins(self, y):
+        away = (self.period / PERIOD - 5).abs()
+        return (-0.01 - 0.001 * away).expand(*y.shape[:2], 1)
+
+
+def test_ways_that_miss_by_a_millimetre_more_or_less_are_told_apart():
+    agent = planner(lambda period: [Lacking(period)])
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    assert len(memory.chunks[0][1]) == 5 * (T - 1)
 
 
 def test_an_episode_is_planned_alike_whatever_lies_beside_it():
