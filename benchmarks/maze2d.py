@@ -8,7 +8,6 @@ are normalised with D4RL's published references (100 is D4RL's controller); the 
 radius and starts of the simulator differ from D4RL's. Writes benchmarks/results/maze2d_MAZE.json.
 """
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from embodied_gen import experiment, provenance, statistics
 from embodied_gen.blocks import PlannerControl
 from embodied_gen.commands.console import console, progress
 from embodied_gen.demos.collect import expert_of, record
+from embodied_gen.evaluate import latency
 from embodied_gen.rollouts import Episode, rollouts
 from embodied_gen.slots import EnvMaker, make_slots
 from embodied_gen.training import files
@@ -107,7 +107,7 @@ def _planner(run: experiment.Run, execution: Execution, maker: EnvMaker) -> Guid
     control = run.experiment.control
     assert isinstance(control, PlannerControl)
     env = maker()
-    walls = KeepInRegion(_free(env.unwrapped))  # type: ignore[arg-type]
+    walls = KeepInRegion(_free(env.unwrapped))
     env.close()
 
     def limits(period: Tensor) -> Sequence[Constraint]:
@@ -142,13 +142,14 @@ def _row(name: str, agent: GuidedPlanner, maker: EnvMaker, arguments: Arguments)
         episodes = rollouts(agent, slots, seeds, progress=show)
         first = slots.reset([0], seeds[:1])[0]
     scores = _scores([episode.sum_reward for episode in episodes], arguments.maze)
+    timing = latency(agent, first)
     return {
         "name": name,
         **_summary(scores),
         "returns": [episode.sum_reward for episode in episodes],
         "plans": agent.plans,
         "infeasible": agent.infeasible,
-        "replan_ms": _latency(agent, first),
+        "replan_ms": {"p50": timing["chunk_ms_p50"], "p95": timing["chunk_ms_p95"]},
     }
 
 
@@ -172,18 +173,6 @@ def _scores(returns: Sequence[float], maze: str) -> np.ndarray:
 def _summary(scores: np.ndarray) -> dict[str, Any]:
     interval = statistics.bootstrap_mean(scores, rng=np.random.default_rng(0))
     return {"score": float(scores.mean()), "score_interval": list(interval), "median": float(np.median(scores))}
-
-
-def _latency(agent: GuidedPlanner, observation: np.ndarray, calls: int = 40) -> dict[str, float]:
-    alone = agent.with_block(None)
-    times = []
-    for call in range(calls + 3):
-        memory = alone.remember(call, observation)
-        started = time.perf_counter()
-        alone.plan([memory])
-        times.append(1e3 * (time.perf_counter() - started))
-    p50, p95 = np.percentile(times[3:], [50, 95])
-    return {"p50": float(p50), "p95": float(p95)}
 
 
 if __name__ == "__main__":

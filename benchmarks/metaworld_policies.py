@@ -1,6 +1,6 @@
 """Meta-World from 50 scripted demonstrations a task: a flow-matching policy beside its expert on the same seeds.
 
-    python benchmarks/metaworld_policies.py [--tasks reach-v3 push-v3 ...] [--steps N] [--out FILE]
+    python benchmarks/metaworld_policies.py [--tasks reach-v3 push-v3 ...] [--out FILE]
 
 For each task: collect with the package's scripted policy, train, run 100 episodes on fresh seeds, and run the expert
 on the same seeds. Demonstrations, runs and the record stay in the working folder, so that an interrupted benchmark

@@ -10,6 +10,7 @@ change in the last bits with the number of rows.
 """
 
 import abc
+import copy
 from collections.abc import Sequence
 from typing import final
 
@@ -106,9 +107,9 @@ class Policy(Agent):
             raise ValueError(f"actions executed must lie between 1 and the horizon {horizon}; got {actions}.")
         self.predictor = predictor.eval()
         self.history, self.actions, self.ensemble = history, actions, ensemble
-        self.samples, self.guide, self.block = samples, guide, block
+        self.samples, self.guide = samples, guide
         self.device = predictor.head.event.low.device
-        self._spare = [torch.Generator(self.device) for _ in range(block or 0)]
+        self._fill_to(block)
 
     @property
     def action_size(self) -> int:
@@ -117,15 +118,13 @@ class Policy(Agent):
 
     def with_block(self, block: int | None) -> "Policy":
         """The same policy with another number of rows for every prediction."""
-        return Policy(
-            self.predictor,
-            history=self.history,
-            actions=self.actions,
-            ensemble=self.ensemble,
-            samples=self.samples,
-            guide=self.guide,
-            block=block,
-        )
+        other = copy.copy(self)
+        other._fill_to(block)
+        return other
+
+    def _fill_to(self, block: int | None) -> None:
+        self.block = block
+        self._spare = [torch.Generator(self.device) for _ in range(block or 0)]
 
     def remember(self, seed: int, observation: np.ndarray) -> Memory:
         """The memory of a new episode."""

@@ -114,9 +114,33 @@ class KeepInBox(Constraint):
         return torch.minimum(p - y.new_tensor(self.low), y.new_tensor(self.high) - p).amin(-1)
 
 
+class _RateLimit(Constraint, abc.ABC):
+    """A derivative of the position stays below a limit: differences of way-points over the period to its order."""
+
+    order: int
+    what: str
+    unit: str
+
+    def __init__(self, limit: float, period: Period, *, channels: Sequence[int] = (0, 1)):
+        _require_positive(limit, period)
+        self.limit, self.period = limit, period
+        self.channels = _plane(channels)
+        self.name = f"{self.what.split()[1]} at most {limit:g} {self.unit}"
+
+    def margins(self, y: Tensor) -> Tensor:
+        """Limit minus the size of the derivative, in its unit, `(B, N, T - order)`.
+
+        Raises:
+            ValueError: If the path has too few way-points.
+        """
+        _need(y, self.order + 1, self.what)
+        differences = y[..., list(self.channels)].diff(n=self.order, dim=-2)
+        return self.limit - _length(differences) / self.period**self.order
+
+
 @final
-class SpeedLimit(Constraint):
-    """The position moves no faster than a limit.
+class SpeedLimit(_RateLimit):
+    """The position moves no faster than a limit, on every segment.
 
     Args:
         limit: [m/s], > 0.
@@ -124,25 +148,12 @@ class SpeedLimit(Constraint):
         channels: The two channels that are the position.
     """
 
-    def __init__(self, limit: float, period: Period, *, channels: Sequence[int] = (0, 1)):
-        _require_positive(limit, period)
-        self.limit, self.period = limit, period
-        self.channels = _plane(channels)
-        self.name = f"speed at most {limit:g} m/s"
-
-    def margins(self, y: Tensor) -> Tensor:
-        """Limit minus speed of every segment [m/s], `(B, N, T - 1)`.
-
-        Raises:
-            ValueError: If the path has a single way-point.
-        """
-        _need(y, 2, "a speed")
-        return self.limit - _length(y[..., list(self.channels)].diff(dim=-2)) / self.period
+    order, what, unit = 1, "a speed", "m/s"
 
 
 @final
-class AccelerationLimit(Constraint):
-    """The position changes its velocity no faster than a limit.
+class AccelerationLimit(_RateLimit):
+    """The position changes its velocity no faster than a limit, at every inner way-point.
 
     Args:
         limit: [m/s^2], > 0.
@@ -150,20 +161,7 @@ class AccelerationLimit(Constraint):
         channels: The two channels that are the position.
     """
 
-    def __init__(self, limit: float, period: Period, *, channels: Sequence[int] = (0, 1)):
-        _require_positive(limit, period)
-        self.limit, self.period = limit, period
-        self.channels = _plane(channels)
-        self.name = f"acceleration at most {limit:g} m/s^2"
-
-    def margins(self, y: Tensor) -> Tensor:
-        """Limit minus acceleration at every inner way-point [m/s^2], `(B, N, T - 2)`.
-
-        Raises:
-            ValueError: If the path has fewer than three way-points.
-        """
-        _need(y, 3, "an acceleration")
-        return self.limit - _length(y[..., list(self.channels)].diff(n=2, dim=-2)) / self.period**2
+    order, what, unit = 2, "an acceleration", "m/s^2"
 
 
 @final

@@ -10,6 +10,7 @@ Way-points are joined linearly, and followed one control step at a time by `Exec
 end, a plan is made anew from where the agent is.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -78,12 +79,12 @@ class GuidedPlanner(Agent):
         self.predictor, self.execution = predictor.eval(), execution
         self.state, self.goal, self.reaches = list(state), list(goal), list(reaches)
         self.strides, self.period, self.limits = strides, period, limits
-        self.candidates, self.replan, self.tolerance, self.block = candidates, replan, tolerance, block
+        self.candidates, self.replan, self.tolerance = candidates, replan, tolerance
         self.actions = 1
         self.plans = self.infeasible = 0
         self._device = predictor.head.event.low.device
         self._strides = torch.arange(1, strides + 1, device=self._device)
-        self._spare = [torch.Generator(self._device) for _ in range(block or 0)]
+        self._fill_to(block)
 
     @property
     def action_size(self) -> int:
@@ -92,20 +93,14 @@ class GuidedPlanner(Agent):
 
     def with_block(self, block: int | None) -> "GuidedPlanner":
         """The same planner with another number of episodes planned together."""
-        return GuidedPlanner(
-            self.predictor,
-            self.execution,
-            state=self.state,
-            goal=self.goal,
-            reaches=self.reaches,
-            strides=self.strides,
-            period=self.period,
-            limits=self.limits,
-            candidates=self.candidates,
-            replan=self.replan,
-            tolerance=self.tolerance,
-            block=block,
-        )
+        other = copy.copy(self)
+        other._fill_to(block)
+        other.plans = other.infeasible = 0
+        return other
+
+    def _fill_to(self, block: int | None) -> None:
+        self.block = block
+        self._spare = [torch.Generator(self._device) for _ in range(block or 0)]
 
     def remember(self, seed: int, observation: np.ndarray) -> Memory:
         """The memory of a new episode; its chunk is the plan that it follows."""
@@ -128,10 +123,10 @@ class GuidedPlanner(Agent):
         return memory.step - made >= min(self.replan, len(plan))
 
     def _plan_anew(self, memories: Sequence[Memory], block: int) -> None:
-        ways, stride, good = self._best(memories, block, guided=None)
+        ways, stride, good = self._best(memories, block, guided=False)
         bad = [index for index in range(len(memories)) if not good[index]]
         if bad and self.limits(torch.ones(1, 1, 1, device=self._device)):
-            again, other, mended = self._best([memories[index] for index in bad], block, guided=self.limits)
+            again, other, mended = self._best([memories[index] for index in bad], block, guided=True)
             for row, index in enumerate(bad):
                 if mended[row]:
                     ways[index], stride[index], good[index] = again[row], other[row], True
@@ -140,9 +135,7 @@ class GuidedPlanner(Agent):
         for memory, way, step in zip(memories, ways, stride, strict=True):
             memory.chunks = [(memory.step, _joined(way, int(step)))]
 
-    def _best(
-        self, memories: Sequence[Memory], block: int, guided: Limits | None
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _best(self, memories: Sequence[Memory], block: int, guided: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The best way of each episode `(B, T, C)`, its stride, and whether it is good."""
         generators = [memory.generator for memory in memories] + self._spare[: block - len(memories)]
         seen = np.stack([memory.observations[-1] for memory in memories])
@@ -152,7 +145,7 @@ class GuidedPlanner(Agent):
         strides = self._strides.repeat(len(observed))
         start, goal = (part.repeat_interleave(self.strides, dim=0) for part in (start, goal))
         constraints = list(self.limits((strides * self.period).to(start).view(-1, 1, 1)))
-        guide = None if guided is None else self._guide(constraints, goal)
+        guide = self._guide(constraints, goal) if guided else None
         asked = question(start, goal, strides / self.strides)
         each = [generator for generator in generators for _ in range(self.strides)]
         y = self.predictor.sample(asked, self.candidates, generator=each, guide=guide)

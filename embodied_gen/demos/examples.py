@@ -1,7 +1,8 @@
 """Examples: what a predictor learns from, cut out of demonstrations; on the training device, gathered by index."""
 
 import abc
-from typing import NamedTuple, final
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -52,20 +53,23 @@ class Examples(abc.ABC):
         """The episode of an example, and the number of its first step there."""
 
 
-@final
-class Spans:
-    """Numbers of all spans of steps that lie within one episode, in the order of their episodes.
+class Spans(Examples, abc.ABC):
+    """Examples that are spans of states within one episode, numbered in the order of their episodes.
 
     Args:
         episodes: Demonstrations.
+        state: Channels of the observation that are the state.
         steps: Steps from the first to the last of a span, for each kind of span.
-        device: Where numbers are looked up.
+        device: Where the data are kept.
 
     Raises:
-        ValueError: If no episode is long enough for any span.
+        ValueError: If a channel does not exist, or no episode is long enough for any span.
     """
 
-    def __init__(self, episodes: Episodes, steps: list[int], device: torch.device | str):
+    def __init__(self, episodes: Episodes, state: Sequence[int], steps: Sequence[int], device: torch.device | str):
+        channels = episodes.observations.shape[1]
+        if not state or not all(0 <= channel < channels for channel in state):
+            raise ValueError(f"state must name channels of the {channels} of an observation; got {list(state)}.")
         lengths = episodes.lengths
         counts = torch.stack([(lengths - reach).clamp(min=0) for reach in steps], 1).flatten()
         if int(counts.sum()) == 0:
@@ -73,6 +77,8 @@ class Spans:
                 f"{episodes.source}: the longest of {len(episodes)} episodes has {int(lengths.max())} steps; the "
                 f"shortest span needs {min(steps) + 1}. Shorten control.horizon or collect longer episodes."
             )
+        self.episodes = episodes
+        self._states = episodes.observations[:, list(state)].to(device)
         self._kinds = len(steps)
         self._before = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)]).to(device)
         self._starts = episodes.starts[:-1].to(device)
@@ -81,8 +87,22 @@ class Spans:
         """The number of spans."""
         return int(self._before[-1])
 
-    def find(self, index: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def device(self) -> torch.device:
+        """Where the data are kept."""
+        return self._states.device
+
+    def place(self, example: int) -> tuple[int, int]:
+        """The episode and first step of a span."""
+        first, _ = self._find(torch.tensor([example], device=self.device))
+        return self.episodes.place(int(first))
+
+    def _find(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """First step and kind of spans, int64, each of the shape of the index."""
         block = torch.searchsorted(self._before, index, right=True) - 1
         episode = block // self._kinds
         return self._starts[episode] + index - self._before[block], block % self._kinds
+
+    def _whole(self, observations: Tensor, value: Tensor) -> Batch:
+        """Examples without padding."""
+        return Batch(observations, value, torch.ones(value.shape[:2], dtype=torch.bool, device=value.device))

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from embodied_gen.demos.episodes import Episodes
-from embodied_gen.demos.examples import Batch, Examples, Spans
+from embodied_gen.demos.examples import Batch, Spans
 
 
 @final
-class Segments(Examples):
+class Segments(Spans):
     """Every segment of some episodes.
 
     Args:
@@ -45,33 +45,19 @@ class Segments(Examples):
     ):
         if horizon < 2 or strides < 1:
             raise ValueError(f"horizon must be at least 2 and strides at least 1; got {horizon} and {strides}.")
-        channels = episodes.observations.shape[1]
-        if not state or not all(0 <= channel < channels for channel in state):
-            raise ValueError(f"state must name channels of the {channels} of an observation; got {list(state)}.")
+        super().__init__(episodes, state, [stride * (horizon - 1) for stride in range(1, strides + 1)], device)
         if not reaches or not all(0 <= channel < len(state) for channel in reaches):
             raise ValueError(f"reaches must name channels of the {len(state)} of the state; got {list(reaches)}.")
-        self.episodes = episodes
         self.strides = strides
         self._reaches = list(reaches)
-        self._states = episodes.observations[:, list(state)].to(device)
-        self._spans = Spans(episodes, [stride * (horizon - 1) for stride in range(1, strides + 1)], device)
         self._ahead = torch.arange(horizon, device=device)
-
-    def __len__(self) -> int:
-        """The number of segments."""
-        return len(self._spans)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the data are kept."""
-        return self._states.device
 
     def batch(self, index: Tensor) -> Batch:
         """Segments: observations `(B, 1, C + G + 1)` of start, goal and duration, values `(B, T, C)` of states."""
-        first, kind = self._spans.find(index)
+        first, kind = self._find(index)
         value = self._states[first[:, None] + (kind + 1)[:, None] * self._ahead]
         known = question(value[:, 0], value[:, -1, self._reaches], (kind + 1) / self.strides)
-        return Batch(known, value, torch.ones(value.shape[:2], dtype=torch.bool, device=value.device))
+        return self._whole(known, value)
 
     def values(self) -> Tensor:
         """Segments one after another, which cover all steps at every stride: few, with nearly the bounds of all."""
@@ -82,13 +68,7 @@ class Segments(Examples):
         return self._some().observations[:, 0].cpu()
 
     def _some(self) -> Batch:
-        step = max(1, (len(self._ahead) - 1))
-        return self.batch(torch.arange(0, len(self), step, device=self.device))
-
-    def place(self, example: int) -> tuple[int, int]:
-        """The episode and first step of a segment."""
-        first, _ = self._spans.find(torch.tensor([example], device=self.device))
-        return self.episodes.place(int(first))
+        return self.batch(torch.arange(0, len(self), len(self._ahead) - 1, device=self.device))
 
 
 def question(start: Tensor, goal: Tensor, duration: Tensor) -> Tensor:

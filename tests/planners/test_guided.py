@@ -157,7 +157,7 @@ def test_a_tracker_is_a_controller_of_two_gains():
 @pytest.mark.parametrize("block", [None, 2, 4])
 def test_inverse_dynamics_are_the_predictors_answer_whatever_the_number_of_rows(block):
     net = ResidualMLP(horizon=1, channels_in=2, channels_out=2, context=4, width=8, depth=1)
-    torch.nn.init.normal_(net.output.weight) if hasattr(net, "output") else None
+    torch.nn.init.normal_(net.output.weight)  # starts at zero
     head = RegressionHead(Trajectory(1, [-1.0, -1.0], [1.0, 1.0]), net)
     predictor = Predictor(StateEncoder(2, torch.zeros(2), torch.ones(2)), head)
     inverse = InverseDynamics(predictor, (2, 3), block=block)
