@@ -22,6 +22,24 @@ from torch import Tensor
 Period = float | Tensor
 
 
+@final
+class Constant:
+    """Numbers that are kept where they were last used, so that a sampler does not copy them at every step.
+
+    Args:
+        numbers: Of any nesting that makes a tensor.
+    """
+
+    def __init__(self, numbers: Any):
+        self._exact = self._last = torch.as_tensor(numbers, dtype=torch.float64)
+
+    def like(self, y: Tensor) -> Tensor:
+        """The numbers in the dtype and on the device of a tensor."""
+        if self._last.dtype != y.dtype or self._last.device != y.device:
+            self._last = self._exact.to(y)
+        return self._last
+
+
 class Constraint(abc.ABC):
     """Something that a path must satisfy.
 
@@ -60,6 +78,7 @@ class KeepOutDisc(Constraint):
         self.centre = (float(centre[0]), float(centre[1]))
         self.radius = radius
         self.channels = _plane(channels)
+        self._discs = Discs([self])
         self.name = f"keep out of the disc at ({self.centre[0]:g}, {self.centre[1]:g}) of radius {radius:g} m"
 
     def shapes(self) -> dict[str, list[dict[str, Any]]]:
@@ -68,21 +87,37 @@ class KeepOutDisc(Constraint):
 
     def margins(self, y: Tensor) -> Tensor:
         """Distance of every segment to the disc [m], `(B, N, T - 1)`; of the point where T is 1."""
-        return disc_margins([self], y)
+        return self._discs.margins(y)
 
 
-def disc_margins(discs: "Sequence[KeepOutDisc]", y: Tensor) -> Tensor:
-    """Distance of every segment to K discs that share their channels, at once [m], `(B, N, (T - 1) K)`."""
-    centres = y.new_tensor([disc.centre for disc in discs])
-    radii = y.new_tensor([disc.radius for disc in discs])
-    p = y[..., list(discs[0].channels)].unsqueeze(-2) - centres  # (B, N, T, K, 2)
-    if p.shape[2] == 1:
-        return (_length(p) - radii).flatten(2)
-    start, step = p[:, :, :-1], p.diff(dim=2)
-    # The nearest point of a segment to the centre, by projection.
-    share = -(start * step).sum(-1) / step.square().sum(-1).clamp(min=1e-12)
-    nearest = start + share.clamp(0, 1).unsqueeze(-1) * step
-    return (_length(nearest) - radii).flatten(2)
+@final
+class Discs:
+    """K discs that share their channels, whose margins are computed at once: many small discs cost as much as one.
+
+    Args:
+        discs: At least one.
+    """
+
+    def __init__(self, discs: Sequence[KeepOutDisc]):
+        self.channels = discs[0].channels
+        self._x, self._y = (Constant([disc.centre[axis] for disc in discs]) for axis in (0, 1))
+        self._radii = Constant([disc.radius for disc in discs])
+
+    def margins(self, y: Tensor) -> Tensor:
+        """Distance of every segment to every disc [m], `(B, N, (T - 1) K)`; of the point where T is 1."""
+        # Coordinate by coordinate: sums over an axis of two are slow, and this runs at every step of a sampler.
+        a = y.select(-1, self.channels[0]).unsqueeze(-1) - self._x.like(y)  # (B, N, T, K)
+        b = y.select(-1, self.channels[1]).unsqueeze(-1) - self._y.like(y)
+        if a.shape[2] == 1:
+            return (_hypotenuse(a, b) - self._radii.like(y)).flatten(2)
+        step_a, step_b = a[:, :, 1:] - a[:, :, :-1], b[:, :, 1:] - b[:, :, :-1]
+        a, b = a[:, :, :-1], b[:, :, :-1]
+        # The nearest point of a segment to the centre, by projection; as it is the nearest, the distance does not
+        # change with its share to first order, and the gradient need not go through it.
+        with torch.no_grad():
+            share = -(a * step_a + b * step_b) / (step_a * step_a + step_b * step_b).clamp(min=1e-12)
+            share = share.clamp(0, 1)
+        return (_hypotenuse(a + share * step_a, b + share * step_b) - self._radii.like(y)).flatten(2)
 
 
 @final
@@ -99,6 +134,7 @@ class KeepInBox(Constraint):
         if not (low[0] < high[0] and low[1] < high[1]):
             raise ValueError(f"low must be below high in both axes; got {list(low)} and {list(high)}.")
         self.low, self.high = tuple(map(float, low)), tuple(map(float, high))
+        self._low, self._high = Constant(self.low), Constant(self.high)
         self.channels = _plane(channels)
         self.name = f"keep in the box {list(self.low)} to {list(self.high)} m"
 
@@ -111,7 +147,7 @@ class KeepInBox(Constraint):
     def margins(self, y: Tensor) -> Tensor:
         """Distance of every way-point to the nearest side [m], negative outside, `(B, N, T)`."""
         p = y[..., list(self.channels)]
-        return torch.minimum(p - y.new_tensor(self.low), y.new_tensor(self.high) - p).amin(-1)
+        return torch.minimum(p - self._low.like(y), self._high.like(y) - p).amin(-1)
 
 
 class _RateLimit(Constraint, abc.ABC):
@@ -134,8 +170,8 @@ class _RateLimit(Constraint, abc.ABC):
             ValueError: If the path has too few way-points.
         """
         _need(y, self.order + 1, self.what)
-        differences = y[..., list(self.channels)].diff(n=self.order, dim=-2)
-        return self.limit - _length(differences) / self.period**self.order
+        a, b = (y.select(-1, channel).diff(n=self.order, dim=-1) for channel in self.channels)
+        return self.limit - _hypotenuse(a, b) / self.period**self.order
 
 
 @final
@@ -249,6 +285,7 @@ class ReachPoint(Constraint):
         if not tolerance > 0:
             raise ValueError(f"tolerance must be positive; got {tolerance}.")
         self.point = (float(point[0]), float(point[1]))
+        self._point = Constant(self.point)
         self.tolerance, self.step = tolerance, step
         self.channels = _plane(channels)
         self.name = f"within {tolerance:g} m of ({self.point[0]:g}, {self.point[1]:g}) at step {step}"
@@ -265,7 +302,7 @@ class ReachPoint(Constraint):
         """
         if not -y.shape[-2] <= self.step < y.shape[-2]:
             raise ValueError(f"{self.name}: the path has {y.shape[-2]} steps.")
-        p = y[..., self.step, list(self.channels)] - y.new_tensor(self.point)
+        p = y[..., self.step, list(self.channels)] - self._point.like(y)
         return (self.tolerance - _length(p)).unsqueeze(-1)
 
 
@@ -286,5 +323,9 @@ def _need(y: Tensor, count: int, what: str) -> None:
 
 
 def _length(vector: Tensor) -> Tensor:
-    """Euclidean length over the last axis with a finite gradient at zero."""
-    return (vector.square().sum(-1) + 1e-12).sqrt()
+    """Euclidean length of vectors `(..., 2)` with a finite gradient at zero."""
+    return _hypotenuse(vector.select(-1, 0), vector.select(-1, 1))
+
+
+def _hypotenuse(a: Tensor, b: Tensor) -> Tensor:
+    return (a * a + b * b + 1e-12).sqrt()

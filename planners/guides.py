@@ -25,12 +25,12 @@ from planners.constraints import (
     AccelerationLimit,
     Constraint,
     CurvatureLimit,
+    Discs,
     KeepInBox,
     KeepOutDisc,
     Period,
     ReachPoint,
     SpeedLimit,
-    disc_margins,
 )
 from planners.regions import KeepInRegion, KeepOutRegion, polygon_of
 
@@ -64,11 +64,12 @@ def guide_of(
 
     discs = [constraint for constraint in constraints if isinstance(constraint, KeepOutDisc)]
     others = [constraint for constraint in constraints if not isinstance(constraint, KeepOutDisc)]
-    by_channels = [list(group) for _, group in groupby(sorted(discs, key=_channels), key=_channels)]
+    by_channels = [Discs(list(group)) for _, group in groupby(sorted(discs, key=_channels), key=_channels)]
 
     def margins(y: Tensor) -> Tensor:
-        parts = [disc_margins(group, y) for group in by_channels]  # many small discs cost as much as one
-        return torch.cat(parts + [constraint.margins(y) for constraint in others], dim=-1) - buffer
+        parts = [group.margins(y) for group in by_channels]
+        together = torch.cat(parts + [constraint.margins(y) for constraint in others], dim=-1)
+        return together - buffer if buffer else together
 
     return Guide(
         cost=cost if costs else None,

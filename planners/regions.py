@@ -2,7 +2,7 @@ r"""Regions of the plane: any polygon with holes, to stay in or to keep out of.
 
 The signed distance phi to the boundary, positive inside, is computed once on a grid by exact geometry and read by
 bilinear interpolation, so that a margin and its gradient cost a few loads on any device. Off the grid the distance to
-the grid is subtracted. The margin of a segment is the smallest of several points along it.
+the grid is subtracted. It is read at way-points and between them.
 
 Certification does not trust the grid: segments are tested against the polygon itself.
 
@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from planners.constraints import Constraint, _plane
 
-ALONG = 2  # points read on each segment, its start included
+ALONG = 2  # parts of a segment at whose ends the grid is read
 CELLS = 256  # of the longer side of the grid
 _STRETCH = 8  # cells between the points at which the depth of a broken constraint is measured
 
@@ -90,13 +90,11 @@ class _OfRegion(Constraint, abc.ABC):
         self.channels = _plane(channels)
 
     def margins(self, y: Tensor) -> Tensor:
-        """Distance of every segment to the boundary as the grid has it [m], `(B, N, T - 1)`; of the point if T is 1."""
-        p = y[..., list(self.channels)]
-        if p.shape[-2] == 1:
-            return self.sign * self.distance(p)
-        share = torch.linspace(0, 1, ALONG + 1, dtype=p.dtype, device=p.device)
-        along = p[..., :-1, None, :] + share[:, None] * p.diff(dim=-2)[..., None, :]
-        return (self.sign * self.distance(along)).amin(-1)
+        """Distance to the boundary as the grid has it [m] at way-points and between them, `(B, N, P)`."""
+        p = torch.stack([y.select(-1, channel) for channel in self.channels], -1)
+        start, step = p[..., :-1, :], p.diff(dim=-2)
+        between = [start + share / ALONG * step for share in range(1, ALONG)]
+        return self.sign * self.distance(torch.cat([p, *between], -2))
 
     def margin(self, y: Tensor) -> Tensor:
         """Distance of the whole path to the boundary on the polygon itself [m], shape `(B, N)`.

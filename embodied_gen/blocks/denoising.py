@@ -140,7 +140,7 @@ class SteeredGuidance(Block):
     """Steered estimates: fast, and concentrated too much."""
 
     kind: Literal["steered"] = "steered"
-    iterations: int = Field(6, ge=1, description="Gradient steps for each estimate.")
+    iterations: int = Field(3, ge=1, description="Gradient steps for each estimate.")
 
     def build(self) -> Guidance:
         """The method."""

@@ -37,6 +37,7 @@ from embodied_gen.events.base import Event
 
 INSIDE = 0.8  # b: deviations that an estimate keeps inside of a constraint
 FIRMNESS = 20.0  # k: how hard a constraint is, against the estimate's own certainty of 1
+PROBED = 8  # samples of a context at which the deviations of its margins are measured
 
 
 @final
@@ -212,8 +213,8 @@ def _step_length(moved: Tensor, bent: Tensor) -> Tensor:
 def _spread(x_hat: Tensor, deviation: float | Tensor, guide: RowGuide) -> Tensor:
     """Deviation of each margin under N(x_hat, deviation^2), its own unit, shape `(M, P)`.
 
-    Measured on two pairs of probes with entries of +-1, orthogonal in neighbouring channels, and averaged over the
-    samples of a context.
+    Measured on two pairs of probes with entries of +-1, orthogonal in neighbouring channels, and averaged over some
+    samples of each context.
     """
     if guide.guide.margins is None:
         return x_hat.new_ones(len(x_hat), 0)
@@ -221,11 +222,13 @@ def _spread(x_hat: Tensor, deviation: float | Tensor, guide: RowGuide) -> Tensor
     first = torch.where(torch.cos(2.4 * index.square()) < 0, -1.0, 1.0).to(x_hat.dtype)  # without a pattern
     second = first * (1 - 2 * (index % 2))
     probes = torch.stack([0 * first, first, -first, second, -second]).view(1, 5, *x_hat.shape[1:])
-    margins = guide.margins((x_hat.unsqueeze(1) + deviation * probes).flatten(0, 1)).unflatten(0, (-1, 5))
-    centre, around = margins[:, :1], margins[:, 1:]
-    squares = (around - centre).square().view(guide.contexts, -1, margins.shape[-1])
-    spread = squares.mean(1).sqrt().repeat_interleave(len(x_hat) // guide.contexts, dim=0)
-    return torch.maximum(spread, torch.finfo(x_hat.dtype).eps * (1 + centre[:, 0].abs()))
+    some = x_hat.unflatten(0, (guide.contexts, -1))[:, :PROBED].flatten(0, 1)
+    margins = guide.margins((some.unsqueeze(1) + deviation * probes).flatten(0, 1))
+    margins = margins.view(guide.contexts, -1, 5, margins.shape[-1])
+    centre, around = margins[:, :, :1], margins[:, :, 1:]
+    spread = (around - centre).square().mean((1, 2)).sqrt()
+    least = torch.finfo(x_hat.dtype).eps * (1 + centre.abs().amax((1, 2)))
+    return torch.maximum(spread, least).repeat_interleave(len(x_hat) // guide.contexts, dim=0)
 
 
 def propose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) -> Tensor:

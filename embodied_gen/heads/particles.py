@@ -79,7 +79,7 @@ class Particles(Guidance):
         threshold: float = 0.5,
         corrections: int = 0,
         corrected: float = 0.5,
-        iterations: int = 5,
+        iterations: int = 3,
     ):
         if count < 2:
             raise ValueError(f"count must be at least 2; got {count}. For a single row use Steered.")

@@ -77,7 +77,7 @@ class Steered(Guidance):
         iterations: Gradient steps for each estimate.
     """
 
-    def __init__(self, iterations: int = 6):
+    def __init__(self, iterations: int = 3):
         self.iterations = iterations
 
     def run(self, walk: Walk, guide: RowGuide, n: int) -> Tensor:

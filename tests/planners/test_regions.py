@@ -87,7 +87,7 @@ def test_paths_are_judged_alone_and_those_that_are_no_numbers_never_hold():
     y = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(0)) + 1
     y[1, 2, 3, 0] = torch.nan
     for constraint in (IN, OUT):
-        assert constraint.margins(y).shape == (2, 3, 4) and constraint.margin(y).shape == (2, 3)
+        assert constraint.margins(y).shape == (2, 3, 9) and constraint.margin(y).shape == (2, 3)
         assert constraint.margin(y)[1, 2] == -math.inf
         for b, n in ((0, 0), (1, 1)):
             assert constraint.margin(y)[b, n] == constraint.margin(y[b : b + 1, n : n + 1])[0, 0]
