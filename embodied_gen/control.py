@@ -12,7 +12,7 @@ change in the last bits with the number of rows.
 import abc
 import copy
 from collections.abc import Sequence
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -20,6 +20,14 @@ import torch
 from embodied_gen import draws
 from embodied_gen.heads.guidance import Guide
 from embodied_gen.predictor import Predictor
+
+
+class Chunk(NamedTuple):
+    """What was predicted for some coming steps."""
+
+    step: int  # of the episode, the first that it is about
+    values: np.ndarray  # (L, ...), one for each step
+    feasible: bool = True
 
 
 @final
@@ -37,7 +45,7 @@ class Memory:
         self.generator = draws.generator(seed, device=device)
         self.observations = np.repeat(observation[None].astype(np.float32), history, axis=0)
         self.step = 0
-        self.chunks: list[tuple[int, np.ndarray]] = []  # first step and actions of earlier chunks
+        self.chunks: list[Chunk] = []  # that may still be executed
 
     def see(self, observations: np.ndarray) -> None:
         """Remembers the observations after each of the last actions, shape `(n, O)`."""
@@ -157,13 +165,13 @@ class Policy(Agent):
         return chunks[: len(memories)].cpu().numpy()
 
     def _average(self, memory: Memory, chunk: np.ndarray) -> np.ndarray:
-        memory.chunks.append((memory.step, chunk))
-        memory.chunks = [(start, c) for start, c in memory.chunks if start + len(c) > memory.step]
+        memory.chunks.append(Chunk(memory.step, chunk))
+        memory.chunks = [past for past in memory.chunks if past.step + len(past.values) > memory.step]
         return np.stack([self._blend(memory, memory.step + offset) for offset in range(self.actions)])
 
     def _blend(self, memory: Memory, step: int) -> np.ndarray:
         assert self.ensemble is not None
-        covering = [c[step - start] for start, c in memory.chunks if start <= step < start + len(c)]
+        covering = [c[step - start] for start, c, _ in memory.chunks if start <= step < start + len(c)]
         weights = np.exp(-self.ensemble * np.arange(len(covering), dtype=np.float32))
         return np.average(covering, axis=0, weights=weights).astype(np.float32)
 

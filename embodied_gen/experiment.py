@@ -27,9 +27,9 @@ from embodied_gen.blocks import (
     PolicyControl,
     TrajectoryBlock,
 )
+from embodied_gen.blocks.control import Encoder
 from embodied_gen.control import Policy
 from embodied_gen.demos.examples import Examples
-from embodied_gen.encoder import StateEncoder
 from embodied_gen.events import Event
 from embodied_gen.heads.guidance import Guide
 from embodied_gen.predictor import Predictor
@@ -141,7 +141,7 @@ def build(experiment: Experiment, examples: Examples) -> Predictor:
 
 def empty(experiment: Experiment, sizes: Sizes) -> Predictor:
     """A predictor whose weights, bounds and statistics are yet to be loaded."""
-    event = experiment.event.build(torch.zeros(1, experiment.control.horizon, sizes.action))
+    event = experiment.event.build(torch.zeros(1, *experiment.control.shape(sizes.action)))
     zeros = torch.zeros(sizes.observation)
     with torch.random.fork_rng(devices=[]):
         return _assemble(experiment, event, zeros, zeros + 1)
@@ -150,8 +150,8 @@ def empty(experiment: Experiment, sizes: Sizes) -> Predictor:
 def sizes_of(predictor: Predictor) -> Sizes:
     """The sizes that a predictor was built for."""
     encoder = predictor.encoder
-    assert isinstance(encoder, StateEncoder)
-    return Sizes(len(encoder.mean), predictor.head.event.shape[-1])
+    assert isinstance(encoder, Encoder)
+    return Sizes(encoder.size, predictor.head.event.shape[-1])
 
 
 def read(path: Path) -> Experiment:
@@ -209,11 +209,10 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Run:
 
 
 def _assemble(experiment: Experiment, event: Event, mean: Tensor, deviation: Tensor) -> Predictor:
-    encoder = StateEncoder(experiment.control.history, mean, deviation)
+    encoder = experiment.control.encoder(mean, deviation)
 
     def make_net(channels_out: int) -> nn.Module:
-        horizon, channels = event.shape
-        return experiment.net.build(horizon, channels, channels_out, encoder.width)
+        return experiment.net.build(event.shape, channels_out, encoder.width)
 
     return Predictor(encoder, experiment.head.build(event, make_net))
 

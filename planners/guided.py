@@ -1,24 +1,28 @@
 r"""A planner in closed loop: ways of several durations, certified, of which the quickest is followed.
 
-At a replan, n ways of each duration s = 1 .. S (strides of a control step) are drawn from the state to the goal. A way
-is good if it satisfies every constraint on the exact geometry and ends within `tolerance` of the goal; the good way of
-the shortest duration is kept, of several the one with the largest margin. So a planner that has seen slow
-demonstrations moves as fast as its constraints allow. Where none of the free draws is good, ways are drawn once more
-with the constraints as a guide; where none of these is good either, the way that misses least is kept, and counted.
+At a replan, n ways of each of several durations s (strides of a control step) are drawn from the state to the goal. A
+way is good if it satisfies every constraint on the exact geometry and ends within `tolerance` of the goal; the good way
+of the shortest duration is kept, of several the one with the largest margin. So a planner that has seen slow
+demonstrations moves as fast as its constraints allow.
+
+The first plan of an episode tries all durations 1 .. S. Later ones start from what is left of the last plan, which goes
+on unless a better way of about its duration is found. Where nothing is good all durations are drawn, then all with the
+constraints as a guide; where none of these is good either, the way that misses least is kept, and counted.
 
 Way-points are joined linearly, and followed one control step at a time by `Execution`. After `replan` steps, or at its
 end, a plan is made anew from where the agent is.
 """
 
 import copy
+import math
 from collections.abc import Callable, Sequence
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from embodied_gen.control import Agent, Memory
+from embodied_gen.control import Agent, Chunk, Memory
 from embodied_gen.demos.segments import question
 from embodied_gen.heads import Guide
 from embodied_gen.predictor import Predictor
@@ -27,6 +31,15 @@ from planners.execution import Execution
 from planners.guides import guide_of, smallest_margin
 
 Limits = Callable[[Tensor], Sequence[Constraint]]  # from the time between way-points [s], shape (B, 1, 1)
+NEARBY = 4  # strides drawn about the duration of a plan that is being followed
+LACKING = -1e3  # ranks of ways that are not good lie below
+
+
+class _Way(NamedTuple):
+    """States of the coming control steps `(L, C)`, and how good they are."""
+
+    rank: float
+    states: np.ndarray
 
 
 @final
@@ -45,6 +58,7 @@ class GuidedPlanner(Agent):
         candidates: Ways drawn of each duration, n.
         replan: Control steps after which a plan is made anew.
         tolerance: Distance from the goal at which a way may end, in the unit of the goal.
+        drift: Distance from where a plan wants the agent beyond which the plan is given up, in the unit of the goal.
         block: Episodes that are planned together, filled up; None for as many as there are.
 
     Attributes:
@@ -69,21 +83,22 @@ class GuidedPlanner(Agent):
         candidates: int = 6,
         replan: int = 20,
         tolerance: float = 0.25,
+        drift: float = 0.05,
         block: int | None = None,
     ):
-        if candidates < 1 or replan < 1 or not tolerance > 0:
+        if candidates < 1 or replan < 1 or not tolerance > 0 or not drift >= 0:
             raise ValueError(
-                "candidates and replan must be at least 1 and tolerance positive; "
-                f"got {candidates}, {replan} and {tolerance}."
+                "candidates and replan must be at least 1, tolerance positive and drift not negative; "
+                f"got {candidates}, {replan}, {tolerance} and {drift}."
             )
         self.predictor, self.execution = predictor.eval(), execution
         self.state, self.goal, self.reaches = list(state), list(goal), list(reaches)
         self.strides, self.period, self.limits = strides, period, limits
-        self.candidates, self.replan, self.tolerance = candidates, replan, tolerance
+        self.candidates, self.replan, self.tolerance, self.drift = candidates, replan, tolerance, drift
         self.actions = 1
         self.plans = self.infeasible = 0
         self._device = predictor.head.event.low.device
-        self._strides = torch.arange(1, strides + 1, device=self._device)
+        self._spans = predictor.head.event.shape[0] - 1
         self._fill_to(block)
 
     @property
@@ -113,60 +128,100 @@ class GuidedPlanner(Agent):
         for start in range(0, len(due), block):
             self._plan_anew(due[start : start + block], block)
         states = np.stack([memory.observations[-1, self.state] for memory in memories])
-        wanted = np.stack([memory.chunks[0][1][memory.step - memory.chunks[0][0]] for memory in memories])
+        wanted = np.stack([memory.chunks[0].values[memory.step - memory.chunks[0].step] for memory in memories])
         return self.execution.act(states, wanted)[:, None]
 
     def _is_due(self, memory: Memory) -> bool:
         if not memory.chunks:
             return True
-        made, plan = memory.chunks[0]
+        made, plan, _ = memory.chunks[0]
         return memory.step - made >= min(self.replan, len(plan))
 
     def _plan_anew(self, memories: Sequence[Memory], block: int) -> None:
-        ways, stride, good = self._best(memories, block, guided=False)
-        bad = [index for index in range(len(memories)) if not good[index]]
-        if bad and self.limits(torch.ones(1, 1, 1, device=self._device)):
-            again, other, mended = self._best([memories[index] for index in bad], block, guided=True)
-            for row, index in enumerate(bad):
-                if mended[row]:
-                    ways[index], stride[index], good[index] = again[row], other[row], True
+        best = [self._rest(memory) for memory in memories]
+        running = [index for index, memory in enumerate(memories) if memory.chunks]
+        self._improve(best, memories, running, block, self._nearby, guided=False)
+        self._improve(best, memories, _lacking(best), block, self._all, guided=False)
+        if self.limits(torch.ones(1, 1, 1, device=self._device)):
+            self._improve(best, memories, _lacking(best), block, self._all, guided=True)
         self.plans += len(memories)
-        self.infeasible += len(memories) - int(good.sum())
-        for memory, way, step in zip(memories, ways, stride, strict=True):
-            memory.chunks = [(memory.step, _joined(way, int(step)))]
+        self.infeasible += len(_lacking(best))
+        for memory, way in zip(memories, best, strict=True):
+            memory.chunks = [Chunk(memory.step, way.states, way.rank > LACKING)]
 
-    def _best(self, memories: Sequence[Memory], block: int, guided: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The best way of each episode `(B, T, C)`, its stride, and whether it is good."""
-        generators = [memory.generator for memory in memories] + self._spare[: block - len(memories)]
+    def _rest(self, memory: Memory) -> _Way:
+        """What is left of the last plan, if it was good and the agent is where it should be."""
+        none = _Way(-math.inf, np.zeros((0, len(self.state)), np.float32))
+        if not memory.chunks:
+            return none
+        made, states, good = memory.chunks[0]
+        gone = memory.step - made
+        here = memory.observations[-1, self.state]
+        away = np.linalg.norm((here - states[gone - 1])[self.reaches])
+        rest = states[gone:]
+        return _Way(-len(rest) / self._spans, rest) if good and len(rest) and away <= self.drift else none
+
+    def _nearby(self, memory: Memory) -> np.ndarray:
+        """Strides about the duration that is left of the last plan."""
+        count = min(NEARBY, self.strides)
+        made, states, _ = memory.chunks[0]
+        left = math.ceil((len(states) - (memory.step - made)) / self._spans)
+        return min(max(left - count + 2, 1), self.strides - count + 1) + np.arange(count)
+
+    def _all(self, memory: Memory) -> np.ndarray:
+        return np.arange(1, self.strides + 1)
+
+    def _improve(
+        self,
+        best: list[_Way],
+        memories: Sequence[Memory],
+        open_: Sequence[int],
+        block: int,
+        strides: Callable[[Memory], np.ndarray],
+        *,
+        guided: bool,
+    ) -> None:
+        """Draws ways of the given strides for the open episodes, and keeps those that are better."""
+        if not open_:
+            return
+        asked = [memories[index] for index in open_]
+        ways = self._draw(asked, np.stack([strides(memory) for memory in asked]), block, guided)
+        for index, way in zip(open_, ways, strict=True):
+            if way.rank > best[index].rank:
+                best[index] = way
+
+    def _draw(self, memories: Sequence[Memory], strides: np.ndarray, block: int, guided: bool) -> list[_Way]:
+        """The best of the ways of the strides `(len(memories), W)`, for each episode."""
+        missing = block - len(memories)
+        generators = [memory.generator for memory in memories] + self._spare[:missing]
         seen = np.stack([memory.observations[-1] for memory in memories])
-        seen = np.concatenate([seen, np.repeat(seen[:1], len(generators) - len(memories), axis=0)])
-        observed = torch.from_numpy(seen).to(self._device)
+        # Filled up, so that the last bits of a product do not depend on the number of episodes.
+        seen, strides = (np.concatenate([part, np.repeat(part[:1], missing, axis=0)]) for part in (seen, strides))
+        observed = torch.from_numpy(seen).to(self._device).repeat_interleave(strides.shape[1], dim=0)
         start, goal = observed[:, self.state], observed[:, self.goal]
-        strides = self._strides.repeat(len(observed))
-        start, goal = (part.repeat_interleave(self.strides, dim=0) for part in (start, goal))
-        constraints = list(self.limits((strides * self.period).to(start).view(-1, 1, 1)))
+        stride = torch.from_numpy(strides.reshape(-1)).to(start)
+        constraints = list(self.limits((stride * self.period).view(-1, 1, 1)))
         guide = self._guide(constraints, goal) if guided else None
-        asked = question(start, goal, strides / self.strides)
-        each = [generator for generator in generators for _ in range(self.strides)]
-        y = self.predictor.sample(asked, self.candidates, generator=each, guide=guide)
+        each = [generator for generator in generators for _ in range(strides.shape[1])]
+        y = self.predictor.sample(
+            question(start, goal, stride / self.strides), self.candidates, generator=each, guide=guide
+        )
         y[:, :, 0] = start[:, None]
+        rank = self._rank(y, stride, goal, constraints).view(block, -1)
+        chosen = rank.argmax(1)
+        rows = torch.arange(block, device=self._device)
+        ways = y.view(block, -1, *y.shape[2:])[rows, chosen].cpu().numpy()
+        taken = strides[np.arange(block), (chosen // self.candidates).cpu().numpy()]
+        ranks = rank[rows, chosen].tolist()
+        return [_Way(ranks[k], _joined(ways[k], int(taken[k]))) for k in range(len(memories))]
+
+    def _rank(self, y: Tensor, stride: Tensor, goal: Tensor, constraints: Sequence[Constraint]) -> Tensor:
+        """Of good ways the quickest, then the widest, is best; of others the one that misses least; `(B, N)`."""
         margin = smallest_margin(constraints, y).clamp(-1e3, 1e3)
         arrives = self._arrival(y, goal)
         good = (margin >= 0) & (arrives >= 0)
-        # Of good ways the quickest, then the widest; of others the one that misses least.
-        lacking = margin.clamp(max=0) + arrives.clamp(max=0)
-        rank = torch.where(good, -strides[:, None] + margin.clamp(max=1) / 2, lacking - 1e3)
-        together = rank.view(len(observed), -1)
-        chosen = together.argmax(1)
-        flat = y.view(len(observed), -1, *y.shape[2:])
-        count = len(memories)
-        rows = torch.arange(len(observed), device=self._device)
-        stride = chosen // self.candidates + 1
-        return (
-            flat[rows, chosen][:count].cpu().numpy(),
-            stride[:count].cpu().numpy(),
-            good.view(len(observed), -1)[rows, chosen][:count].cpu().numpy(),
-        )
+        lacking = (margin.clamp(max=0) + arrives.clamp(max=0)).clamp(min=-1e5)
+        return torch.where(good, -stride[:, None] + margin.clamp(max=1) / 2, lacking + LACKING)
 
     def _arrival(self, y: Tensor, goal: Tensor) -> Tensor:
         """Tolerance minus distance of the end from the goal, for ways `(B, N, T, C)` and goals `(B, G)`; `(B, N)`."""
@@ -184,6 +239,11 @@ class GuidedPlanner(Agent):
             return torch.minimum(smallest_margin(constraints, y), self._arrival(y, goal))
 
         return Guide(margins=margins, certify=certify)
+
+
+def _lacking(ways: Sequence[_Way]) -> list[int]:
+    """Numbers of the ways that are not good."""
+    return [index for index, way in enumerate(ways) if way.rank <= LACKING]
 
 
 def _joined(way: np.ndarray, stride: int) -> np.ndarray:

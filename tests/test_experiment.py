@@ -167,7 +167,7 @@ def test_a_block_without_a_kind_lists_the_kinds():
         experiment.parse(content, "tiny.yaml")
     assert sorted(str(caught.value).splitlines()) == [
         "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture",
-        "tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer",
+        "tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer, scene",
     ]
 
 

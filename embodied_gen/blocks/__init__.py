@@ -1,6 +1,6 @@
 """Blocks of a config: each chosen by its `kind` and built from plain numbers."""
 
-from embodied_gen.blocks.control import ControlBlock, InverseControl, PlannerControl, PolicyControl
+from embodied_gen.blocks.control import ControlBlock, InverseControl, PlannerControl, PolicyControl, SceneControl
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.event import EventBlock, TrajectoryBlock
 from embodied_gen.blocks.head import HeadBlock
@@ -19,5 +19,6 @@ __all__ = [
     "NetBlock",
     "PlannerControl",
     "PolicyControl",
+    "SceneControl",
     "TrajectoryBlock",
 ]

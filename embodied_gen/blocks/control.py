@@ -4,14 +4,19 @@ from typing import Annotated, Literal, final
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from embodied_gen.config import Block
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Examples
+from embodied_gen.demos.scenes import Scenes
 from embodied_gen.demos.segments import Segments
 from embodied_gen.demos.transitions import Transitions
 from embodied_gen.demos.windows import Windows
+from embodied_gen.encoder import SceneEncoder, StateEncoder
+from embodied_gen.events.scene import MOTION
 
+Encoder = StateEncoder | SceneEncoder
 Channels = tuple[Annotated[int, Field(ge=0)], ...]
 
 
@@ -32,6 +37,14 @@ class PolicyControl(Block):
     def sizes(self, observation: int, action: int) -> tuple[int, int]:
         """Numbers in one observation and in one step of the value, of those of the environment."""
         return observation, action
+
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """Axes of the value."""
+        return self.horizon, channels
+
+    def encoder(self, mean: Tensor, deviation: Tensor) -> Encoder:
+        """What reads the observations, from their statistics."""
+        return StateEncoder(self.history, mean, deviation)
 
     def check(self, episodes: Episodes) -> None:
         """Raises `ValueError` if every episode is shorter than the horizon: all windows would be padded."""
@@ -84,6 +97,14 @@ class PlannerControl(Block):
         """A question (start, goal and duration), and a way-point."""
         return len(self.state) + len(self.goal) + 1, len(self.state)
 
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """Axes of the value."""
+        return self.horizon, channels
+
+    def encoder(self, mean: Tensor, deviation: Tensor) -> Encoder:
+        """What reads the observations, from their statistics."""
+        return StateEncoder(self.history, mean, deviation)
+
     def check(self, episodes: Episodes) -> None:
         """Raises `ValueError` if no episode holds a segment."""
         episodes.check_horizon(self.horizon)
@@ -122,6 +143,14 @@ class InverseControl(Block):
         """A state, and an action."""
         return len(self.state), action
 
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """Axes of the value."""
+        return self.horizon, channels
+
+    def encoder(self, mean: Tensor, deviation: Tensor) -> Encoder:
+        """What reads the observations, from their statistics."""
+        return StateEncoder(self.history, mean, deviation)
+
     def check(self, episodes: Episodes) -> None:
         """Raises `ValueError` if every episode has a single step."""
         episodes.check_horizon(2)
@@ -131,4 +160,50 @@ class InverseControl(Block):
         return "the action between two neighbouring states"
 
 
-ControlBlock = Annotated[PolicyControl | PlannerControl | InverseControl, Field(discriminator="kind")]
+@final
+class SceneControl(Block):
+    """How all agents of a scene move on from what they did, on the ways that lie ahead of them."""
+
+    kind: Literal["scene"] = "scene"
+    agents: int = Field(8, ge=1, description="Agents in an observation.")
+    history: int = Field(5, ge=1, description="Observations the model sees, a stride apart.")
+    horizon: int = Field(20, ge=1, description="Steps it predicts.")
+    stride: int = Field(2, ge=1, description="Control steps of each of them.")
+
+    def examples(self, episodes: Episodes, device: torch.device | str = "cpu") -> Examples:
+        """What the scene model learns from.
+
+        Raises:
+            ValueError: If observations do not hold so many agents, or no episode is long enough.
+        """
+        return Scenes(
+            episodes,
+            agents=self.agents,
+            history=self.history,
+            horizon=self.horizon,
+            stride=self.stride,
+            device=device,
+        )
+
+    def sizes(self, observation: int, action: int) -> tuple[int, int]:
+        """Numbers in one observation, and in one step of an agent's motion."""
+        return observation, MOTION
+
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """Axes of the value."""
+        return self.agents, self.horizon, channels
+
+    def encoder(self, mean: Tensor, deviation: Tensor) -> Encoder:
+        """What reads the observations; only their number counts."""
+        return SceneEncoder(self.history, self.agents, len(mean))
+
+    def check(self, episodes: Episodes) -> None:
+        """Raises `ValueError` if every episode is shorter than a scene."""
+        episodes.check_horizon(self.horizon * self.stride + 1)
+
+    def describe(self) -> str:
+        """In words."""
+        return f"motions of {self.agents} agents over {self.horizon} steps, {self.stride} control steps apart"
+
+
+ControlBlock = Annotated[PolicyControl | PlannerControl | InverseControl | SceneControl, Field(discriminator="kind")]

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Event, Path, Trajectory
+from embodied_gen.events import Event, Path, Scene, Trajectory
 
 
 class TrajectoryBlock(Block):
@@ -29,4 +29,14 @@ class PathBlock(Block):
         return Path.from_data(chunks)
 
 
-EventBlock = Annotated[TrajectoryBlock | PathBlock, Field(discriminator="kind")]
+class SceneBlock(Block):
+    """Motions of several agents, each in its own frame."""
+
+    kind: Literal["scene"] = "scene"
+
+    def build(self, motions: Tensor) -> Event:
+        """The event with the bounds of motions, physical units, shape `(W, A, T, 4)`."""
+        return Scene.from_data(motions)
+
+
+EventBlock = Annotated[TrajectoryBlock | PathBlock | SceneBlock, Field(discriminator="kind")]

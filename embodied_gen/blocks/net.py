@@ -7,7 +7,9 @@ from pydantic import Field
 from torch import nn
 
 from embodied_gen.config import Block
-from embodied_gen.nets import ResidualMLP, TemporalUNet, Transformer
+from embodied_gen.nets import ResidualMLP, SceneTransformer, TemporalUNet, Transformer
+
+Shape = tuple[int, ...]  # of an event
 
 
 class MLPBlock(Block):
@@ -18,8 +20,9 @@ class MLPBlock(Block):
     depth: int = Field(3, ge=0, description="Residual blocks.")
     expansion: float = Field(0.5, gt=0, description="Hidden features of a block, over the width.")
 
-    def build(self, horizon: int, channels_in: int, channels_out: int, context: int) -> nn.Module:
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
         """The network."""
+        horizon, channels_in = _chunk(shape, self.kind)
         return ResidualMLP(
             horizon=horizon,
             channels_in=channels_in,
@@ -40,8 +43,9 @@ class UNetBlock(Block):
     kernel: int = Field(5, ge=1, description="Steps under a convolution, odd.")
     groups: int = Field(8, ge=1, description="Groups of the normalisation.")
 
-    def build(self, horizon: int, channels_in: int, channels_out: int, context: int) -> nn.Module:
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
         """The network."""
+        horizon, channels_in = _chunk(shape, self.kind)
         return TemporalUNet(
             horizon=horizon,
             channels_in=channels_in,
@@ -62,8 +66,9 @@ class TransformerBlock(Block):
     depth: int = Field(4, ge=1, description="Blocks.")
     heads: int = Field(4, ge=1, description="Attention heads; divide the width.")
 
-    def build(self, horizon: int, channels_in: int, channels_out: int, context: int) -> nn.Module:
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
         """The network."""
+        horizon, channels_in = _chunk(shape, self.kind)
         return Transformer(
             horizon=horizon,
             channels_in=channels_in,
@@ -75,5 +80,41 @@ class TransformerBlock(Block):
         )
 
 
-NetBlock = Annotated[MLPBlock | UNetBlock | TransformerBlock, Field(discriminator="kind")]
+class SceneNetBlock(Block):
+    """Attention over the agents of a scene, each in its own frame."""
+
+    kind: Literal["scene"] = "scene"
+    width: int = Field(128, ge=1, description="Features of an agent.")
+    depth: int = Field(3, ge=1, description="Blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads; divide the width.")
+
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
+        """The network."""
+        if len(shape) != 3:
+            raise ValueError(
+                f"net.kind scene predicts motions of several agents; the event has shape {shape}. "
+                "Set event.kind and control.kind to scene, or choose another net."
+            )
+        agents, horizon, channels_in = shape
+        return SceneTransformer(
+            agents=agents,
+            horizon=horizon,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            context=context,
+            width=self.width,
+            depth=self.depth,
+            heads=self.heads,
+        )
+
+
+def _chunk(shape: Shape, kind: str) -> tuple[int, int]:
+    if len(shape) != 2:
+        raise ValueError(
+            f"net.kind {kind} predicts chunks of steps; the event has shape {shape}. Set net.kind to scene."
+        )
+    return shape[0], shape[1]
+
+
+NetBlock = Annotated[MLPBlock | UNetBlock | TransformerBlock | SceneNetBlock, Field(discriminator="kind")]
 MakeNet = Callable[[int], nn.Module]  # from the number of output channels for each step

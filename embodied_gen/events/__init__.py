@@ -2,6 +2,7 @@
 
 from embodied_gen.events.base import Event
 from embodied_gen.events.path import Path
+from embodied_gen.events.scene import Scene
 from embodied_gen.events.trajectory import Trajectory
 
-__all__ = ["Event", "Path", "Trajectory"]
+__all__ = ["Event", "Path", "Scene", "Trajectory"]

@@ -2,7 +2,8 @@
 
 from embodied_gen.nets.base import Net
 from embodied_gen.nets.mlp import ResidualMLP
+from embodied_gen.nets.scene import SceneTransformer
 from embodied_gen.nets.transformer import Transformer
 from embodied_gen.nets.unet import TemporalUNet
 
-__all__ = ["Net", "ResidualMLP", "TemporalUNet", "Transformer"]
+__all__ = ["Net", "ResidualMLP", "SceneTransformer", "TemporalUNet", "Transformer"]

@@ -1,0 +1,142 @@
+r"""Scenes: how several agents move from the present on.
+
+A scene is agents x time x (x, y, heading, speed, length, width, valid), in m, m, rad, m/s, m, m, and 1 where the agent
+is there. Its first step is the present, which is known. What is predicted is the motion after it, of each agent in its
+own present frame (ahead, to the left), with p_0, h_0, v_0 its present position, heading and speed:
+
+    y_t = (R(-h_0) (p_t - p_0), h_t - h_0, v_t - v_0),              t = 1 .. T
+    x_t = (y_t - y_{t-1} - step_centre) / step_half,                y_0 = 0
+
+so that nothing depends on where on the map an agent is, and a unit of error is a share of a step.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from embodied_gen.events.base import Event, bounds_of
+
+STATE = 7
+"""Numbers of an agent's state: x, y, heading, speed, length, width, valid."""
+MOTION = 4
+"""Numbers of a step of a motion: ahead, left, turned, faster."""
+
+
+@final
+class Scene(Event):
+    """An event of shape `(A, T, 4)`: motions of A agents over T steps; `placed` makes a scene of them.
+
+    Args:
+        agents: A, >= 1.
+        horizon: T, >= 1.
+        low, high: Bounds of the motions in each channel, physical units, length 4.
+        step_low, step_high: Bounds of the difference of neighbouring steps, likewise.
+
+    Raises:
+        ValueError: If a size is not positive or a channel has no width.
+    """
+
+    step_low: Tensor
+    step_high: Tensor
+
+    def __init__(
+        self,
+        agents: int,
+        horizon: int,
+        low: Sequence[float] | Tensor,
+        high: Sequence[float] | Tensor,
+        step_low: Sequence[float] | Tensor,
+        step_high: Sequence[float] | Tensor,
+    ):
+        if agents < 1 or horizon < 1:
+            raise ValueError(f"a scene needs at least one agent and one step; got {agents} and {horizon}.")
+        super().__init__((agents, horizon, MOTION), low, high)
+        self.step_low, self.step_high = self._bounds("step_low", "step_high", step_low, step_high)
+
+    @classmethod
+    def from_data(cls, values: Tensor) -> "Scene":
+        """The event whose bounds are those of motions, physical units, shape `(W, A, T, 4)`."""
+        return cls(values.shape[1], values.shape[2], *bounds_of(values), *bounds_of(_steps(values)))
+
+    def scale(self, y: Tensor) -> Tensor:
+        """Motions to their steps; shape `(..., A, T, 4)`."""
+        return (_steps(y) - self._step_centre) / self._step_half
+
+    def unscale(self, x: Tensor) -> Tensor:
+        """Steps to motions; shape `(..., A, T, 4)`."""
+        return (x * self._step_half + self._step_centre).cumsum(-2)
+
+    def encode(self, value: Tensor) -> Tensor:
+        """Motions in physical units, shape `(B, A, T, 4)`, to model units of the same shape."""
+        self.check(value, "value")
+        return self.scale(value)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """The inverse of `encode`."""
+        self.check(x)
+        return self.unscale(x)
+
+    def error(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Mean squared difference over valid steps of agents; `valid` has shape `(B, A, T)`."""
+        steps = (x_hat - x).square().mean(-1)
+        if valid is None:
+            return steps.mean((1, 2))
+        weight = valid.to(steps.dtype)
+        return (steps * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
+
+    @property
+    def _step_centre(self) -> Tensor:
+        return (self.step_high + self.step_low) / 2
+
+    @property
+    def _step_half(self) -> Tensor:
+        return (self.step_high - self.step_low) / 2
+
+
+def placed(motions: Tensor, present: Tensor) -> Tensor:
+    """Scenes of motions, from the present on.
+
+    Args:
+        motions: Physical units, shape `(..., A, T, 4)`.
+        present: States, shape `(..., A, 7)`, of as many leading axes; they broadcast.
+
+    Returns:
+        Scenes, shape `(..., A, 1 + T, 7)`. Sizes and presence are those of the present. Speeds are not negative.
+    """
+    cos, sin = present[..., 2:3].cos(), present[..., 2:3].sin()
+    ahead, left = motions[..., 0], motions[..., 1]
+    present = present.expand(*motions.shape[:-2], STATE)
+    parts = [
+        present[..., 0:1] + cos * ahead - sin * left,
+        present[..., 1:2] + sin * ahead + cos * left,
+        present[..., 2:3] + motions[..., 2],
+        (present[..., 3:4] + motions[..., 3]).clamp(min=0),
+        *(present[..., channel : channel + 1].expand(ahead.shape) for channel in range(4, STATE)),
+    ]
+    return torch.cat([present.unsqueeze(-2), torch.stack(parts, -1)], -2)
+
+
+def motions_of(scenes: Tensor) -> Tensor:
+    """The motions of scenes, the inverse of `placed`; `(..., A, 1 + T, 7)` to `(..., A, T, 4)`.
+
+    Agents that are not there at present do not move.
+    """
+    present, later = scenes[..., :1, :], scenes[..., 1:, :]
+    cos, sin = present[..., 2].cos(), present[..., 2].sin()
+    away = later[..., :2] - present[..., :2]
+    turned = torch.remainder(later[..., 2] - present[..., 2] + math.pi, 2 * math.pi) - math.pi
+    parts = [
+        cos * away[..., 0] + sin * away[..., 1],
+        cos * away[..., 1] - sin * away[..., 0],
+        turned,
+        later[..., 3] - present[..., 3],
+    ]
+    return torch.stack(parts, -1) * (present[..., 6:7] > 0.5)
+
+
+def _steps(y: Tensor) -> Tensor:
+    """Differences of neighbouring steps, the first from the present, where all is zero."""
+    return y.diff(dim=-2, prepend=torch.zeros_like(y[..., :1, :]))
