@@ -11,6 +11,17 @@ from planners.constraints import (
     ReachPoint,
     SpeedLimit,
 )
+from planners.contradictions import contradictions
+from planners.costs import (
+    CostDuring,
+    CostOfAgents,
+    Headway,
+    PathCost,
+    Progress,
+    Smoothness,
+    TargetPoint,
+    TargetSpeed,
+)
 from planners.dynamics import Bicycle, DoubleIntegrator, Unicycle
 from planners.guides import GuideFile, feasible, guide_of, read_guide, smallest_margin
 from planners.headway import KeepDistance
@@ -24,11 +35,14 @@ __all__ = [
     "AttributeRange",
     "Bicycle",
     "Constraint",
+    "CostDuring",
+    "CostOfAgents",
     "CurvatureLimit",
     "DoubleIntegrator",
     "During",
     "Fixed",
     "GuideFile",
+    "Headway",
     "KeepDistance",
     "KeepInBox",
     "KeepInRegion",
@@ -38,9 +52,15 @@ __all__ = [
     "NoCollision",
     "OfAgents",
     "OnRoad",
+    "PathCost",
+    "Progress",
     "ReachPoint",
+    "Smoothness",
     "SpeedLimit",
+    "TargetPoint",
+    "TargetSpeed",
     "Unicycle",
+    "contradictions",
     "feasible",
     "guide_of",
     "polygon_of",

@@ -26,8 +26,7 @@ class During(Constraint):
     """
 
     def __init__(self, constraint: Constraint, first: int, last: int):
-        if (first < 0) == (last < 0) and first > last:
-            raise ValueError(f"a span must not end before it starts; got steps {first} to {last}.")
+        require_order(first, last)
         self.constraint, self.first, self.last = constraint, first, last
         self.name = f"{constraint.name}, steps {first} to {last}"
         self.projects = constraint.projects
@@ -51,8 +50,23 @@ class During(Constraint):
         return self.constraint.shapes()
 
     def _span(self, y: Tensor) -> slice:
-        steps = y.shape[-2]
-        first, last = (number + steps if number < 0 else number for number in (self.first, self.last))
-        if not 0 <= first <= last < steps:
-            raise ValueError(f"{self.name}: the span must lie in a path of {steps} steps, 0 to {steps - 1}.")
-        return slice(first, last + 1)
+        return span_of(self.first, self.last, y, self.name)
+
+
+def require_order(first: int, last: int) -> None:
+    """Raises `ValueError` if a span ends before it starts, whatever the length of a path."""
+    if (first < 0) == (last < 0) and first > last:
+        raise ValueError(f"a span must not end before it starts; got steps {first} to {last}.")
+
+
+def span_of(first: int, last: int, y: Tensor, name: str) -> slice:
+    """The steps from first to last, included, each from the end where negative.
+
+    Raises:
+        ValueError: If y does not have them.
+    """
+    steps = y.shape[-2]
+    start, stop = (number + steps if number < 0 else number for number in (first, last))
+    if not 0 <= start <= stop < steps:
+        raise ValueError(f"{name}: the span must lie in a path of {steps} steps, 0 to {steps - 1}.")
+    return slice(start, stop + 1)

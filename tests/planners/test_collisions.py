@@ -1,15 +1,17 @@
 """A margin of collision that is not negative is a proof, and what is clear is not rejected."""
 
 import math
+from itertools import combinations
 
 import pytest
 import scene_cases as cases
+import shapely
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planners import NoCollision, feasible
-from planners.boxes import boxes_of, separation, turned_to
+from planners.boxes import boxes_of, outline, separation, turned_to
 from planners.collisions import TOLERANCE
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -29,6 +31,12 @@ def dense(y, count=1000):
     return separation(poses[:, :, :, i], poses[:, :, :, j]).amin((0, 3, 4))
 
 
+def apart_at_steps(y):
+    """Least distance of two boxes at a step, by geometry: one scene `(1, 1, A, T, 7)`."""
+    polygons = shapely.polygons(outline(boxes_of(y)[0])[0, 0, ..., ::2, :].numpy())
+    return min(shapely.distance(a, b).min() for a, b in combinations(polygons, 2))
+
+
 @given(st.lists(steps, min_size=2, max_size=3), size, size)
 @settings(max_examples=60)
 def test_whatever_is_certified_collides_at_no_moment_and_what_is_clear_is_certified(paths, first, second):
@@ -39,7 +47,7 @@ def test_whatever_is_certified_collides_at_no_moment_and_what_is_clear_is_certif
         assert least >= 0
     if least > 0:
         assert least - margin <= max(TOLERANCE, 0.1 * least) + 0.02  # what a thousand poses miss
-        assert margin <= least + 1e-9
+        assert margin <= apart_at_steps(y) + 1e-9
     if least > 0.02:
         assert margin >= 0
 
