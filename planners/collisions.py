@@ -71,12 +71,15 @@ class NoCollision(Constraint):
             return y.new_full(y.shape[:2], ABSENT)
         boxes, here = boxes_of(y.detach().double())
         unknown = (here & ~boxes.isfinite().all(-1)).flatten(2).any(-1)
-        both = here[:, :, first] & here[:, :, second] & ~unknown[:, :, None, None]
-        pairs = torch.stack([boxes[:, :, first], boxes[:, :, second]], dim=3)  # (B, N, pairs, 2, T, 5)
-        start, end = (e.transpose(3, 4) for e in moves(pairs, both.unsqueeze(3).expand(pairs.shape[:-1])))
-        near = _near(start, end, both)
-        row = torch.arange(unknown.numel(), device=y.device).view(*unknown.shape, 1, 1).expand_as(near)[near]
-        least = least_separation(start[near], end[near], row, unknown.numel(), self.gap).view_as(unknown)
+        here = here & ~unknown[:, :, None, None]
+        start, end = moves(torch.where(here.unsqueeze(-1), boxes, 0.0), here)
+        b, n, pair, t = self._near(start, end, here, first, second).nonzero().unsqueeze(-1).unbind(1)
+        agents = torch.stack([first, second], dim=-1)[pair.squeeze(-1)]  # (K, 2)
+        ends = here[b, n, agents, (t + 1).clamp(max=y.shape[3] - 1)].all(-1)  # both are still there
+        opening = start[b, n, agents, t]
+        closing = torch.where(ends[:, None, None], end[b, n, agents, t], opening)
+        row = (b * y.shape[1] + n).squeeze(-1)
+        least = least_separation(opening, closing, row, unknown.numel(), self.gap).view_as(unknown)
         return torch.where(unknown, -math.inf, least.clamp(max=ABSENT)).to(y)
 
     def _pairs(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,17 +88,19 @@ class NoCollision(Constraint):
         meant = torch.isin(first, agents) | torch.isin(second, agents)
         return first[meant], second[meant]
 
-
-def _near(start: Tensor, end: Tensor, both: Tensor) -> Tensor:
-    """Which intervals `(B, N, pairs, T)` may hold the smallest separation of their sample, by circles around boxes."""
-    first, last = (e[..., 1, :2] - e[..., 0, :2] for e in (start, end))
-    step = last - first
-    share = -(first * step).sum(-1) / step.square().sum(-1).clamp(min=1e-24)
-    nearest = torch.linalg.vector_norm(first + share.clamp(0, 1).unsqueeze(-1) * step, dim=-1)
-    at_least = torch.where(both, nearest - radius(start).sum(-1), math.inf)
-    at_most = torch.linalg.vector_norm(first, dim=-1) - start[..., 3:].amin(-1).sum(-1)
-    at_most = torch.where(both, at_most, math.inf).flatten(2).amin(-1)
-    return both & (at_least <= at_most[..., None, None])
+    def _near(self, start: Tensor, end: Tensor, here: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        """Which intervals `(B, N, pairs, T)` may hold the smallest separation of their sample, by circles."""
+        both = here[:, :, first] & here[:, :, second]
+        before, after = ((e[:, :, second] - e[:, :, first]).unbind(-1) for e in (start[..., :2], end[..., :2]))
+        step = [b - a for a, b in zip(before, after, strict=True)]
+        square = (step[0].square() + step[1].square()).clamp(min=1e-24)
+        share = (-(before[0] * step[0] + before[1] * step[1]) / square).clamp(0, 1)
+        nearest = torch.hypot(before[0] + share * step[0], before[1] + share * step[1])
+        outer, inner = radius(start), start[..., 3:].amin(-1)
+        at_least = nearest - outer[:, :, first] - outer[:, :, second]
+        at_most = torch.hypot(*before) - inner[:, :, first] - inner[:, :, second]
+        at_most = at_most.masked_fill(~both, math.inf).flatten(2).amin(-1)
+        return both & (at_least <= at_most[..., None, None])
 
 
 def least_separation(start: Tensor, end: Tensor, row: Tensor, rows: int, gap: float = 0.0) -> Tensor:

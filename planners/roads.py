@@ -64,7 +64,7 @@ class OnRoad(Constraint):
         """Distance of the moving boxes to the border [m], `(B, N)`, of certain sign.
 
         Where it is positive it is that of the pose which the grid has nearest to the border, or the grid's own where
-        no geometry was needed; where it is negative, how far a corner lies off the road.
+        no geometry was needed; where it is negative, how far a corner lies off the road, as the grid has it.
         """
         boxes, here = self._boxes(y.detach())
         unknown = (here & ~boxes.isfinite().all(-1)).flatten(2).any(-1)
@@ -76,7 +76,9 @@ class OnRoad(Constraint):
         if near.any():
             nearest = on_grid.flatten(2).masked_fill(~near, math.inf).argmin(-1, keepdim=True)
             asked = torch.zeros_like(near).scatter(-1, nearest, True)[near].cpu().numpy()
-            margins[near] = self._exact(start.flatten(2, 3)[near], end.flatten(2, 3)[near], asked).to(margins)
+            margins[near] = self._exact(
+                start.flatten(2, 3)[near], end.flatten(2, 3)[near], on_grid.flatten(2)[near], asked
+            ).to(margins)
         return torch.where(unknown, -math.inf, margins.amin(-1)).to(y)
 
     def _boxes(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,13 +95,14 @@ class OnRoad(Constraint):
         way = way + size[..., 0] * _DISCS[-1] * (end[..., 2] - start[..., 2]).abs()
         return grid - self.distance.error(start.dtype) - torch.hypot(size[..., 0] / 3, size[..., 1]) - way / 2
 
-    def _exact(self, start: Tensor, end: Tensor, asked: np.ndarray) -> Tensor:
+    def _exact(self, start: Tensor, end: Tensor, on_grid: Tensor, asked: np.ndarray) -> Tensor:
         """Margins of K moves by geometry [m], `(K,)`; infinite for those that hold and that nobody asked for."""
-        poses = torch.stack([start, (start + end) / 2, end], dim=1).double().cpu()
+        start, end = start.double().cpu(), end.double().cpu()
+        poses = torch.stack([start, (start + end) / 2, end], dim=1)
         corners = outline(poses)[:, :, ::2].numpy()  # (K, 3, 4, 2)
         pairs = np.concatenate([corners[:, :-1], corners[:, 1:]], axis=2)  # (K, 2, 8, 2)
-        hulls = shapely.convex_hull(shapely.multipoints(pairs.round(12)))
-        turn = (end[:, 2] - start[:, 2]).double().cpu() / 2
+        hulls = shapely.convex_hull(shapely.linestrings(pairs.round(12)))
+        turn = (end[:, 2] - start[:, 2]) / 2
         arc = (radius(poses[:, 0]) * (1 - (turn / 2).cos())).numpy()[:, None]
         tight = shapely.dwithin(self.distance.boundary, hulls, arc) & (arc > _STRAIGHT)
         holds = shapely.covers(self.distance.region, hulls) & ~tight
@@ -107,9 +110,8 @@ class OnRoad(Constraint):
         measured = holds & asked[:, None]
         spare = shapely.distance(self.distance.boundary, hulls[measured])
         margins[measured] = spare - np.broadcast_to(arc, hulls.shape)[measured]
-        off = shapely.distance(self.distance.region, shapely.points(pairs[~holds])).max(-1)
-        margins[~holds] = -np.maximum(off, _STRAIGHT)
-        return torch.from_numpy(margins.min(-1))
+        broken = np.minimum(on_grid.double().cpu().numpy(), -_STRAIGHT)
+        return torch.from_numpy(np.where(holds.all(1), margins.min(1), broken))
 
 
 def _centres(boxes: Tensor) -> Tensor:
