@@ -30,9 +30,12 @@ def wrap(angle: Tensor) -> Tensor:
 
 
 def boxes_of(y: Tensor) -> tuple[Tensor, Tensor]:
-    """Boxes of agents and whether they are there: `(..., 7)` to `(..., 5)` and bool `(...)`; zeros for the absent."""
+    """Boxes of agents and whether they are there: `(..., 7)` to `(..., 5)` and bool `(...)`; zeros for the absent.
+
+    Sizes below zero, as noise has them, count as zero.
+    """
     here = present(y)
-    boxes = torch.cat([y[..., X : HEADING + 1], y[..., LENGTH : WIDTH + 1] / 2], dim=-1)
+    boxes = torch.cat([y[..., X : HEADING + 1], y[..., LENGTH : WIDTH + 1].clamp(min=0) / 2], dim=-1)
     return torch.where(here.unsqueeze(-1), boxes, 0.0), here
 
 

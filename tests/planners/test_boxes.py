@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import Polygon
 
-from planners.boxes import moves, outline, separation, turned_to, with_halfway, wrap
+from planners.boxes import boxes_of, moves, outline, separation, turned_to, with_halfway, wrap
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -79,3 +79,9 @@ def test_a_box_stands_still_in_its_last_step_and_before_it_is_absent():
     start, end = moves(steps, torch.tensor([True, True, False, True]))
     assert start.equal(steps)
     assert (end - start)[:, 0].tolist() == [1, 0, 0, 0]
+
+
+def test_sizes_below_zero_count_as_zero_and_the_absent_are_zeros():
+    y = torch.tensor([cases.agent(1, 2, 3, -4, 2), cases.agent(1, 2, 3, 4, 2, valid=0)])
+    boxes, here = boxes_of(y)
+    assert boxes.tolist() == [[1, 2, 3, 0, 1], [0] * 5] and here.tolist() == [True, False]

@@ -1,10 +1,14 @@
 """Constraints and costs become one guide, from code or from a file whose every mistake is named."""
 
+import re
+from pathlib import Path
+
 import pytest
 import scene_cases as cases
 import torch
 import yaml
 
+from embodied_gen.heads.guidance import RowGuide, steer
 from planners import (
     AccelerationLimit,
     AttributeRange,
@@ -31,11 +35,13 @@ from planners import (
     TargetPoint,
     TargetSpeed,
     Unicycle,
+    feasible,
     guide_of,
     polygon_of,
     read_guide,
 )
 
+PAGE = Path(__file__).parents[2] / "docs" / "guides.md"
 Y = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(0))
 GIVEN = torch.tensor([0, 0, 1.0, 3.0, 0, 0, 0])
 SQUARE = [[-1, -1], [1, -1], [1, 1], [-1, 1]]
@@ -338,3 +344,21 @@ def test_what_makes_no_sense_is_told_with_its_place_in_the_file(tmp_path, entry,
 def test_what_makes_no_sense_as_a_cost_is_told_with_its_place_too(tmp_path, entry, message):
     (line,) = mistakes(tmp_path, {"costs": [OF_COSTS[0][0], entry]})
     assert line.startswith(f"costs.1{message}"), line
+
+
+def test_steering_takes_cars_apart_and_keeps_them_on_the_road():
+    event = torch.nn.Identity()
+    event.scale = event.unscale = lambda x: x
+    y = cases.traffic(samples=64, agents=3, steps=5, spread=8.0)
+    constraints = [NoCollision(), OnRoad(polygon_of(ROAD)), OfAgents(AttributeRange("length", 3, 6))]
+    guide = guide_of(constraints, buffer=0.05)
+    variance = torch.tensor([1.0, 1.0, 0.01, 0.01, 0.01, 0.01, 0.0])
+    steered = steer(y[0], variance, RowGuide(guide, event, 1), iterations=20)[None]
+    before, after = (feasible(constraints, each).double().mean() for each in (y, steered))
+    assert before < 0.5 and after > before + 0.3, (before, after)
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), flags=re.S))
+def test_the_guide_files_of_the_page_are_read_and_can_hold(tmp_path, text):
+    file = read_guide(file_of(tmp_path, text))
+    assert len(file.build(0.1)[1]) == len(file.constraints) > 5 and file.contradictions(0.1) == []
