@@ -69,24 +69,30 @@ class SignedDistance:
         distance = shapely.distance(self.boundary, points)
         signed = np.where(shapely.covers(self.region, points), distance, -distance)
         high = low + self.cell * (count - 1)
-        self._centre, self._half = torch.from_numpy((high + low) / 2), torch.from_numpy((high - low) / 2)
-        self._values = torch.from_numpy(signed.reshape(1, 1, count[1], count[0]))  # rows of y, columns of x
+        values = torch.from_numpy(signed.reshape(1, 1, count[1], count[0]))  # rows of y, columns of x
+        self._grid: tuple[Tensor, ...] = (
+            values,
+            torch.from_numpy((high + low) / 2),
+            torch.from_numpy((high - low) / 2),
+        )
+        self._read = self._grid
 
     def __call__(self, p: Tensor) -> Tensor:
         """Signed distance of points `(..., 2)` [m], shape `(...)`; differentiable almost everywhere."""
-        if self._values.device != p.device or self._values.dtype != p.dtype:
-            self._values = self._values.to(p)  # once: regions stay where they are used
-            self._centre, self._half = self._centre.to(p), self._half.to(p)
-        at = (p - self._centre) / self._half  # the grid is [-1, 1]^2
+        if self._read[0].device != p.device or self._read[0].dtype != p.dtype:
+            self._read = tuple(part.to(p) for part in self._grid)  # once: regions stay where they are used
+        grid, centre, half = self._read
+        at = (p - centre) / half  # the grid is [-1, 1]^2
         values = functional.grid_sample(
-            self._values, at.view(1, 1, -1, 2), mode="bilinear", padding_mode="border", align_corners=True
+            grid, at.view(1, 1, -1, 2), mode="bilinear", padding_mode="border", align_corners=True
         )
-        off = (at.abs() - 1).clamp(min=0) * self._half
+        off = (at.abs() - 1).clamp(min=0) * half
         return values.view(p.shape[:-1]) - (off.square().sum(-1) + 1e-24).sqrt()
 
     def error(self, dtype: torch.dtype) -> float:
         """Largest error on the grid [m] when read in a floating type: of the interpolation, and of coordinates."""
-        reach = float((self._centre.abs() + self._half).max())
+        _, centre, half = self._grid
+        reach = float((centre.abs() + half).max())
         return self.cell / math.sqrt(2) + 8 * torch.finfo(dtype).eps * reach
 
 

@@ -172,6 +172,11 @@ def test_what_is_no_number_never_holds():
         assert holds == [True, channel in (3, 6), True, True]  # the speed is no part of a box
 
 
+def test_single_precision_is_certified_in_double():
+    y = cases.moved(cases.traffic(samples=16, agents=3), 0.0, 5000, 5000).float()
+    assert NoCollision().margin(y).equal(NoCollision().margin(y.double()).float())
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

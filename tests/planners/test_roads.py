@@ -44,7 +44,7 @@ turns = st.tuples(st.floats(-4, 4), st.floats(-2, 2), st.floats(-0.6, 0.6))
 
 
 def swept(y, count=200):
-    """Boxes at many moments of every step, `(B, N, T, 7)` of one agent to polygons."""
+    """Boxes at many moments of every step, a scene of one agent `(1, 1, 1, T, 7)` to polygons."""
     boxes, _ = boxes_of(y)
     start, end = boxes[..., :-1, :], boxes[..., 1:, :]
     share = torch.linspace(0, 1, count, dtype=y.dtype)[:, None, None, None]
@@ -158,3 +158,12 @@ def test_impossible_roads_are_refused():
         OnRoad(Polygon())
     with pytest.raises(ValueError, match="there is no agent 4; the scene has 4 agents"):
         OnRoad(REGION, agents=[4]).margin(cases.traffic())
+
+
+def test_single_precision_is_judged_by_the_geometry_of_its_numbers():
+    far = shapely.affinity.translate(REGION, 4000, -3000)
+    y = cases.moved(cases.traffic(2, samples=32, agents=1), 0.0, 4000, -3000).float()
+    road = OnRoad(far)
+    assert road.margins(y).dtype == road.margin(y).dtype == torch.float32
+    holds = feasible([road], y)
+    assert 0.05 < holds.float().mean() < 0.95 and feasible([road], y.double()).equal(holds)

@@ -193,6 +193,15 @@ def test_impossible_constraints_are_refused(make, message):
         make()
 
 
+def test_a_period_for_each_context_is_that_of_all_its_agents():
+    y = cases.traffic(contexts=2, samples=3)
+    period = torch.tensor([0.2, 0.4]).view(2, 1, 1)
+    for kind in (SpeedLimit, AccelerationLimit, Unicycle, Bicycle):
+        both = OfAgents(kind(5.0, period)).margins(y)
+        for b, each in enumerate((0.2, 0.4)):
+            torch.testing.assert_close(both[b : b + 1], OfAgents(kind(5.0, each)).margins(y[b : b + 1]))
+
+
 def test_distance_is_kept_to_who_is_ahead_in_the_same_strip():
     follower = cases.agent(0, 0, 0, 4, 2, speed=10)
 
