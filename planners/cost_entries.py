@@ -55,6 +55,7 @@ class _PathCostEntry(_CostEntry, abc.ABC):
         return cost if self.agents is None else CostOfAgents(cost, self.numbers)
 
 
+@final
 class SmoothnessEntry(_PathCostEntry):
     """Little acceleration, unit in m/s^2; little jerk with `order: 3`, unit in m/s^3."""
 
@@ -67,6 +68,7 @@ class SmoothnessEntry(_PathCostEntry):
         return Smoothness(self.unit, period, order=self.order)
 
 
+@final
 class TargetSpeedEntry(_PathCostEntry):
     """A speed in m/s."""
 
@@ -79,6 +81,7 @@ class TargetSpeedEntry(_PathCostEntry):
         return TargetSpeed(self.speed, self.unit, period)
 
 
+@final
 class TargetPointEntry(_PathCostEntry):
     """A point to be near at a step, in m."""
 
@@ -92,6 +95,7 @@ class TargetPointEntry(_PathCostEntry):
         return TargetPoint(self.point, self.unit, step=self.step)
 
 
+@final
 class ProgressEntry(_PathCostEntry):
     """Far along a direction, in m: that of a vector."""
 
@@ -104,6 +108,7 @@ class ProgressEntry(_PathCostEntry):
         return Progress(self.direction, self.unit)
 
 
+@final
 class HeadwayEntry(_CostEntry):
     """What is lacking of a gap in metres, and a time headway in seconds, to those ahead."""
 

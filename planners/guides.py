@@ -12,7 +12,7 @@ The same form serves paths and scenes: an entry with `agents: all`, or a list of
 and one with `steps: [first, last]` about a span of steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Self, final
@@ -106,20 +106,24 @@ def guide_of(
         parts = [disc_margins(group, y) for group in by_channels]  # many small discs cost as much as one
         return torch.cat(parts + [constraint.margins(y) for constraint in others], dim=-1) - buffer
 
-    projections = [constraint.project for constraint in constraints if constraint.projects]
-
-    def project(y: Tensor) -> Tensor:
-        for projection in projections:
-            y = projection(y)
-        return y
-
     return Guide(
         cost=cost if costs else None,
-        project=project if projections else None,
+        project=_projection([constraint for constraint in constraints if constraint.projects]),
         margins=margins if constraints else None,
         certify=(lambda y: smallest_margin(constraints, y)) if constraints else None,
         scale=scale,
     )
+
+
+def _projection(constraints: Sequence[Constraint]) -> Callable[[Tensor], Tensor] | None:
+    """The projections of all constraints in their order; None where there are none."""
+
+    def project(y: Tensor) -> Tensor:
+        for constraint in constraints:
+            y = constraint.project(y)
+        return y
+
+    return project if constraints else None
 
 
 def _channels(disc: KeepOutDisc) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Entries of a guide file that are constraints on paths, or on each of the agents that they name."""
 
-from typing import Literal
+from typing import Literal, final
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from planners.entries import Entry, Length, Metres, Point, RegionEntry, Speed
 from planners.regions import KeepInRegion, KeepOutRegion, polygon_of
 
 
+@final
 class KeepOutDiscEntry(Entry):
     """A disc to keep out of."""
 
@@ -31,6 +32,7 @@ class KeepOutDiscEntry(Entry):
         return KeepOutDisc(self.centre, self.radius)
 
 
+@final
 class KeepInBoxEntry(Entry):
     """A box to keep in."""
 
@@ -43,6 +45,7 @@ class KeepInBoxEntry(Entry):
         return KeepInBox(self.low, self.high)
 
 
+@final
 class KeepInRegionEntry(RegionEntry):
     """A polygon to keep in, with holes to keep out of."""
 
@@ -53,6 +56,7 @@ class KeepInRegionEntry(RegionEntry):
         return KeepInRegion(polygon_of(self.points, self.holes))
 
 
+@final
 class KeepOutRegionEntry(RegionEntry):
     """A polygon to keep out of, with holes that are free."""
 
@@ -63,6 +67,7 @@ class KeepOutRegionEntry(RegionEntry):
         return KeepOutRegion(polygon_of(self.points, self.holes))
 
 
+@final
 class SpeedLimitEntry(Entry):
     """A speed to keep below, in m/s."""
 
@@ -74,6 +79,7 @@ class SpeedLimitEntry(Entry):
         return SpeedLimit(self.limit, period)
 
 
+@final
 class AccelerationLimitEntry(Entry):
     """An acceleration to keep below, in m/s^2."""
 
@@ -85,6 +91,7 @@ class AccelerationLimitEntry(Entry):
         return AccelerationLimit(self.limit, period)
 
 
+@final
 class CurvatureLimitEntry(Entry):
     """A curvature to keep below, in 1/m."""
 
@@ -96,6 +103,7 @@ class CurvatureLimitEntry(Entry):
         return CurvatureLimit(self.limit)
 
 
+@final
 class ReachPointEntry(Entry):
     """A point to be near at a step."""
 
@@ -109,6 +117,7 @@ class ReachPointEntry(Entry):
         return ReachPoint(self.point, self.tolerance, step=self.step)
 
 
+@final
 class DoubleIntegratorEntry(Entry):
     """Positions that follow velocities, the two channels after the position."""
 
@@ -120,6 +129,7 @@ class DoubleIntegratorEntry(Entry):
         return DoubleIntegrator(self.tolerance, period)
 
 
+@final
 class UnicycleEntry(Entry):
     """Positions that follow heading and speed."""
 
@@ -131,6 +141,7 @@ class UnicycleEntry(Entry):
         return Unicycle(self.tolerance, period)
 
 
+@final
 class BicycleEntry(Entry):
     """A car that does not slip, and turns as far as its steering allows; angles in radians."""
 

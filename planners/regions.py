@@ -75,7 +75,7 @@ class SignedDistance:
             torch.from_numpy((high + low) / 2),
             torch.from_numpy((high - low) / 2),
         )
-        self._read = self._grid
+        self._read: tuple[Tensor, ...] = self._grid
 
     def __call__(self, p: Tensor) -> Tensor:
         """Signed distance of points `(..., 2)` [m], shape `(...)`; differentiable almost everywhere."""

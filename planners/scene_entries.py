@@ -1,7 +1,7 @@
 """Entries of a guide file that read a scene: attributes of agents by name, and what is between agents and roads."""
 
 import math
-from typing import Literal
+from typing import Literal, final
 
 import torch
 from pydantic import Field
@@ -27,6 +27,7 @@ _RANGES = {
 }
 
 
+@final
 class AttributeRangeEntry(Entry):
     """A range of an attribute; of `acceleration`, the change of the speed, in m/s^2."""
 
@@ -48,6 +49,7 @@ class AttributeRangeEntry(Entry):
         return AttributeRange(self.attribute, self.low, self.high)
 
 
+@final
 class FixedEntry(Entry):
     """Attributes that are given."""
 
@@ -59,6 +61,7 @@ class FixedEntry(Entry):
         """Raises `ValueError` if a value is out of what the attribute can be."""
         for attribute, value in self.values.items():
             _checked(attribute, value)
+        self.make(1.0)
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
@@ -68,6 +71,7 @@ class FixedEntry(Entry):
         return Fixed(values, mask, self.tolerance, angles=[HEADING])
 
 
+@final
 class OnRoadEntry(RegionEntry, SceneEntry):
     """A polygon that the whole boxes of agents stay in, with holes to keep out of."""
 
@@ -79,6 +83,7 @@ class OnRoadEntry(RegionEntry, SceneEntry):
         return OnRoad(polygon_of(self.points, self.holes), agents=self.numbers, cell=self.cell)
 
 
+@final
 class NoCollisionEntry(SceneEntry):
     """Agents that stay clear of every other."""
 
@@ -90,6 +95,7 @@ class NoCollisionEntry(SceneEntry):
         return NoCollision(self.gap, agents=self.numbers)
 
 
+@final
 class KeepDistanceEntry(SceneEntry):
     """Agents that keep a gap in metres, and a time headway in seconds, to those ahead of them."""
 
