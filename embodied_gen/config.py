@@ -58,7 +58,7 @@ def parse(content: Any, model: type[Whole], source: str) -> Whole:
         ValueError: With one line for each mistake.
     """
     if not isinstance(content, Mapping):
-        needed = [name for name, field in model.model_fields.items() if field.is_required()]
+        needed = [name for name, field in model.model_fields.items() if field.is_required()] or model.model_fields
         raise ValueError(f"{source} must hold a mapping with the keys {', '.join(needed)}; got {_type(content)}.")
     try:
         return model.model_validate(content)

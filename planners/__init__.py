@@ -1,30 +1,66 @@
-"""Constraints at test time and planning under them."""
+"""Constraints and costs at test time, of paths and of scenes of several agents, and planning under them."""
 
+from planners.attributes import AttributeRange, Fixed, LongitudinalAcceleration
+from planners.collisions import NoCollision
 from planners.constraints import (
     AccelerationLimit,
     Constraint,
     CurvatureLimit,
-    DoubleIntegrator,
     KeepInBox,
     KeepOutDisc,
     ReachPoint,
     SpeedLimit,
 )
+from planners.contradictions import contradictions
+from planners.costs import (
+    CostDuring,
+    CostOfAgents,
+    Headway,
+    PathCost,
+    Progress,
+    Smoothness,
+    TargetPoint,
+    TargetSpeed,
+)
+from planners.dynamics import Bicycle, DoubleIntegrator, Unicycle
 from planners.guides import GuideFile, feasible, guide_of, read_guide, smallest_margin
+from planners.headway import KeepDistance
 from planners.regions import KeepInRegion, KeepOutRegion, polygon_of
+from planners.roads import OnRoad
+from planners.scenes import OfAgents
+from planners.spans import During
 
 __all__ = [
     "AccelerationLimit",
+    "AttributeRange",
+    "Bicycle",
     "Constraint",
+    "CostDuring",
+    "CostOfAgents",
     "CurvatureLimit",
     "DoubleIntegrator",
+    "During",
+    "Fixed",
     "GuideFile",
+    "Headway",
+    "KeepDistance",
     "KeepInBox",
     "KeepInRegion",
     "KeepOutDisc",
     "KeepOutRegion",
+    "LongitudinalAcceleration",
+    "NoCollision",
+    "OfAgents",
+    "OnRoad",
+    "PathCost",
+    "Progress",
     "ReachPoint",
+    "Smoothness",
     "SpeedLimit",
+    "TargetPoint",
+    "TargetSpeed",
+    "Unicycle",
+    "contradictions",
     "feasible",
     "guide_of",
     "polygon_of",

@@ -45,9 +45,11 @@ class Constraint(abc.ABC):
 
     Attributes:
         name: For messages and pictures.
+        projects: Whether `project` is more than the identity.
     """
 
     name: str
+    projects: bool = False
 
     @abc.abstractmethod
     def margins(self, y: Tensor) -> Tensor:
@@ -61,9 +63,17 @@ class Constraint(abc.ABC):
         """The smallest margin of a path on the exact geometry, shape `(B, N)`: not negative where it holds."""
         return self.margins(y).amin(-1)
 
+    def project(self, y: Tensor) -> Tensor:
+        """The nearest path that satisfies it where there is a formula for it, else y itself; same shape."""
+        return y
+
+
+class Place(Constraint, abc.ABC):
+    """A constraint on where the position is at every moment: standing still for longer changes nothing."""
+
 
 @final
-class KeepOutDisc(Constraint):
+class KeepOutDisc(Place):
     """The position stays outside of a disc, way-points and segments.
 
     Args:
@@ -121,7 +131,7 @@ class Discs:
 
 
 @final
-class KeepInBox(Constraint):
+class KeepInBox(Place):
     """The position stays in an axis-parallel box; for a convex set way-points decide for segments too.
 
     Args:
@@ -198,44 +208,6 @@ class AccelerationLimit(_RateLimit):
     """
 
     order, what, unit = 2, "an acceleration", "m/s^2"
-
-
-@final
-class DoubleIntegrator(Constraint):
-    """Positions and velocities belong together: x' - x = h (v + v') / 2, up to a tolerance.
-
-    Args:
-        tolerance: Largest error of a step [m], > 0.
-        period: Time h between way-points [s], > 0; a number, or one for each context, shape `(B, 1, 1)`.
-        channels: The two channels that are the position.
-        velocity: The two channels that are the velocity.
-    """
-
-    def __init__(
-        self,
-        tolerance: float,
-        period: Period,
-        *,
-        channels: Sequence[int] = (0, 1),
-        velocity: Sequence[int] = (2, 3),
-    ):
-        _require_positive(tolerance, period)
-        self.tolerance, self.period = tolerance, period
-        self.channels, self.velocity = _plane(channels), _plane(velocity)
-        self.name = f"positions follow velocities to {tolerance:g} m a step"
-
-    def margins(self, y: Tensor) -> Tensor:
-        """Tolerance minus error of every step [m], `(B, N, T - 1)`.
-
-        Raises:
-            ValueError: If the path has a single way-point.
-        """
-        _need(y, 2, "a step")
-        step = y[..., list(self.channels)].diff(dim=-2)
-        v = y[..., list(self.velocity)]
-        mean = (v[..., 1:, :] + v[..., :-1, :]) / 2
-        period = self.period if isinstance(self.period, float | int) else self.period.unsqueeze(-1)
-        return self.tolerance - _length(step - period * mean)
 
 
 @final

@@ -1,4 +1,4 @@
-"""Guides from constraints: two lists given by the caller, or a file.
+"""Guides from constraints and costs: two lists given by the caller, or a file.
 
     guide = guide_of([KeepOutDisc((0.1, 0.0), 0.05)], buffer=0.01)
 
@@ -7,34 +7,70 @@ and as a file (YAML or JSON):
     buffer: 0.01
     constraints:
       - {kind: keep_out_disc, centre: [0.1, 0.0], radius: 0.05}
+
+The same form serves paths and scenes: an entry with `agents: all`, or a list of numbers, is about agents of a scene,
+and one with `steps: [first, last]` about a span of steps.
 """
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import Annotated, Self, final
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from embodied_gen import config
 from embodied_gen.config import Block
 from embodied_gen.heads import Guide
-from planners.constraints import (
-    AccelerationLimit,
-    Constraint,
-    CurvatureLimit,
-    Discs,
-    KeepInBox,
-    KeepOutDisc,
-    Period,
-    ReachPoint,
-    SpeedLimit,
+from planners.constraints import Constraint, Discs, KeepOutDisc, Period
+from planners.contradictions import contradictions
+from planners.cost_entries import HeadwayEntry, ProgressEntry, SmoothnessEntry, TargetPointEntry, TargetSpeedEntry
+from planners.costs import Cost
+from planners.path_entries import (
+    AccelerationLimitEntry,
+    BicycleEntry,
+    CurvatureLimitEntry,
+    DoubleIntegratorEntry,
+    KeepInBoxEntry,
+    KeepInRegionEntry,
+    KeepOutDiscEntry,
+    KeepOutRegionEntry,
+    ReachPointEntry,
+    SpeedLimitEntry,
+    UnicycleEntry,
 )
-from planners.regions import KeepInRegion, KeepOutRegion, polygon_of
+from planners.scene_entries import (
+    AttributeRangeEntry,
+    FixedEntry,
+    KeepDistanceEntry,
+    NoCollisionEntry,
+    OnRoadEntry,
+)
 
-Cost = Callable[[Tensor], Tensor]
+ConstraintEntry = Annotated[
+    KeepOutDiscEntry
+    | KeepInBoxEntry
+    | KeepInRegionEntry
+    | KeepOutRegionEntry
+    | SpeedLimitEntry
+    | AccelerationLimitEntry
+    | CurvatureLimitEntry
+    | ReachPointEntry
+    | DoubleIntegratorEntry
+    | UnicycleEntry
+    | BicycleEntry
+    | AttributeRangeEntry
+    | FixedEntry
+    | NoCollisionEntry
+    | KeepDistanceEntry
+    | OnRoadEntry,
+    Field(discriminator="kind"),
+]
+CostEntry = Annotated[
+    SmoothnessEntry | TargetSpeedEntry | TargetPointEntry | ProgressEntry | HeadwayEntry, Field(discriminator="kind")
+]
 
 
 def guide_of(
@@ -44,11 +80,11 @@ def guide_of(
     scale: float = 1.0,
     buffer: float = 0.0,
 ) -> Guide:
-    """A guide from constraints and costs.
+    """A guide from constraints and costs; what constraints can project is projected, in their order.
 
     Args:
         constraints: What has to hold; needs no scale, since a margin is measured by its own uncertainty.
-        costs: What is wanted, `(B, N, T, D)` to `(B, N)`, dimensionless.
+        costs: What is wanted, `(B, N, T, D)`, or `(B, N, A, T, 7)` of scenes, to `(B, N)`, dimensionless.
         scale: Strength of the sum of costs.
         buffer: Margin aimed at beyond each constraint, in its own unit, so that small errors of execution do not
             offend; certified is the constraint itself.
@@ -73,10 +109,22 @@ def guide_of(
 
     return Guide(
         cost=cost if costs else None,
+        project=_projection([constraint for constraint in constraints if constraint.projects]),
         margins=margins if constraints else None,
         certify=(lambda y: smallest_margin(constraints, y)) if constraints else None,
         scale=scale,
     )
+
+
+def _projection(constraints: Sequence[Constraint]) -> Callable[[Tensor], Tensor] | None:
+    """The projections of all constraints in their order; None where there are none."""
+
+    def project(y: Tensor) -> Tensor:
+        for constraint in constraints:
+            y = constraint.project(y)
+        return y
+
+    return project if constraints else None
 
 
 def _channels(disc: KeepOutDisc) -> tuple[int, int]:
@@ -94,122 +142,20 @@ def feasible(constraints: Sequence[Constraint], y: Tensor) -> Tensor:
     return smallest_margin(constraints, y) >= 0
 
 
-Point = tuple[float, float]
-
-
-class KeepOutDiscEntry(Block):
-    """A disc to keep out of."""
-
-    kind: Literal["keep_out_disc"]
-    centre: Point
-    radius: float = Field(gt=0)
-
-    def build(self, period: Period) -> Constraint:
-        """The constraint."""
-        return KeepOutDisc(self.centre, self.radius)
-
-
-class KeepInBoxEntry(Block):
-    """A box to keep in."""
-
-    kind: Literal["keep_in_box"]
-    low: Point
-    high: Point
-
-    def build(self, period: Period) -> Constraint:
-        """The constraint."""
-        return KeepInBox(self.low, self.high)
-
-
-class SpeedLimitEntry(Block):
-    """A speed to keep below, in m/s."""
-
-    kind: Literal["speed_limit"]
-    limit: float = Field(gt=0)
-
-    def build(self, period: Period) -> Constraint:
-        """The constraint."""
-        return SpeedLimit(self.limit, period)
-
-
-class AccelerationLimitEntry(Block):
-    """An acceleration to keep below, in m/s^2."""
-
-    kind: Literal["acceleration_limit"]
-    limit: float = Field(gt=0)
-
-    def build(self, period: Period) -> Constraint:
-        """The constraint."""
-        return AccelerationLimit(self.limit, period)
-
-
-class CurvatureLimitEntry(Block):
-    """A curvature to keep below, in 1/m."""
-
-    kind: Literal["curvature_limit"]
-    limit: float = Field(gt=0)
-
-    def build(self, period: Period) -> Constraint:
-        """The constraint."""
-        return CurvatureLimit(self.limit)
-
-
-class KeepInRegionEntry(Block):
-    """A polygon to keep in, with holes to keep out of."""
-
-    kind: Literal["keep_in_region"]
-    points: tuple[Point, ...]
-    holes: tuple[tuple[Point, ...], ...] = ()
-
-    def build(self, period: Period) -> Constraint:
-        """The constraint."""
-        return KeepInRegion(polygon_of(self.points, self.holes))
-
-
-class KeepOutRegionEntry(Block):
-    """A polygon to keep out of, with holes that are free."""
-
-    kind: Literal["keep_out_region"]
-    points: tuple[Point, ...]
-    holes: tuple[tuple[Point, ...], ...] = ()
-
-    def build(self, period: Period) -> Constraint:
-        """The constraint."""
-        return KeepOutRegion(polygon_of(self.points, self.holes))
-
-
-class ReachPointEntry(Block):
-    """A point to be near at a step."""
-
-    kind: Literal["reach_point"]
-    point: Point
-    tolerance: float = Field(gt=0)
-    step: int = -1
-
-    def build(self, period: Period) -> Constraint:
-        """The constraint."""
-        return ReachPoint(self.point, self.tolerance, step=self.step)
-
-
-ConstraintEntry = Annotated[
-    KeepOutDiscEntry
-    | KeepInBoxEntry
-    | KeepInRegionEntry
-    | KeepOutRegionEntry
-    | SpeedLimitEntry
-    | AccelerationLimitEntry
-    | CurvatureLimitEntry
-    | ReachPointEntry,
-    Field(discriminator="kind"),
-]
-
-
 @final
 class GuideFile(Block):
-    """Constraints, and how far inside of them plans aim."""
+    """Constraints, how far inside of them plans aim, and costs with the strength of their sum."""
 
-    constraints: list[ConstraintEntry] = Field(min_length=1)
-    buffer: float = Field(0.0, ge=0)
+    constraints: list[ConstraintEntry] = Field(default_factory=list)
+    costs: list[CostEntry] = Field(default_factory=list)
+    buffer: float = Field(0.0, ge=0, allow_inf_nan=False)
+    scale: float = Field(1.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _wants_something(self) -> Self:
+        if not self.constraints and not self.costs:
+            raise ValueError("a guide needs at least one constraint or cost; got none.")
+        return self
 
     def build(self, period: Period) -> tuple[Guide, list[Constraint]]:
         """The guide, and the constraints to certify with.
@@ -218,7 +164,12 @@ class GuideFile(Block):
             period: Time between way-points [s], one number or one for each context.
         """
         constraints = [entry.build(period) for entry in self.constraints]
-        return guide_of(constraints, buffer=self.buffer), constraints
+        costs = [entry.build(period) for entry in self.costs]
+        return guide_of(constraints, costs, buffer=self.buffer, scale=self.scale), constraints
+
+    def contradictions(self, period: Period) -> list[str]:
+        """Why nothing can satisfy the constraints, as far as that is cheap to prove; see `contradictions`."""
+        return contradictions(self.build(period)[1])
 
 
 def read_guide(path: Path) -> GuideFile:

@@ -10,6 +10,7 @@ Source: Oleynikova et al. 2016, signed distance fields in trajectory optimisatio
 """
 
 import abc
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, final
@@ -21,7 +22,7 @@ from shapely.geometry import MultiPolygon, Polygon
 from torch import Tensor
 from torch.nn import functional
 
-from planners.constraints import Constraint, _plane
+from planners.constraints import Place, _plane
 
 ALONG = 2  # parts of a segment at whose ends the grid is read
 CELLS = 256  # of the longer side of the grid
@@ -46,41 +47,56 @@ class SignedDistance:
     Args:
         region: Polygon or polygons, valid and not empty.
         border: Width of the grid around the region's bounding box [m]; by default a quarter of its longer side.
+        cell: Width of a cell of the grid [m], > 0; by default the longer side over `CELLS`.
 
     Raises:
-        ValueError: If the region is empty or crosses itself.
+        ValueError: If the region is empty or crosses itself, or a cell has no width.
     """
 
-    def __init__(self, region: Polygon | MultiPolygon, border: float | None = None):
+    def __init__(self, region: Polygon | MultiPolygon, border: float | None = None, *, cell: float | None = None):
+        if cell is not None and not cell > 0:
+            raise ValueError(f"cell must be positive; got {cell}.")
         self.region = _checked(region)
         low, high = np.array(region.bounds[:2]), np.array(region.bounds[2:])
         around = float((high - low).max()) / 4 if border is None else border
         low, high = low - around, high + around
-        self.cell = float((high - low).max()) / CELLS
+        self.cell = float((high - low).max()) / CELLS if cell is None else cell
         count = np.ceil((high - low) / self.cell).astype(int) + 1
         axes = [low[axis] + self.cell * np.arange(count[axis]) for axis in (0, 1)]
         points = shapely.points(*(grid.ravel() for grid in np.meshgrid(*axes, indexing="xy")))
-        shapely.prepare(self.region)
-        distance = shapely.distance(shapely.boundary(self.region), points)
+        self.boundary = shapely.boundary(self.region)
+        shapely.prepare([self.region, self.boundary])
+        distance = shapely.distance(self.boundary, points)
         signed = np.where(shapely.covers(self.region, points), distance, -distance)
         high = low + self.cell * (count - 1)
-        self._centre, self._half = torch.from_numpy((high + low) / 2), torch.from_numpy((high - low) / 2)
-        self._values = torch.from_numpy(signed.reshape(1, 1, count[1], count[0]))  # rows of y, columns of x
+        values = torch.from_numpy(signed.reshape(1, 1, count[1], count[0]))  # rows of y, columns of x
+        self._grid: tuple[Tensor, ...] = (
+            values,
+            torch.from_numpy((high + low) / 2),
+            torch.from_numpy((high - low) / 2),
+        )
+        self._read: tuple[Tensor, ...] = self._grid
 
     def __call__(self, p: Tensor) -> Tensor:
         """Signed distance of points `(..., 2)` [m], shape `(...)`; differentiable almost everywhere."""
-        if self._values.device != p.device or self._values.dtype != p.dtype:
-            self._values = self._values.to(p)  # once: regions stay where they are used
-            self._centre, self._half = self._centre.to(p), self._half.to(p)
-        at = (p - self._centre) / self._half  # the grid is [-1, 1]^2
+        if self._read[0].device != p.device or self._read[0].dtype != p.dtype:
+            self._read = tuple(part.to(p) for part in self._grid)  # once: regions stay where they are used
+        grid, centre, half = self._read
+        at = (p - centre) / half  # the grid is [-1, 1]^2
         values = functional.grid_sample(
-            self._values, at.view(1, 1, -1, 2), mode="bilinear", padding_mode="border", align_corners=True
+            grid, at.view(1, 1, -1, 2), mode="bilinear", padding_mode="border", align_corners=True
         )
-        off = (at.abs() - 1).clamp(min=0) * self._half
+        off = (at.abs() - 1).clamp(min=0) * half
         return values.view(p.shape[:-1]) - (off.square().sum(-1) + 1e-24).sqrt()
 
+    def error(self, dtype: torch.dtype) -> float:
+        """Largest error on the grid [m] when read in a floating type: of the interpolation, and of coordinates."""
+        _, centre, half = self._grid
+        reach = float((centre.abs() + half).max())
+        return self.cell / math.sqrt(2) + 8 * torch.finfo(dtype).eps * reach
 
-class _OfRegion(Constraint, abc.ABC):
+
+class _OfRegion(Place, abc.ABC):
     """A constraint that reads a region along a path."""
 
     sign: float
@@ -106,12 +122,12 @@ class _OfRegion(Constraint, abc.ABC):
         unknown = ~np.isfinite(lines).all((1, 2))
         lines = np.where(unknown[:, None, None], 0.0, lines).round(12)  # GEOS divides by the smallest numbers
         paths = shapely.points(lines[:, 0]) if lines.shape[1] == 1 else shapely.linestrings(lines)
-        boundary = shapely.boundary(self.distance.region)
+        boundary = self.distance.boundary
         signed = shapely.distance(boundary, paths)
         broken = self._breaks(paths)
         parts = shapely.segmentize(self._wrong(paths[broken]), _STRETCH * self.distance.cell)
         corners, owner = shapely.get_coordinates(parts, return_index=True)
-        depth = np.full(int(broken.sum()), 1e-9)  # a part too small for geometry is wrong all the same
+        depth = np.maximum(signed[broken], 1e-9)  # a part too small for geometry is wrong all the same
         np.maximum.at(depth, owner, shapely.distance(boundary, shapely.points(corners)))
         signed[broken] = -depth
         return torch.from_numpy(np.where(unknown, -np.inf, signed).reshape(p.shape[:2])).to(y)
@@ -126,14 +142,7 @@ class _OfRegion(Constraint, abc.ABC):
 
     def shapes(self) -> dict[str, list[dict[str, Any]]]:
         """Outlines of the region."""
-        polygons = getattr(self.distance.region, "geoms", [self.distance.region])
-        rings = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
-        outlines = [[list(map(float, corner)) for corner in ring.coords] for ring in rings]
-        return {
-            "lines": [
-                {"role": "constraint", "start": a, "end": b} for outline in outlines for a, b in pairwise(outline)
-            ]
-        }
+        return outlines(self.distance.region)
 
 
 @final
@@ -184,6 +193,14 @@ class KeepOutRegion(_OfRegion):
 
     def _wrong(self, paths: np.ndarray) -> np.ndarray:
         return np.asarray(shapely.intersection(paths, self.distance.region))
+
+
+def outlines(region: Polygon | MultiPolygon) -> dict[str, list[dict[str, Any]]]:
+    """The rings of a region as shapes to draw; see `Constraint.shapes`."""
+    polygons = getattr(region, "geoms", [region])
+    rings = [ring for polygon in polygons for ring in (polygon.exterior, *polygon.interiors)]
+    corners = [[list(map(float, corner)) for corner in ring.coords] for ring in rings]
+    return {"lines": [{"role": "constraint", "start": a, "end": b} for ring in corners for a, b in pairwise(ring)]}
 
 
 def _checked(region: Polygon | MultiPolygon) -> Polygon | MultiPolygon:

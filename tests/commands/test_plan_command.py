@@ -97,7 +97,7 @@ def test_all_constraints_of_a_file_are_certified(cli, tiny_run, tmp_path, disc):
             "guide.yaml: constraints.0.radius: Input should be greater than 0; got -1",
         ),
         ("constraints: [1, 2", "guide.yaml is not YAML"),
-        ("constraints: []", "guide.yaml: constraints: List should have at least 1 item"),
+        ("constraints: []", "guide.yaml: config: a guide needs at least one constraint or cost; got none"),
         ("constraints: [{kind: reach_point, point: [0, 0], tolerance: 1, step: 99}]", "step 99: the path has 8 steps"),
         ("constraints: [{kind: keep_in_box, low: [1, 1], high: [0, 0]}]", "low must be below high in both axes"),
     ],

@@ -1,24 +1,49 @@
 """Constraints and costs become one guide, from code or from a file whose every mistake is named."""
 
+import re
+from pathlib import Path
+
 import pytest
+import scene_cases as cases
 import torch
 import yaml
 
+from embodied_gen.heads.guidance import RowGuide, steer
 from planners import (
     AccelerationLimit,
+    AttributeRange,
+    Bicycle,
+    CostOfAgents,
     CurvatureLimit,
+    DoubleIntegrator,
+    During,
+    Fixed,
+    Headway,
+    KeepDistance,
     KeepInBox,
     KeepInRegion,
     KeepOutDisc,
     KeepOutRegion,
+    LongitudinalAcceleration,
+    NoCollision,
+    OfAgents,
+    OnRoad,
+    Progress,
     ReachPoint,
+    Smoothness,
     SpeedLimit,
+    TargetPoint,
+    TargetSpeed,
+    Unicycle,
+    feasible,
     guide_of,
     polygon_of,
     read_guide,
 )
 
+PAGE = Path(__file__).parents[2] / "docs" / "guides.md"
 Y = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(0))
+GIVEN = torch.tensor([0, 0, 1.0, 3.0, 0, 0, 0])
 SQUARE = [[-1, -1], [1, -1], [1, 1], [-1, 1]]
 ENTRIES = [
     {"kind": "keep_out_disc", "centre": [0.1, 0.0], "radius": 0.5},
@@ -107,7 +132,8 @@ def test_an_unknown_kind_lists_the_kinds(tmp_path):
 def test_a_missing_kind_lists_the_kinds(tmp_path):
     assert mistakes(tmp_path, {"constraints": [{"radius": 1}]}) == [
         "constraints.0: kind is missing; expected one of keep_out_disc, keep_in_box, keep_in_region, "
-        "keep_out_region, speed_limit, acceleration_limit, curvature_limit, reach_point"
+        "keep_out_region, speed_limit, acceleration_limit, curvature_limit, reach_point, double_integrator, unicycle, "
+        "bicycle, attribute_range, fixed, no_collision, keep_distance, on_road"
     ]
 
 
@@ -127,17 +153,17 @@ def test_all_mistakes_are_told_at_once_each_with_its_path(tmp_path):
     assert "bufer: unknown key; did you mean 'buffer'?" in lines
 
 
-def test_an_empty_list_is_refused(tmp_path):
-    (line,) = mistakes(tmp_path, {"constraints": []})
-    assert line.startswith("constraints: List should have at least 1 item")
+@pytest.mark.parametrize("content", [{}, {"constraints": []}, {"constraints": [], "costs": [], "buffer": 1}])
+def test_a_file_that_wants_nothing_is_refused(tmp_path, content):
+    assert mistakes(tmp_path, content) == ["config: a guide needs at least one constraint or cost; got none."]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("constraints: [1, 2", "is not YAML"),
-        ("- 1", "must hold a mapping with the keys constraints; got list"),
-        ("", "must hold a mapping with the keys constraints; got nothing"),
+        ("- 1", "must hold a mapping with the keys constraints, costs, buffer, scale; got list"),
+        ("", "must hold a mapping with the keys constraints, costs, buffer, scale; got nothing"),
     ],
 )
 def test_a_file_that_is_no_guide_is_named(tmp_path, text, message):
@@ -151,13 +177,188 @@ def test_a_missing_file_is_named(tmp_path):
         read_guide(tmp_path / "nowhere.yaml")
 
 
-def test_a_box_turned_inside_out_is_named(tmp_path):
-    content = {"constraints": [{"kind": "keep_in_box", "low": [1, 1], "high": [0, 0]}]}
-    with pytest.raises(ValueError, match="low must be below high in both axes"):
-        read_guide(file_of(tmp_path, content)).build(0.1)
+PATH = torch.randn(2, 3, 6, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+ROAD = [[-20, -20], [20, -20], [20, 20], [-20, 20]]
+OF_SCENES = [
+    ({"kind": "keep_out_disc", "centre": [0, 0], "radius": 2, "agents": "all"}, OfAgents(KeepOutDisc((0, 0), 2))),
+    ({"kind": "speed_limit", "limit": 7, "agents": [1, 3]}, OfAgents(SpeedLimit(7, 0.2), [1, 3])),
+    (
+        {"kind": "keep_in_region", "points": ROAD, "agents": [0], "steps": [1, -2]},
+        During(OfAgents(KeepInRegion(polygon_of(ROAD)), [0]), 1, -2),
+    ),
+    (
+        {"kind": "attribute_range", "attribute": "heading", "low": -1, "high": 2, "agents": "all"},
+        OfAgents(AttributeRange("heading", -1, 2)),
+    ),
+    (
+        {"kind": "attribute_range", "attribute": "acceleration", "low": -4, "high": 2, "agents": [2]},
+        OfAgents(LongitudinalAcceleration(-4, 2, 0.2), [2]),
+    ),
+    (
+        {"kind": "fixed", "values": {"speed": 3, "heading": 1}, "tolerance": 0.1, "agents": [0], "steps": [0, 0]},
+        During(OfAgents(Fixed(GIVEN, GIVEN > 0, 0.1, angles=[2]), [0]), 0, 0),
+    ),
+    ({"kind": "unicycle", "tolerance": 0.1, "agents": "all"}, OfAgents(Unicycle(0.1, 0.2))),
+    (
+        {"kind": "bicycle", "tolerance": 0.1, "steering": 0.5, "rear": 1.4, "agents": "all"},
+        OfAgents(Bicycle(0.1, 0.2, steering=0.5, rear=1.4)),
+    ),
+    ({"kind": "double_integrator", "tolerance": 0.1, "agents": [0]}, OfAgents(DoubleIntegrator(0.1, 0.2), [0])),
+    ({"kind": "no_collision"}, NoCollision()),
+    ({"kind": "no_collision", "gap": 0.5, "agents": [2], "steps": [2, 4]}, During(NoCollision(0.5, agents=[2]), 2, 4)),
+    ({"kind": "keep_distance", "gap": 2, "headway": 1, "agents": [0]}, KeepDistance(2, 1, agents=[0])),
+    ({"kind": "keep_distance", "gap": 2, "agents": "all", "ahead": [3]}, KeepDistance(2, ahead=[3])),
+    ({"kind": "on_road", "points": ROAD, "agents": [1]}, OnRoad(polygon_of(ROAD), agents=[1])),
+    ({"kind": "on_road", "points": ROAD, "cell": 1}, OnRoad(polygon_of(ROAD), cell=1)),
+]
 
 
-def test_a_polygon_that_crosses_itself_is_named(tmp_path):
-    content = {"constraints": [{"kind": "keep_out_region", "points": [[0, 0], [1, 1], [1, 0], [0, 1]]}]}
-    with pytest.raises(ValueError, match=r"a region must not cross itself: Self-intersection"):
-        read_guide(file_of(tmp_path, content)).build(0.1)
+@pytest.mark.parametrize(("entry", "by_hand"), OF_SCENES, ids=lambda value: getattr(value, "name", ""))
+def test_an_entry_about_agents_builds_what_it_names(tmp_path, entry, by_hand):
+    y = cases.traffic(contexts=2, samples=3)
+    guide, (constraint,) = read_guide(file_of(tmp_path, {"constraints": [entry]})).build(period=0.2)
+    assert constraint.name == by_hand.name
+    assert guide.margins(y).equal(by_hand.margins(y)) and guide.certify(y).equal(by_hand.margin(y))
+    assert (guide.project is None) == (not by_hand.projects)
+    if guide.project:
+        assert guide.project(y).equal(by_hand.project(y)) and not guide.project(y).equal(y)
+
+
+OF_COSTS = [
+    ({"kind": "smoothness", "unit": 2, "order": 3}, Smoothness(2, 0.2, order=3)),
+    ({"kind": "target_speed", "speed": 5}, TargetSpeed(5, 1, 0.2)),
+    ({"kind": "target_point", "point": [1, 2], "unit": 3, "step": 0}, TargetPoint((1, 2), 3, step=0)),
+    ({"kind": "progress", "direction": [1, 1]}, Progress((1, 1), 1)),
+]
+
+
+@pytest.mark.parametrize(("entry", "by_hand"), OF_COSTS, ids=lambda value: type(value).__name__)
+def test_a_cost_builds_for_paths_and_for_agents_and_for_a_span(tmp_path, entry, by_hand):
+    def cost(y, **more):
+        file = read_guide(file_of(tmp_path, {"costs": [entry | more], "scale": 3}))
+        guide, constraints = file.build(period=0.2)
+        assert guide.scale == 3 and guide.margins is None and constraints == []
+        return guide.cost(y)
+
+    y = cases.traffic(contexts=2, samples=3)
+    assert cost(PATH).equal(by_hand(PATH))
+    assert cost(PATH, steps=[0, 4]).equal(by_hand(PATH[..., :5, :]))
+    assert cost(y, agents="all").equal(CostOfAgents(by_hand)(y))
+    assert cost(y, agents=[2], steps=[-5, -1]).equal(CostOfAgents(by_hand, [2])(y[..., 1:, :]))
+
+
+def test_costs_and_constraints_of_a_scene_make_one_guide(tmp_path):
+    headway = {"kind": "headway", "gap": 2, "headway": 1, "agents": [0], "unit": 2}
+    content = {
+        "constraints": [OF_SCENES[0][0], OF_SCENES[9][0]],
+        "costs": [headway, OF_COSTS[0][0] | {"agents": "all"}],
+    }
+    guide, constraints = read_guide(file_of(tmp_path, content)).build(period=0.2)
+    y = cases.traffic(contexts=2, samples=3)
+    costs = [Headway(KeepDistance(2, 1, agents=[0]), 2), CostOfAgents(OF_COSTS[0][1])]
+    torch.testing.assert_close(guide.cost(y), costs[0](y) + costs[1](y))
+    assert guide.margins(y).equal(guide_of([OF_SCENES[0][1], OF_SCENES[9][1]]).margins(y)) and len(constraints) == 2
+
+
+def test_projections_are_applied_in_the_order_of_constraints():
+    values = torch.full((7,), 9.0, dtype=torch.float64)
+    fixed, slow = Fixed(values, torch.arange(7) == 3, 0.1), AttributeRange("speed", 0, 5)
+    short = AttributeRange("length", 0, 5)
+    assert (guide_of([fixed, KeepOutDisc((0, 0), 1), slow, short]).project(PATH)[..., 3] < 5).all()
+    new = guide_of([slow, short, fixed]).project(PATH)
+    assert (new[..., 3] == 9).all() and (short.margin(new) >= 0).all() and new[..., :3].equal(PATH[..., :3])
+    assert guide_of([KeepOutDisc((0, 0), 1)]).project is None
+
+
+def test_a_file_says_what_contradicts_itself(tmp_path):
+    disc = {"kind": "keep_out_disc", "centre": [0.5, 0.5], "radius": 0.5}
+    file = read_guide(file_of(tmp_path, {"constraints": [disc, ENTRIES[3]]}))
+    (sentence,) = file.contradictions(0.1)
+    assert sentence == (
+        "infeasible: [within 0.2 m of (0.5, 0.5) at step 2] and [keep out of the disc at (0.5, 0.5) of radius 0.5 m] "
+        "cannot hold together: all that the first allows is forbidden by the second."
+    )
+    assert read_guide(file_of(tmp_path, {"constraints": ENTRIES[:3]})).contradictions(0.1) == []
+
+
+CROSSED = [[0, 0], [1, 1], [1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            {"kind": "keep_in_box", "low": [1, 1], "high": [0, 0]},
+            ": low must be below high in both axes; got [1.0, 1.0] and [0.0, 0.0].",
+        ),
+        (
+            {"kind": "keep_out_region", "points": CROSSED},
+            ": a region must not cross itself: Self-intersection[0.5 0.5]",
+        ),
+        ({"kind": "on_road", "points": CROSSED}, ": a region must not cross itself: Self-intersection[0.5"),
+        ({"kind": "keep_in_region", "points": []}, ": a polygon needs at least three corners; got 0."),
+        ({"kind": "speed_limit", "limit": 130}, ".limit: must lie in [0, 100] m/s; got 130"),
+        (
+            {"kind": "keep_out_disc", "centre": [0, 2e6], "radius": 1},
+            ".centre.1: must lie in [-1e+06, 1e+06] m; got 2000000.0",
+        ),
+        ({"kind": "keep_out_disc", "centre": [0, 0], "radius": 0}, ".radius: Input should be greater than 0; got 0"),
+        (
+            {"kind": "attribute_range", "attribute": "heading", "low": -90, "high": 90},
+            ": heading must lie in [-6.28319, 6.28319] radians; got -90",
+        ),
+        (
+            {"kind": "attribute_range", "attribute": "speed", "low": 0, "high": 200},
+            ": speed must lie in [-100, 100] m/s; got 200",
+        ),
+        (
+            {"kind": "attribute_range", "attribute": "speed", "low": 3, "high": 2},
+            ": low must be below high; got 3.0 and 2.0.",
+        ),
+        (
+            {"kind": "fixed", "values": {"heading": 45}, "tolerance": 0.1},
+            ": heading must lie in [-6.28319, 6.28319] radians; got 45",
+        ),
+        ({"kind": "bicycle", "tolerance": 1, "steering": 30}, ": wheelbase must be positive and steering lie between"),
+        ({"kind": "keep_distance"}, ": gap and headway must be at least 0 and one of them positive"),
+        ({"kind": "no_collision", "agents": "al"}, ".agents: agents must be the word all or a list of numbers from 0;"),
+        ({"kind": "no_collision", "agents": [0, 0]}, ".agents: agents must name different agents by numbers from 0"),
+        ({"kind": "no_collision", "steps": [4, 2]}, ".steps: a span must not end before it starts; got steps 4 to 2."),
+        ({"kind": "no_collision", "step": [4, 2]}, ".step: unknown key; did you mean 'steps'?"),
+    ],
+)
+def test_what_makes_no_sense_is_told_with_its_place_in_the_file(tmp_path, entry, message):
+    (line,) = mistakes(tmp_path, {"constraints": [ENTRIES[0], entry]})
+    assert line.startswith(f"constraints.1{message}"), line
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"kind": "progress", "direction": [0, 0]}, ": direction must be finite and not zero; got [0.0, 0.0]."),
+        ({"kind": "smoothness", "unit": 0}, ".unit: Input should be greater than 0; got 0"),
+        ({"kind": "target_speed", "speed": 5, "unti": 2}, ".unti: unknown key; did you mean 'unit'?"),
+        ({"kind": "headway", "gap": 1, "ahead": "nobody"}, ".ahead: agents must be the word all or a list of numbers"),
+    ],
+)
+def test_what_makes_no_sense_as_a_cost_is_told_with_its_place_too(tmp_path, entry, message):
+    (line,) = mistakes(tmp_path, {"costs": [OF_COSTS[0][0], entry]})
+    assert line.startswith(f"costs.1{message}"), line
+
+
+def test_steering_takes_cars_apart_and_keeps_them_on_the_road():
+    event = torch.nn.Identity()
+    event.scale = event.unscale = lambda x: x
+    y = cases.traffic(samples=64, agents=3, steps=5, spread=8.0)
+    constraints = [NoCollision(), OnRoad(polygon_of(ROAD)), OfAgents(AttributeRange("length", 3, 6))]
+    guide = guide_of(constraints, buffer=0.05)
+    variance = torch.tensor([1.0, 1.0, 0.01, 0.01, 0.01, 0.01, 0.0])
+    steered = steer(y[0], variance, RowGuide(guide, event, 1), iterations=20)[None]
+    before, after = (feasible(constraints, each).double().mean() for each in (y, steered))
+    assert before < 0.5 and after > before + 0.3, (before, after)
+
+
+@pytest.mark.parametrize("text", re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), flags=re.S))
+def test_the_guide_files_of_the_page_are_read_and_can_hold(tmp_path, text):
+    file = read_guide(file_of(tmp_path, text))
+    assert len(file.build(0.1)[1]) == len(file.constraints) > 5 and file.contradictions(0.1) == []

@@ -1,0 +1,124 @@
+"""Entries of a guide file that are costs; each divides by its unit, in the entry's own measure."""
+
+import abc
+from typing import Annotated, Literal, Self, final
+
+from pydantic import Field, model_validator
+
+from planners.constraints import Period
+from planners.costs import (
+    Cost,
+    CostDuring,
+    CostOfAgents,
+    Headway,
+    PathCost,
+    Progress,
+    Smoothness,
+    TargetPoint,
+    TargetSpeed,
+)
+from planners.entries import About, Agents, Length, Point, Speed
+from planners.headway import KeepDistance
+
+Unit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _CostEntry(About, abc.ABC):
+    """A cost of a file."""
+
+    @abc.abstractmethod
+    def of_agents(self, period: Period) -> Cost:
+        """The cost of the agents, at all steps."""
+
+    @final
+    def build(self, period: Period) -> Cost:
+        """The cost; `period` is the time between steps [s]."""
+        cost = self.of_agents(period)
+        return cost if self.steps is None else CostDuring(cost, *self.steps)
+
+    @model_validator(mode="after")
+    def _sound(self) -> Self:
+        self.build(1.0)
+        return self
+
+
+class _PathCostEntry(_CostEntry, abc.ABC):
+    """A cost of paths, or of agents of a scene."""
+
+    @abc.abstractmethod
+    def make(self, period: Period) -> PathCost:
+        """The cost without agents and steps."""
+
+    def of_agents(self, period: Period) -> Cost:
+        """The cost of paths, or of the agents."""
+        cost = self.make(period)
+        return cost if self.agents is None else CostOfAgents(cost, self.numbers)
+
+
+@final
+class SmoothnessEntry(_PathCostEntry):
+    """Little acceleration, unit in m/s^2; little jerk with `order: 3`, unit in m/s^3."""
+
+    kind: Literal["smoothness"]
+    unit: Unit = 1.0
+    order: Literal[2, 3] = 2
+
+    def make(self, period: Period) -> PathCost:
+        """The cost."""
+        return Smoothness(self.unit, period, order=self.order)
+
+
+@final
+class TargetSpeedEntry(_PathCostEntry):
+    """A speed in m/s."""
+
+    kind: Literal["target_speed"]
+    speed: Annotated[float, Field(ge=0, le=100)]
+    unit: Speed = 1.0
+
+    def make(self, period: Period) -> PathCost:
+        """The cost."""
+        return TargetSpeed(self.speed, self.unit, period)
+
+
+@final
+class TargetPointEntry(_PathCostEntry):
+    """A point to be near at a step, in m."""
+
+    kind: Literal["target_point"]
+    point: Point
+    unit: Length = 1.0
+    step: int = -1
+
+    def make(self, period: Period) -> PathCost:
+        """The cost."""
+        return TargetPoint(self.point, self.unit, step=self.step)
+
+
+@final
+class ProgressEntry(_PathCostEntry):
+    """Far along a direction, in m: that of a vector."""
+
+    kind: Literal["progress"]
+    direction: Point
+    unit: Length = 1.0
+
+    def make(self, period: Period) -> PathCost:
+        """The cost."""
+        return Progress(self.direction, self.unit)
+
+
+@final
+class HeadwayEntry(_CostEntry):
+    """What is lacking of a gap in metres, and a time headway in seconds, to those ahead."""
+
+    kind: Literal["headway"]
+    gap: float = Field(0.0, ge=0)
+    headway: float = Field(0.0, ge=0)
+    ahead: Agents = None
+    unit: Length = 1.0
+
+    def of_agents(self, period: Period) -> Cost:
+        """The cost, which knows its agents."""
+        ahead = None if self.ahead == "all" else self.ahead
+        return Headway(KeepDistance(self.gap, self.headway, agents=self.numbers, ahead=ahead), self.unit)
