@@ -10,7 +10,6 @@ Way-points are joined linearly, and followed one control step at a time by `Exec
 end, a plan is made anew from where the agent is.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import final
 
@@ -18,19 +17,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embodied_gen.control import Agent, Memory
+from embodied_gen.control import Memory
 from embodied_gen.demos.segments import question
 from embodied_gen.heads import Guide
 from embodied_gen.predictor import Predictor
 from planners.constraints import Constraint
 from planners.execution import Execution
 from planners.guides import guide_of, smallest_margin
+from planners.replanning import Follower
 
 Limits = Callable[[Tensor], Sequence[Constraint]]  # from the time between way-points [s], shape (B, 1, 1)
 
 
 @final
-class GuidedPlanner(Agent):
+class GuidedPlanner(Follower):
     """Plans to the goal in the observation, certifies, ranks, follows and plans again.
 
     Args:
@@ -46,10 +46,6 @@ class GuidedPlanner(Agent):
         replan: Control steps after which a plan is made anew.
         tolerance: Distance from the goal at which a way may end, in the unit of the goal.
         block: Episodes that are planned together, filled up; None for as many as there are.
-
-    Attributes:
-        plans: Plans made since the planner exists.
-        infeasible: Those of them that are not good.
 
     Raises:
         ValueError: If a number is out of range.
@@ -76,71 +72,29 @@ class GuidedPlanner(Agent):
                 "candidates and replan must be at least 1 and tolerance positive; "
                 f"got {candidates}, {replan} and {tolerance}."
             )
-        self.predictor, self.execution = predictor.eval(), execution
-        self.state, self.goal, self.reaches = list(state), list(goal), list(reaches)
+        device = predictor.head.event.low.device
+        super().__init__(execution, state=state, replan=replan, block=block, device=device)
+        self.predictor = predictor.eval()
+        self.goal, self.reaches = list(goal), list(reaches)
         self.strides, self.period, self.limits = strides, period, limits
-        self.candidates, self.replan, self.tolerance = candidates, replan, tolerance
-        self.actions = 1
-        self.plans = self.infeasible = 0
-        self._device = predictor.head.event.low.device
-        self._strides = torch.arange(1, strides + 1, device=self._device)
-        self._fill_to(block)
+        self.candidates, self.tolerance = candidates, tolerance
+        self._strides = torch.arange(1, strides + 1, device=device)
 
-    @property
-    def action_size(self) -> int:
-        """Numbers in one action."""
-        return self.execution.size
-
-    def with_block(self, block: int | None) -> "GuidedPlanner":
-        """The same planner with another number of episodes planned together."""
-        other = copy.copy(self)
-        other._fill_to(block)
-        other.plans = other.infeasible = 0
-        return other
-
-    def _fill_to(self, block: int | None) -> None:
-        self.block = block
-        self._spare = [torch.Generator(self._device) for _ in range(block or 0)]
-
-    def remember(self, seed: int, observation: np.ndarray) -> Memory:
-        """The memory of a new episode; its chunk is the plan that it follows."""
-        return Memory(seed, observation, 1, self._device)
-
-    def plan(self, memories: Sequence[Memory]) -> np.ndarray:
-        """The next action of each episode, physical units, shape `(S, 1, A)`."""
-        due = [memory for memory in memories if self._is_due(memory)]
-        block = self.block or max(len(due), 1)
-        for start in range(0, len(due), block):
-            self._plan_anew(due[start : start + block], block)
-        states = np.stack([memory.observations[-1, self.state] for memory in memories])
-        wanted = np.stack([memory.chunks[0][1][memory.step - memory.chunks[0][0]] for memory in memories])
-        return self.execution.act(states, wanted)[:, None]
-
-    def _is_due(self, memory: Memory) -> bool:
-        if not memory.chunks:
-            return True
-        made, plan = memory.chunks[0]
-        return memory.step - made >= min(self.replan, len(plan))
-
-    def _plan_anew(self, memories: Sequence[Memory], block: int) -> None:
-        ways, stride, good = self._best(memories, block, guided=False)
+    def _plan_anew(self, memories: Sequence[Memory]) -> int:
+        ways, stride, good = self._best(memories, guided=False)
         bad = [index for index in range(len(memories)) if not good[index]]
         if bad and self.limits(torch.ones(1, 1, 1, device=self._device)):
-            again, other, mended = self._best([memories[index] for index in bad], block, guided=True)
+            again, other, mended = self._best([memories[index] for index in bad], guided=True)
             for row, index in enumerate(bad):
                 if mended[row]:
                     ways[index], stride[index], good[index] = again[row], other[row], True
-        self.plans += len(memories)
-        self.infeasible += len(memories) - int(good.sum())
         for memory, way, step in zip(memories, ways, stride, strict=True):
             memory.chunks = [(memory.step, _joined(way, int(step)))]
+        return len(memories) - int(good.sum())
 
-    def _best(self, memories: Sequence[Memory], block: int, guided: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _best(self, memories: Sequence[Memory], guided: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The best way of each episode `(B, T, C)`, its stride, and whether it is good."""
-        generators = [memory.generator for memory in memories] + self._spare[: block - len(memories)]
-        seen = np.stack([memory.observations[-1] for memory in memories])
-        seen = np.concatenate([seen, np.repeat(seen[:1], len(generators) - len(memories), axis=0)])
-        observed = torch.from_numpy(seen).to(self._device)
+        generators, observed = self._filled(memories)
         start, goal = observed[:, self.state], observed[:, self.goal]
         strides = self._strides.repeat(len(observed))
         start, goal = (part.repeat_interleave(self.strides, dim=0) for part in (start, goal))
