@@ -36,7 +36,7 @@ def polygon_of(points: Sequence[Sequence[float]], holes: Sequence[Sequence[Seque
     """
     if len(points) < 3:
         raise ValueError(f"a polygon needs at least three corners; got {len(points)}.")
-    return _checked(Polygon(points, holes))
+    return checked(Polygon(points, holes))
 
 
 @final
@@ -52,7 +52,7 @@ class SignedDistance:
     """
 
     def __init__(self, region: Polygon | MultiPolygon, border: float | None = None):
-        self.region = _checked(region)
+        self.region = checked(region)
         low, high = np.array(region.bounds[:2]), np.array(region.bounds[2:])
         around = float((high - low).max()) / 4 if border is None else border
         low, high = low - around, high + around
@@ -188,7 +188,12 @@ class KeepOutRegion(_OfRegion):
         return np.asarray(shapely.intersection(paths, self.distance.region))
 
 
-def _checked(region: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
+def checked(region: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
+    """The region itself.
+
+    Raises:
+        ValueError: If it is empty or crosses itself.
+    """
     if not shapely.is_valid(region):
         raise ValueError(
             f"a region must not cross itself: {shapely.is_valid_reason(region)}. Order its corners along the outline."
