@@ -1,4 +1,4 @@
-r"""Planning by sampling on a model: MPPI and the cross-entropy method, receding horizon.
+r"""Planning by sampling on a model, receding horizon: what MPPI and the cross-entropy method share.
 
 A plan is a sequence of K knots u_k, each held for `hold` control steps, so T = K hold actions; holding also keeps
 neighbouring actions alike, which is all the smoothing that is done. The model gives the states of a plan, and
@@ -7,19 +7,10 @@ neighbouring actions alike, which is all the smoothing that is done. The model g
 
 its cost, with the margins of the constraints on the path that starts at the present state. From the last plan,
 shifted by what has been executed, each of the iterations draws N plans u = m + sigma e, e ~ N(0, 1), cut to the
-bounds, the first of them m itself, and moves the mean m:
-
-- MPPI (Williams et al. 2017): m = sum_n w_n u_n with w_n ∝ exp(-(S(u_n) - min S) / temperature), the information
-  theoretic weights. The distribution of no control that they refer to is centred at m, so that the term
-  temperature * m' Sigma^-1 e of the likelihood ratio is zero.
-- CEM (Rubinstein 1999; Kobilarov 2012): m and sigma are mean and standard deviation of the best plans, and sigma
-  stays above a floor in every dimension, so that the search does not end early.
+bounds, the first of them m itself, and moves m and sigma towards the good ones. How is what the methods differ in.
 
 Penalties are soft. At the end the mean and the best plans of the last iteration are checked exactly, and the cheapest
 that satisfies every constraint is kept; where none does, the one that misses least is kept, and counted.
-
-Sources: Williams et al. 2017, Information theoretic MPC for model-based reinforcement learning (ICRA);
-Kobilarov 2012, Cross-entropy motion planning (IJRR).
 """
 
 import abc
@@ -187,13 +178,13 @@ class SamplingPlanner(Replanner, abc.ABC):
             costs, _ = self._judged(start, goal, drawn)
             mean, spread = self._moved(drawn, costs, spread)
         best = costs.topk(self.effort.finalists, 1, largest=False).indices
-        finalists = torch.cat([self._cut(mean)[:, None], _rows(drawn, best)], 1)
+        finalists = torch.cat([self._cut(mean)[:, None], chosen_rows(drawn, best)], 1)
         costs, paths = self._judged(start, goal, finalists)
         margin = smallest_margin(self.problem.constraints, paths)
         good = margin >= 0
         cheapest = torch.where(good, costs, torch.inf).argmin(1)
         chosen = torch.where(good.any(1), cheapest, margin.argmax(1))
-        return _rows(finalists, chosen[:, None])[:, 0], good.any(1)
+        return chosen_rows(finalists, chosen[:, None])[:, 0], good.any(1)
 
     @abc.abstractmethod
     def _moved(self, drawn: Tensor, costs: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
@@ -217,80 +208,6 @@ class SamplingPlanner(Replanner, abc.ABC):
         return costs.nan_to_num(nan=_NEVER, posinf=_NEVER), paths
 
 
-@final
-class MPPI(SamplingPlanner):
-    """Model predictive path integral control: every drawn plan counts, weighted by its cost.
-
-    Args:
-        problem: What is planned.
-        effort: How much is searched.
-        temperature: Difference of costs that counts e-fold, in the unit of the cost, > 0.
-        block: Episodes that are planned together, filled up; None for as many as there are.
-        device: Where plans are made.
-
-    Raises:
-        ValueError: If the temperature is not positive.
-    """
-
-    def __init__(
-        self,
-        problem: Problem,
-        effort: Effort = USUAL,
-        *,
-        temperature: float = 0.01,
-        block: int | None = None,
-        device: torch.device | str = "cpu",
-    ):
-        if not temperature > 0:
-            raise ValueError(f"temperature must be positive; got {temperature}.")
-        super().__init__(problem, effort, block, device)
-        self.temperature = temperature
-
-    def _moved(self, drawn: Tensor, costs: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
-        weights = (-costs / self.temperature).softmax(1)
-        return (weights[:, :, None, None] * drawn).sum(1), spread
-
-
-@final
-class CEM(SamplingPlanner):
-    """The cross-entropy method: the distribution of plans is fitted to the best of those drawn from it.
-
-    Args:
-        problem: What is planned.
-        effort: How much is searched.
-        elites: Plans that are fitted, at least 2 and at most `samples`.
-        floor: Least standard deviation of an action, in half widths of its bounds, >= 0.
-        block: Episodes that are planned together, filled up; None for as many as there are.
-        device: Where plans are made.
-
-    Raises:
-        ValueError: If a number is out of range.
-    """
-
-    def __init__(
-        self,
-        problem: Problem,
-        effort: Effort = USUAL,
-        *,
-        elites: int = 16,
-        floor: float = 0.05,
-        block: int | None = None,
-        device: torch.device | str = "cpu",
-    ):
-        if not 2 <= elites <= effort.samples or not floor >= 0:
-            raise ValueError(
-                f"elites must lie between 2 and samples {effort.samples} and floor must not be negative; "
-                f"got {elites} and {floor}."
-            )
-        super().__init__(problem, effort, block, device)
-        self.elites = elites
-        self._floor = floor * (self._high - self._low) / 2
-
-    def _moved(self, drawn: Tensor, costs: Tensor, spread: Tensor) -> tuple[Tensor, Tensor]:
-        best = _rows(drawn, costs.topk(self.elites, 1, largest=False).indices)
-        return best.mean(1), torch.maximum(best.std(1), self._floor)
-
-
-def _rows(plans: Tensor, index: Tensor) -> Tensor:
+def chosen_rows(plans: Tensor, index: Tensor) -> Tensor:
     """Plans `(B, n, K, A)` of `(B, N, K, A)` by their numbers `(B, n)`."""
     return plans.gather(1, index[:, :, None, None].expand(-1, -1, *plans.shape[2:]))
