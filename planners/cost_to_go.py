@@ -129,7 +129,7 @@ class ReachCost:
         ValueError: If the weight is negative.
     """
 
-    def __init__(self, cost_to_go: CostToGo, *, end: float = 1.0, channels: Sequence[int] = (0, 1)):
+    def __init__(self, cost_to_go: CostToGo, *, end: float = 0.3, channels: Sequence[int] = (0, 1)):
         if not end >= 0:
             raise ValueError(f"end must not be negative; got {end}.")
         self.cost_to_go, self.end, self.channels = cost_to_go, end, list(channels)

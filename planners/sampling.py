@@ -3,7 +3,7 @@ r"""Planning by sampling on a model, receding horizon: what MPPI and the cross-e
 A plan is a sequence of K knots u_k, each held for `hold` control steps, so T = K hold actions; holding also keeps
 neighbouring actions alike, which is all the smoothing that is done. The model gives the states of a plan, and
 
-    S(u) = cost(states, actions, goal) + penalty * sum_i max(0, -margin_i(path))
+    S(u) = cost(states, actions, goal) + penalty * sum_i max(0, buffer - margin_i(path))
 
 its cost, with the margins of the constraints on the path that starts at the present state. From the last plan,
 shifted by what has been executed, each of the iterations draws N plans u = m + sigma e, e ~ N(0, 1), cut to the
@@ -50,9 +50,11 @@ class Problem:
         low: Lower bounds of an action, A numbers.
         high: Upper bounds of an action, A numbers, above the lower.
         constraints: On the path of states.
+        buffer: Margin aimed at beyond each constraint, in its own unit, so that small errors of the model do not offend;
+            checked is the constraint itself.
 
     Raises:
-        ValueError: If the bounds are not in order.
+        ValueError: If the bounds are not in order, or the buffer is negative.
     """
 
     step: Step
@@ -62,10 +64,13 @@ class Problem:
     low: Sequence[float]
     high: Sequence[float]
     constraints: Sequence[Constraint] = ()
+    buffer: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.low) != len(self.high) or not all(a < b for a, b in zip(self.low, self.high, strict=True)):
             raise ValueError(f"low must be below high for every action; got {list(self.low)} and {list(self.high)}.")
+        if not self.buffer >= 0:
+            raise ValueError(f"buffer must not be negative; got {self.buffer}.")
 
 
 @final
@@ -204,7 +209,8 @@ class SamplingPlanner(Replanner, abc.ABC):
         costs = self.problem.cost(path[:, 1:], actions, goal.repeat_interleave(count, dim=0)).view(number, count)
         paths = path.view(number, count, *path.shape[1:])
         for constraint in self.problem.constraints:
-            costs = costs - self.effort.penalty * constraint.margins(paths).clamp(max=0).sum(-1)
+            lacking = (self.problem.buffer - constraint.margins(paths)).clamp(min=0)
+            costs = costs + self.effort.penalty * lacking.sum(-1)
         return costs.nan_to_num(nan=_NEVER, posinf=_NEVER), paths
 
 

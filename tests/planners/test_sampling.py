@@ -162,6 +162,13 @@ def test_what_is_executed_holds_exactly_where_a_penalty_alone_would_give_in(kind
 
 
 @BOTH
+def test_a_plan_keeps_a_buffer_from_what_it_must_not_touch(kind):
+    agents = [kind(replace(PROBLEM, buffer=buffer), replace(EFFORT, iterations=20)) for buffer in (0.0, 0.1)]
+    near, wide = (float(DISC.margin(path(agent))) for agent in agents)
+    assert 0 <= near < 0.08 < wide
+
+
+@BOTH
 def test_a_plan_whose_states_are_not_finite_is_never_kept(kind):
     def breaks(states, actions):
         moved = double_integrator(states, actions)
@@ -206,6 +213,7 @@ def test_elites_give_mean_and_deviation_which_does_not_fall_below_the_floor():
     [
         (lambda: replace(PROBLEM, low=(-1, 1)), r"low must be below high for every action; got \[-1, 1\] and \[1, 1\]"),
         (lambda: replace(PROBLEM, low=(-1,)), r"low must be below high for every action; got \[-1\] and \[1, 1\]"),
+        (lambda: replace(PROBLEM, buffer=-0.1), "buffer must not be negative; got -0.1"),
         (lambda: Effort(horizon=21, hold=2), "horizon and actions must be multiples of hold; got 21, 5 and 2"),
         (lambda: Effort(hold=0), "multiples of hold; got 60, 5 and 0"),
         (lambda: Effort(actions=65), "actions must lie between 1 and the horizon 60; got 65"),
