@@ -50,8 +50,8 @@ class Problem:
         low: Lower bounds of an action, A numbers.
         high: Upper bounds of an action, A numbers, above the lower.
         constraints: On the path of states.
-        buffer: Margin aimed at beyond each constraint, in its own unit, so that small errors of the model do not offend;
-            checked is the constraint itself.
+        buffer: Margin aimed at beyond each constraint, in its own unit, so that small errors of the model do not
+            offend; checked is the constraint itself.
 
     Raises:
         ValueError: If the bounds are not in order, or the buffer is negative.
@@ -92,7 +92,7 @@ class Effort:
         ValueError: If a number is out of range.
     """
 
-    horizon: int = 60
+    horizon: int = 50
     hold: int = 5
     actions: int = 5
     samples: int = 256
