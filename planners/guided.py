@@ -13,7 +13,6 @@ Way-points are joined linearly, and followed one control step at a time by `Exec
 end, a plan is made anew from where the agent is.
 """
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, final
@@ -22,13 +21,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embodied_gen.control import Agent, Chunk, Memory
+from embodied_gen.control import Chunk, Memory
 from embodied_gen.demos.segments import question
 from embodied_gen.heads import Guide
 from embodied_gen.predictor import Predictor
 from planners.constraints import Constraint
 from planners.execution import Execution
 from planners.guides import guide_of, smallest_margin
+from planners.replanning import Follower
 
 Limits = Callable[[Tensor], Sequence[Constraint]]  # from the time between way-points [s], shape (B, 1, 1)
 NEARBY = 4  # strides drawn about the duration of a plan that is being followed
@@ -43,7 +43,7 @@ class _Way(NamedTuple):
 
 
 @final
-class GuidedPlanner(Agent):
+class GuidedPlanner(Follower):
     """Plans to the goal in the observation, certifies, ranks, follows and plans again.
 
     Args:
@@ -60,10 +60,6 @@ class GuidedPlanner(Agent):
         tolerance: Distance from the goal at which a way may end, in the unit of the goal.
         drift: Distance from where a plan wants the agent beyond which the plan is given up, in the unit of the goal.
         block: Episodes that are planned together, filled up; None for as many as there are.
-
-    Attributes:
-        plans: Plans made since the planner exists.
-        infeasible: Those of them that are not good.
 
     Raises:
         ValueError: If a number is out of range.
@@ -91,63 +87,24 @@ class GuidedPlanner(Agent):
                 "candidates and replan must be at least 1, tolerance positive and drift not negative; "
                 f"got {candidates}, {replan}, {tolerance} and {drift}."
             )
-        self.predictor, self.execution = predictor.eval(), execution
-        self.state, self.goal, self.reaches = list(state), list(goal), list(reaches)
+        device = predictor.head.event.low.device
+        super().__init__(execution, state=state, replan=replan, block=block, device=device)
+        self.predictor = predictor.eval()
+        self.goal, self.reaches = list(goal), list(reaches)
         self.strides, self.period, self.limits = strides, period, limits
-        self.candidates, self.replan, self.tolerance, self.drift = candidates, replan, tolerance, drift
-        self.actions = 1
-        self.plans = self.infeasible = 0
-        self._device = predictor.head.event.low.device
+        self.candidates, self.tolerance, self.drift = candidates, tolerance, drift
         self._spans = predictor.head.event.shape[0] - 1
-        self._fill_to(block)
 
-    @property
-    def action_size(self) -> int:
-        """Numbers in one action."""
-        return self.execution.size
-
-    def with_block(self, block: int | None) -> "GuidedPlanner":
-        """The same planner with another number of episodes planned together."""
-        other = copy.copy(self)
-        other._fill_to(block)
-        other.plans = other.infeasible = 0
-        return other
-
-    def _fill_to(self, block: int | None) -> None:
-        self.block = block
-        self._spare = [torch.Generator(self._device) for _ in range(block or 0)]
-
-    def remember(self, seed: int, observation: np.ndarray) -> Memory:
-        """The memory of a new episode; its chunk is the plan that it follows."""
-        return Memory(seed, observation, 1, self._device)
-
-    def plan(self, memories: Sequence[Memory]) -> np.ndarray:
-        """The next action of each episode, physical units, shape `(S, 1, A)`."""
-        due = [memory for memory in memories if self._is_due(memory)]
-        block = self.block or max(len(due), 1)
-        for start in range(0, len(due), block):
-            self._plan_anew(due[start : start + block], block)
-        states = np.stack([memory.observations[-1, self.state] for memory in memories])
-        wanted = np.stack([memory.chunks[0].values[memory.step - memory.chunks[0].step] for memory in memories])
-        return self.execution.act(states, wanted)[:, None]
-
-    def _is_due(self, memory: Memory) -> bool:
-        if not memory.chunks:
-            return True
-        made, plan, _ = memory.chunks[0]
-        return memory.step - made >= min(self.replan, len(plan))
-
-    def _plan_anew(self, memories: Sequence[Memory], block: int) -> None:
+    def _plan_anew(self, memories: Sequence[Memory]) -> int:
         best = [self._rest(memory) for memory in memories]
         running = [index for index, memory in enumerate(memories) if memory.chunks]
-        self._improve(best, memories, running, block, self._nearby, guided=False)
-        self._improve(best, memories, _lacking(best), block, self._all, guided=False)
+        self._improve(best, memories, running, self._nearby, guided=False)
+        self._improve(best, memories, _lacking(best), self._all, guided=False)
         if self.limits(torch.ones(1, 1, 1, device=self._device)):
-            self._improve(best, memories, _lacking(best), block, self._all, guided=True)
-        self.plans += len(memories)
-        self.infeasible += len(_lacking(best))
+            self._improve(best, memories, _lacking(best), self._all, guided=True)
         for memory, way in zip(memories, best, strict=True):
             memory.chunks = [Chunk(memory.step, way.states, way.rank > LACKING)]
+        return len(_lacking(best))
 
     def _rest(self, memory: Memory) -> _Way:
         """What is left of the last plan, if it was good and the agent is where it should be."""
@@ -176,7 +133,6 @@ class GuidedPlanner(Agent):
         best: list[_Way],
         memories: Sequence[Memory],
         open_: Sequence[int],
-        block: int,
         strides: Callable[[Memory], np.ndarray],
         *,
         guided: bool,
@@ -185,19 +141,17 @@ class GuidedPlanner(Agent):
         if not open_:
             return
         asked = [memories[index] for index in open_]
-        ways = self._draw(asked, np.stack([strides(memory) for memory in asked]), block, guided)
+        ways = self._draw(asked, np.stack([strides(memory) for memory in asked]), guided)
         for index, way in zip(open_, ways, strict=True):
             if way.rank > best[index].rank:
                 best[index] = way
 
-    def _draw(self, memories: Sequence[Memory], strides: np.ndarray, block: int, guided: bool) -> list[_Way]:
+    def _draw(self, memories: Sequence[Memory], strides: np.ndarray, guided: bool) -> list[_Way]:
         """The best of the ways of the strides `(len(memories), W)`, for each episode."""
-        missing = block - len(memories)
-        generators = [memory.generator for memory in memories] + self._spare[:missing]
-        seen = np.stack([memory.observations[-1] for memory in memories])
-        # Filled up, so that the last bits of a product do not depend on the number of episodes.
-        seen, strides = (np.concatenate([part, np.repeat(part[:1], missing, axis=0)]) for part in (seen, strides))
-        observed = torch.from_numpy(seen).to(self._device).repeat_interleave(strides.shape[1], dim=0)
+        generators, observed = self._filled(memories)
+        block = len(observed)
+        strides = np.concatenate([strides, np.repeat(strides[:1], block - len(strides), axis=0)])
+        observed = observed.repeat_interleave(strides.shape[1], dim=0)
         start, goal = observed[:, self.state], observed[:, self.goal]
         stride = torch.from_numpy(strides.reshape(-1)).to(start)
         constraints = list(self.limits((stride * self.period).view(-1, 1, 1)))

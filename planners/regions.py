@@ -37,7 +37,7 @@ def polygon_of(points: Sequence[Sequence[float]], holes: Sequence[Sequence[Seque
     """
     if len(points) < 3:
         raise ValueError(f"a polygon needs at least three corners; got {len(points)}.")
-    return _checked(Polygon(points, holes))
+    return checked(Polygon(points, holes))
 
 
 @final
@@ -56,7 +56,7 @@ class SignedDistance:
     def __init__(self, region: Polygon | MultiPolygon, border: float | None = None, *, cell: float | None = None):
         if cell is not None and not cell > 0:
             raise ValueError(f"cell must be positive; got {cell}.")
-        self.region = _checked(region)
+        self.region = checked(region)
         low, high = np.array(region.bounds[:2]), np.array(region.bounds[2:])
         around = float((high - low).max()) / 4 if border is None else border
         low, high = low - around, high + around
@@ -203,7 +203,12 @@ def outlines(region: Polygon | MultiPolygon) -> dict[str, list[dict[str, Any]]]:
     return {"lines": [{"role": "constraint", "start": a, "end": b} for ring in corners for a, b in pairwise(ring)]}
 
 
-def _checked(region: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
+def checked(region: Polygon | MultiPolygon) -> Polygon | MultiPolygon:
+    """The region itself.
+
+    Raises:
+        ValueError: If it is empty or crosses itself.
+    """
     if not shapely.is_valid(region):
         raise ValueError(
             f"a region must not cross itself: {shapely.is_valid_reason(region)}. Order its corners along the outline."

@@ -138,7 +138,7 @@ def test_events_and_heads_import_torch_alone_and_no_network(name):
 
 
 @pytest.mark.parametrize(
-    "extra", ["minari", "h5py", "matplotlib", "PIL", "tensorboard", "metaworld", "gymnasium_robotics"]
+    "extra", ["minari", "h5py", "matplotlib", "PIL", "tensorboard", "metaworld", "gymnasium_robotics", "ompl"]
 )
 def test_packages_of_extras_are_imported_late(extra):
     for name, tree in TREES.items():
