@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from envs import commonroad, xml_file
+from envs import commonroad, lanelet2, xml_file
 from envs.lanelets import Lanelet, lanelet
 from envs.polylines import Points, headings
 from envs.roads import RoadMap
@@ -48,6 +48,8 @@ def read_map(source: str | Path) -> Scenario:
     root = next(xml_file.read(path))
     if root.tag == "commonRoad":
         return commonroad.read(path)
+    if root.tag == "osm":
+        return Scenario(lanelet2.read(path), (), PERIOD)
     raise root.error(f"<{root.tag}> is no map; CommonRoad begins with <commonRoad> and Lanelet2 with <osm>")
 
 

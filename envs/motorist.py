@@ -12,6 +12,7 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 
 from envs.conflicts import zones_between
 from envs.driving import Traffic
@@ -25,6 +26,8 @@ _BESIDE = 1.5  # lateral offset of the first point of a way on another lane [m]
 _BEHIND = 15.0  # straight path behind a vehicle [m]
 _BEYOND = 60.0  # straight path beyond the last point of a way [m]
 _ROUNDING = 2.0  # of a way's corners [m]
+_PREVIEW = 0.4  # time for which pure pursuit looks ahead [s]
+_NEAREST, _FARTHEST = 2.5, 15.0  # how far it looks ahead at least and at most [m]
 _ALIKE = 0.3  # ways that fit the last choice this much alike are a fork [m]
 
 
@@ -52,7 +55,7 @@ class TrafficExpert:
         states, routes = self.layout.states_of(observation), self.layout.routes_of(observation)
         self._way = self._chosen(states[0], routes[0])
         mine = replace(self._habits, length=states[0, 4], width=states[0, 5])
-        own = self._path(states[0], self._way, mine)
+        own = self._path(states[0], _curve(states[0], self._way), mine)
         vehicles, paths, speeds = self._others(states[1:], routes[1:])
         zones = zones_between(len(paths), own, paths)
         s = np.full(len(paths) + 1, _BEHIND)
@@ -81,8 +84,8 @@ class TrafficExpert:
         own = _own_ways(state, ways)
         if self._way is None:
             return np.asarray(own[self._generator.integers(len(own))])
-        known = smoothed(np.concatenate([state[None, :2], self._way]), step=STEP, width=_ROUNDING)
-        misfit = np.array([_misfit(way[:-2], known) for way in own])
+        known = _curve(state, self._way)
+        misfit = np.array([_misfit(way[:-1], known) for way in own])
         alike = np.flatnonzero(misfit <= misfit.min() + _ALIKE)
         return np.asarray(own[alike[self._generator.integers(len(alike)) if len(alike) > 1 else 0]])
 
@@ -103,6 +106,16 @@ def _own_ways(state: NDArray[np.float64], ways: Points) -> list[Points]:
     return [way for row, way in enumerate(kept) if not any(np.array_equal(way, other) for other in kept[:row])]
 
 
+def _curve(state: NDArray[np.float64], way: Points) -> Points:
+    """A smooth curve from a pose through the points of a way, about every metre."""
+    spacing = float(np.linalg.norm(way[-1] - way[-2]))
+    direction = spacing * np.array([np.cos(state[2]), np.sin(state[2])])
+    knots = np.concatenate([state[None, :2], way])
+    ends = ((1, direction), (2, np.zeros(2)))
+    spline = CubicSpline(np.arange(len(knots)), knots, bc_type=ends)
+    return np.asarray(spline(np.arange(0.0, len(way) + 1e-9, STEP / spacing)[1:]))
+
+
 def _misfit(way: Points, known: Points) -> float:
     """The largest distance of a way's points `(P, 2)` from a line of points every metre `(Q, 2)` [m]."""
     return float(np.linalg.norm(way[:, None] - known, axis=-1).min(1).max())
@@ -112,7 +125,7 @@ def _steering(state: NDArray[np.float64], path: Path) -> float:
     """Steering angle towards a point of the path ahead [rad]."""
     x, y, heading, speed, length = state[:5].tolist()
     wheelbase = WHEELBASE * length
-    ahead = min(max(0.5 * speed, 4.0), 15.0)
+    ahead = min(max(_PREVIEW * speed, _NEAREST), _FARTHEST)
     target = path.points[round((_BEHIND + ahead) / STEP)]
     rear = np.array([x, y]) - wheelbase / 2 * np.array([np.cos(heading), np.sin(heading)])
     way = target - rear

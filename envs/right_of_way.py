@@ -2,7 +2,8 @@
 
 For each zone of two vehicles (see `envs.conflicts`) one of them is first and the other yields:
 
-- who is in the zone already is first; of two that go through it together, the one in front;
+- who is in the zone already is first; of two in it the one in front, if they go through it together, else the one that
+  was first before, or else is farther in;
 - of two before it, who can no longer stop is first, else who arrives first, with the arrival time of constant
   acceleration a from the present speed, t = 2 d / (v + sqrt(v^2 + 2 a d)); ties go to the lower number;
 - once the earlier arrival is less than DECIDED away the order stays as it is, unless the one that yields has left the
@@ -89,7 +90,10 @@ def order(
     first = np.where(inside[:, 0] != inside[:, 1], np.where(inside[:, 0], 0, 1), first)
     ahead = s[pair] - zones.align
     in_front = np.where(ahead[:, 0] >= ahead[:, 1], 0, 1)
-    first = np.where(inside.all(1) & zones.together, in_front, first)
+    deeper = np.where(distance[:, 0] <= distance[:, 1], 0, 1)
+    both = inside.all(1)
+    first = np.where(both & (before < 0), deeper, first)
+    first = np.where(both & zones.together, in_front, first)
     return Order(alive, inside, distance, first)
 
 

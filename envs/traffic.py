@@ -84,7 +84,7 @@ class TrafficEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
             for site in self._sites:
                 site.check_recording()
         self.action_space = Box(-1.0, 1.0, (2,), np.float32)
-        self.observation_space: gymnasium.Space[NDArray[np.float64]] = self._space()
+        self.observation_space = Box(*self._bounds(), dtype=np.float64)
         self._site = self._sites[0]
 
     @property
@@ -203,15 +203,15 @@ class TrafficEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
             "progress": self._progress,
         }
 
-    def _space(self) -> Box:
-        bounds = np.array([site.scenario.road.bounds for site in self._sites])  # (maps, axis, side)
-        low = np.minimum(bounds[..., 0].min(0) - _AROUND, 0.0)
-        high = np.maximum(bounds[..., 1].max(0) + _AROUND, 0.0)
+    def _bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Lowest and highest observations."""
+        sides = np.array([site.scenario.road.bounds for site in self._sites])  # (maps, axis, side)
+        low = np.minimum(sides[..., 0].min(0) - _AROUND, 0.0)
+        high = np.maximum(sides[..., 1].max(0) + _AROUND, 0.0)
         agents, points = self.layout.agents, self.layout.agents * ROUTES * POINTS
-        return Box(
+        return (
             np.concatenate([np.tile([*low, *_STATE_LOW], agents), np.tile(low, points)]),
             np.concatenate([np.tile([*high, *_STATE_HIGH], agents), np.tile(high, points)]),
-            dtype=np.float64,
         )
 
 
