@@ -125,6 +125,8 @@ def _strip(
 ) -> Lanelet:
     """A lanelet of the lanes' width around a centre line."""
     direction = headings(line)[:, None]
+    # At the ends that is the direction of half a step inside; lanes must join at the direction of the end itself.
+    direction[0], direction[-1] = 2 * direction[0] - direction[1], 2 * direction[-1] - direction[-2]
     side = _WIDTH / 2 * np.concatenate([-np.sin(direction), np.cos(direction)], axis=1)
     return lanelet(
         number,
