@@ -134,7 +134,8 @@ class Traffic:
         self.s = self.s + np.where(self.active, ahead, 0.0)
         self.speed = moved
         self._standing = np.where(moved < _STANDS, self._standing + period, 0.0)
-        leaving = self.s + self.sizes[:, 0] / 2 >= self._lengths
+        # A path was checked to stay on the road at its points; what comes after the last of them was not.
+        leaving = self.s + self.sizes[:, 0] / 2 >= self._lengths - STEP
         if self._guest is not None:
             leaving[0] = False
         self.active &= ~leaving
