@@ -7,6 +7,7 @@ imported when an environment is made.
     embodied/Reach-v0      planar arm, one goal
     embodied/MetaWorld-v0  Meta-World V3 manipulation, `task="reach-v3"` and 49 others (extra `robotics`)
     embodied/PointMaze-v0  force-driven ball, `maze="umaze" | "medium" | "large"` (extra `robotics`)
+    embodied/Traffic-v0    a vehicle among others, `map="crossing" | "merge"` or a CommonRoad or Lanelet2 file
 
 Every environment writes `info["is_success"]` at every step, is a function of its seed and the actions
 alone, and offers a scripted demonstrator through `env.unwrapped.expert()` (see `envs.expert.Expert`).
@@ -20,6 +21,7 @@ _ENVIRONMENTS = (
     ("embodied/Reach-v0", "envs.reach:ReachEnv", 60),
     ("embodied/MetaWorld-v0", "envs.metaworld:MetaWorldEnv", 500),
     ("embodied/PointMaze-v0", "envs.pointmaze:PointMazeEnv", 10_000),
+    ("embodied/Traffic-v0", "envs.traffic:TrafficEnv", 100),
 )
 
 

@@ -90,7 +90,11 @@ class Drawing:
         angles = np.linspace(np.pi / 2, 3 * np.pi / 2, 13)
         turn = np.stack([np.cos(angles), np.sin(angles)], axis=1)
         cap = radius * (turn[:, :1] * along + turn[:, 1:] * np.array([-along[1], along[0]]))
-        self._pen.polygon([self._pixel(point) for point in np.concatenate([start + cap, end - cap])], fill)
+        self.polygon(np.concatenate([start + cap, end - cap]), fill)
+
+    def polygon(self, points: NDArray[Any], fill: Colour) -> None:
+        """A filled polygon with corners `points` [m], shape `(P, 2)`."""
+        self._pen.polygon([self._pixel(point) for point in points], fill)
 
     def trail(self, points: Sequence[NDArray[Any]], colour: Colour, *, width: float) -> None:
         """A polyline which fades towards its beginning; points [m], `width` [m]."""

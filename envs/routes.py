@@ -16,6 +16,8 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.polylines import arc_length, resample
+
 ROW_Y = (-0.21, 0.0, 0.21)
 """Height of each row of posts [m]."""
 ROW_POSTS = ((0.0,), (-0.1, 0.1), (-0.2, 0.0, 0.2))
@@ -158,6 +160,4 @@ def smooth_path(corners: list[tuple[float, float]], *, spacing: float) -> NDArra
         early = 0.75 * points[:-1] + 0.25 * points[1:]
         late = 0.25 * points[:-1] + 0.75 * points[1:]
         points = np.concatenate([points[:1], np.stack([early, late], axis=1).reshape(-1, 2), points[-1:]])
-    length = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
-    samples = np.linspace(0.0, length[-1], max(2, round(length[-1] / spacing) + 1))
-    return np.stack([np.interp(samples, length, points[:, axis]) for axis in (0, 1)], axis=1)
+    return resample(points, max(2, round(float(arc_length(points)[-1]) / spacing) + 1))
