@@ -28,7 +28,7 @@ from embodied_gen.predictor import Predictor
 from planners.constraints import Constraint
 from planners.execution import Execution
 from planners.guides import guide_of, smallest_margin
-from planners.replanning import Follower
+from planners.replanning import Follower, joined
 
 Limits = Callable[[Tensor], Sequence[Constraint]]  # from the time between way-points [s], shape (B, 1, 1)
 NEARBY = 4  # strides drawn about the duration of a plan that is being followed
@@ -167,7 +167,7 @@ class GuidedPlanner(Follower):
         ways = y.view(block, -1, *y.shape[2:])[rows, chosen].cpu().numpy()
         taken = strides[np.arange(block), (chosen // self.candidates).cpu().numpy()]
         ranks = rank[rows, chosen].tolist()
-        return [_Way(ranks[k], _joined(ways[k], int(taken[k]))) for k in range(len(memories))]
+        return [_Way(ranks[k], joined(ways[k], int(taken[k]))) for k in range(len(memories))]
 
     def _rank(self, y: Tensor, stride: Tensor, goal: Tensor, constraints: Sequence[Constraint]) -> Tensor:
         """Of good ways the quickest, then the widest, is best; of others the one that misses least; `(B, N)`."""
@@ -198,9 +198,3 @@ class GuidedPlanner(Follower):
 def _lacking(ways: Sequence[_Way]) -> list[int]:
     """Numbers of the ways that are not good."""
     return [index for index, way in enumerate(ways) if way.rank <= LACKING]
-
-
-def _joined(way: np.ndarray, stride: int) -> np.ndarray:
-    """The states of the control steps after the first way-point, linear in between, `(stride (T - 1), C)`."""
-    share = np.arange(1, stride + 1)[None, :, None] / stride
-    return (way[:-1, None] + share * (way[1:, None] - way[:-1, None])).reshape(-1, way.shape[1])

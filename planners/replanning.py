@@ -112,3 +112,9 @@ class Follower(Replanner, abc.ABC):
             return True
         made, plan, _ = memory.chunks[0]
         return memory.step - made >= min(self.replan, len(plan))
+
+
+def joined(way: np.ndarray, stride: int) -> np.ndarray:
+    """The states of the control steps after the first way-point, linear in between, `(stride (T - 1), C)`."""
+    share = np.arange(1, stride + 1)[None, :, None] / stride
+    return (way[:-1, None] + share * (way[1:, None] - way[:-1, None])).reshape(-1, way.shape[1])

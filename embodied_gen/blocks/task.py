@@ -6,13 +6,15 @@ from pydantic import Field
 
 from embodied_gen.config import Block
 
+Plain = str | int | float | bool
+
 
 @final
 class EnvBlock(Block):
     """The environment."""
 
     id: str = Field(description="Gymnasium id, such as embodied/Avoid-v0, or module:id.")
-    kwargs: dict[str, str | int | float | bool] = Field({}, description="Arguments of gymnasium.make.")
+    kwargs: dict[str, Plain | tuple[Plain, ...]] = Field({}, description="Arguments of gymnasium.make.")
     keys: tuple[str, ...] = Field((), description="Entries of a Dict observation to keep; all where empty.")
 
 

@@ -1,0 +1,132 @@
+r"""Driving by generated scenes: one agent among others follows its part of a scene.
+
+Every few steps n scenes of all agents are drawn from what was seen. Of those that satisfy the constraints the one is
+followed in which the driven agent, agent 0, comes furthest; where none satisfies them, the one that misses least is,
+and it is counted. Without constraints the first draw is followed as it is.
+
+`Steering` turns a wanted next state into the pedal and the wheel of a kinematic bicycle: with e the offset of the
+wanted state to the left [m] and v the speed, the vehicle turns by
+
+    d psi = (h_wanted - h) + e / lookahead,      delta = atan(2 tan(beta)),   sin(beta) = l d psi / (2 v dt)
+
+in a control step dt, l being the wheelbase.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from embodied_gen.control import Chunk, Memory
+from embodied_gen.events.scene import STATE
+from embodied_gen.heads import Guide
+from planners.execution import Execution
+from planners.replanning import Follower, joined
+from planners.scene_model import Drawn, SceneModel
+
+Guides = Callable[[Tensor], Guide | None]  # from the last observations (B, O)
+
+
+@final
+class Steering(Execution):
+    """Pedal and wheel of a kinematic bicycle from the state that is wanted next.
+
+    Args:
+        period: Control period dt [s].
+        acceleration: Of a full pedal [m/s^2].
+        braking: Of a full negative pedal [m/s^2].
+        steering: Angle of a full wheel [rad].
+        wheelbase: As a share of the length.
+        lookahead: Way on which an offset is made good [m].
+    """
+
+    def __init__(
+        self,
+        *,
+        period: float = 0.1,
+        acceleration: float = 6.0,
+        braking: float = 8.0,
+        steering: float = 0.6,
+        wheelbase: float = 0.6,
+        lookahead: float = 4.0,
+    ):
+        self.period, self.acceleration, self.braking = period, acceleration, braking
+        self.steering, self.wheelbase, self.lookahead = steering, wheelbase, lookahead
+
+    @property
+    def size(self) -> int:
+        """Pedal and wheel."""
+        return 2
+
+    def act(self, states: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """The actions, for states `(S, 7)` as in scenes, in [-1, 1]."""
+        heading, speed = states[:, 2], states[:, 3]
+        away = wanted[:, :2] - states[:, :2]
+        offset = np.cos(heading) * away[:, 1] - np.sin(heading) * away[:, 0]
+        rate = (wanted[:, 3] - speed) / self.period
+        pedal = np.where(rate >= 0, rate / self.acceleration, rate / self.braking)
+        way = np.maximum((speed + wanted[:, 3]) / 2 * self.period, 1e-3)
+        turn = np.angle(np.exp(1j * (wanted[:, 2] - heading))) + offset / self.lookahead * np.minimum(way / 0.5, 1)
+        slip = np.arcsin(np.clip(self.wheelbase * states[:, 4] * turn / (2 * way), -0.9, 0.9))
+        wheel = np.arctan(2 * np.tan(slip)) / self.steering
+        return np.clip(np.stack([pedal, wheel], 1), -1, 1).astype(np.float32)
+
+
+@final
+class SceneDriver(Follower):
+    """Drives agent 0 by scenes of a model; see the module.
+
+    Args:
+        model: Draws scenes.
+        execution: Follows states `(S, 7)`.
+        guides: The guide for what is seen; None draws freely.
+        candidates: Scenes drawn for each plan.
+        replan: Control steps after which scenes are drawn anew.
+        block: Episodes planned together, filled up; None for as many as there are.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        model: SceneModel,
+        execution: Execution,
+        guides: Guides = lambda _: None,
+        *,
+        candidates: int = 16,
+        replan: int = 5,
+        block: int | None = None,
+    ):
+        if candidates < 1 or replan < 1:
+            raise ValueError(f"candidates and replan must be at least 1; got {candidates} and {replan}.")
+        super().__init__(execution, state=range(STATE), replan=replan, block=block, device=model.device)
+        self.model, self.guides, self.candidates = model, guides, candidates
+
+    def remember(self, seed: int, observation: np.ndarray) -> Memory:
+        """The memory of a new episode, with what the model sees."""
+        return Memory(seed, observation, self.model.seen, self._device)
+
+    def _plan_anew(self, memories: Sequence[Memory]) -> int:
+        generators, _ = self._filled(memories)
+        seen = np.stack([memory.observations for memory in memories])
+        seen = np.concatenate([seen, np.repeat(seen[:1], len(generators) - len(seen), axis=0)])
+        observations = torch.from_numpy(seen).to(self._device)
+        guide = self.guides(observations[:, -1])
+        drawn = self.model.draw(observations, self.candidates, generator=generators, guide=guide)
+        chosen = torch.zeros(len(seen), dtype=torch.long) if guide is None else _furthest(drawn)
+        rows = torch.arange(len(seen))
+        ways = drawn.scenes[rows, chosen, 0].cpu().numpy()
+        good = drawn.feasible[rows, chosen].tolist()
+        for memory, way, feasible in zip(memories, ways, good, strict=False):
+            memory.chunks = [Chunk(memory.step, joined(way, self.model.stride), feasible)]
+        return len(memories) - sum(good[: len(memories)])
+
+
+def _furthest(drawn: Drawn) -> Tensor:
+    """The feasible scene of each context in which agent 0 comes furthest, else the one that misses least; `(B,)`."""
+    steps = drawn.scenes[:, :, 0, :, :2].diff(dim=2).norm(dim=-1).sum(-1)
+    rank = torch.where(drawn.feasible, steps, drawn.margin.clamp(-1e3, 0) - 1.0)
+    return rank.argmax(1).cpu()
