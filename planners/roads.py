@@ -36,18 +36,22 @@ class OnRoad(Constraint):
     """The oriented boxes of agents lie in a region.
 
     Args:
-        region: Polygon or polygons, with holes or without [m].
+        region: Polygon or polygons, with holes or without [m]; or the grid of one that is there already.
         agents: Numbers of the agents; None for all.
-        cell: Width of a cell of the grid [m]; by default what `SignedDistance` takes.
+        cell: Width of a cell of a new grid [m]; by default what `SignedDistance` takes.
 
     Raises:
         ValueError: If the region is empty or crosses itself; if a scene has no such agent.
     """
 
     def __init__(
-        self, region: Polygon | MultiPolygon, *, agents: Sequence[int] | None = None, cell: float | None = None
+        self,
+        region: Polygon | MultiPolygon | SignedDistance,
+        *,
+        agents: Sequence[int] | None = None,
+        cell: float | None = None,
     ):
-        self.distance = SignedDistance(region, cell=cell)
+        self.distance = region if isinstance(region, SignedDistance) else SignedDistance(region, cell=cell)
         self.agents = checked_agents(agents)
         self.name = f"on the road of {self.distance.region.area:g} m^2, {naming(self.agents)}"
 
