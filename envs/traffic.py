@@ -18,9 +18,9 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.avoid import check_render_mode
 from envs.boxes import between, overlapping
 from envs.company import PERIOD, Company, Reactive, Replayed, recorded
+from envs.drawing import check_render_mode
 from envs.ego import Ego
 from envs.layout import POINTS, ROUTES, SPACING, STATE, Layout
 from envs.maps import read_map
