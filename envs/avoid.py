@@ -18,6 +18,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from envs.arm import EFFECTOR_RADIUS, WORKSPACE, Arm
+from envs.drawing import check_render_mode
 from envs.routes import FINISH_Y, MODES, POST_RADIUS, AvoidExpert, GapRecord, posts
 from envs.view import ArmView
 
@@ -139,13 +140,3 @@ def clearance(path: NDArray[np.float64], centres: NDArray[np.float64]) -> float:
     foot = np.einsum("pki,pki->pk", offset, side) / np.maximum(length, 1e-18)
     gap = offset - np.minimum(np.maximum(foot, 0.0), 1.0)[..., None] * side
     return float(np.sqrt(np.einsum("pki,pki->pk", gap, gap).min()))
-
-
-def check_render_mode(render_mode: str | None) -> None:
-    """Accept None and "rgb_array".
-
-    Raises:
-        ValueError: For any other mode.
-    """
-    if render_mode not in (None, "rgb_array"):
-        raise ValueError(f'render_mode must be "rgb_array" or None; got {render_mode!r}.')

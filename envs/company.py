@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.boxes import overlapping
-from envs.layout import STATE
+from envs.layout import BOX, STATE
 from envs.placement import Placement
 from envs.scenarios import Scenario, Track
 
 PERIOD = 0.1
 """Control period [s]."""
 _STRAYED = 2.0  # distance from its path at which the ego takes another one [m]
+_CLEAR = 11  # steps in which a recorded ego must not overlap anybody
 _LEAST = 50  # steps that a recording of the ego goes on after its start, if it is long enough
 _SURROUNDINGS = {"pedestrian", "bicycle", "parkedVehicle", "constructionZone", "roadBoundary", "building", "pillar"}
 
@@ -116,7 +117,7 @@ def recorded(
 ) -> NDArray[np.float64]:
     """A piece of a recording around one of its vehicles as tracks, shape `(agents, steps + 1, 7)`.
 
-    The ego is a random vehicle at a random time at which its box is on the road and overlaps nobody.
+    The ego is a random vehicle at a random time at which its box is on the road and overlaps nobody for a second.
 
     Args:
         scenario: Map and recording with a period of 0.1 s.
@@ -136,15 +137,25 @@ def recorded(
     ]
     for index in generator.permutation(len(starts)):
         track, start = starts[index]
-        rows = [(other, state) for other in scenario.tracks if (state := other.at(start)) is not None]
-        boxes = np.array([[*state[:3], other.length, other.width] for other, state in rows])
-        own = next(row for row, (other, _) in enumerate(rows) if other is track)
-        free = overlapping(boxes[own], boxes).sum() == 1
-        if free and placement.covers(boxes[own]):
-            nearest = np.argsort(np.linalg.norm(boxes[:, :2] - boxes[own, :2], axis=1), kind="stable")[:agents]
-            chosen = [track, *(rows[row][0] for row in nearest if row != own)][:agents]
-            return _piece(chosen, start, agents, steps)
+        piece = _piece(_nearest(scenario, track, start)[:agents], start, agents, steps)
+        if placement.covers(piece[0, 0, BOX]) and _free(piece[:, :_CLEAR]):
+            return piece
     raise ValueError(f"{scenario.road.name}: no recorded vehicle is ever on the road; use others='idm'.")
+
+
+def _nearest(scenario: Scenario, track: Track, start: int) -> list[Track]:
+    """A track and all others that are there at a step, by their distance from it."""
+    place = track.states[start - track.first]
+    found = [(other, state) for other in scenario.tracks if (state := other.at(start)) is not None]
+    apart = [0.0 if other is track else float(np.hypot(*(state - place)[:2])) for other, state in found]
+    order = sorted(range(len(found)), key=lambda row: (apart[row], found[row][0] is not track))
+    return [found[row][0] for row in order]
+
+
+def _free(piece: NDArray[np.float64]) -> bool:
+    """Whether the first of some vehicles overlaps none of the others, states `(agents, T, 7)`."""
+    there = (piece[:1, :, -1] > 0) & (piece[1:, :, -1] > 0)
+    return not bool((overlapping(piece[:1][..., BOX], piece[1:][..., BOX]) & there).any())
 
 
 def _piece(tracks: list[Track], start: int, agents: int, steps: int) -> NDArray[np.float64]:

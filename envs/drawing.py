@@ -132,3 +132,13 @@ def draw_scene(drawing: Drawing, scene: dict[str, Any]) -> None:
             drawing.disc((x, y), disc["radius"] * 0.72, (78, 90, 108))
         else:
             drawing.disc(disc["centre"], disc["radius"], (*GREEN[:3], 70), edge=GREEN)
+
+
+def check_render_mode(render_mode: str | None) -> None:
+    """Accept None and "rgb_array".
+
+    Raises:
+        ValueError: For any other mode.
+    """
+    if render_mode not in (None, "rgb_array"):
+        raise ValueError(f'render_mode must be "rgb_array" or None; got {render_mode!r}.')

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 STATE = 7
 """Numbers of a vehicle's state."""
+BOX = [0, 1, 2, 4, 5]
+"""Columns of a state that are the vehicle's box: x, y, heading, length, width."""
 ROUTES = 3
 """Ways ahead of every vehicle."""
 POINTS = 10

@@ -14,7 +14,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from envs.arm import EFFECTOR_RADIUS, TIMESTEP, WORKSPACE, Arm
-from envs.avoid import check_render_mode
+from envs.drawing import check_render_mode
 from envs.view import ArmView
 
 GOAL_RADIUS = 0.02

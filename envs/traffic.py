@@ -18,11 +18,11 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from envs.avoid import check_render_mode
 from envs.boxes import between, overlapping
 from envs.company import PERIOD, Company, Reactive, Replayed, recorded
+from envs.drawing import check_render_mode
 from envs.ego import Ego
-from envs.layout import POINTS, ROUTES, SPACING, STATE, Layout
+from envs.layout import BOX, POINTS, ROUTES, SPACING, STATE, Layout
 from envs.maps import read_map
 from envs.motorist import TrafficExpert
 from envs.roads import RoadMap
@@ -35,7 +35,6 @@ ENOUGH = 0.5
 """Share of the reference that is a success."""
 OTHERS = ("idm", "recorded")
 _COMPARED = (0.25, 0.5, 0.75, 1.0)  # times within a step at which boxes are compared
-_BOX = [0, 1, 2, 4, 5]  # columns of a state that are its box
 _AROUND = 300.0  # room of the observation space around maps [m]
 _STATE_LOW = [-np.pi, -40.0, 0.0, 0.0, 0.0]  # heading, speed, length, width, valid
 _STATE_HIGH = [np.pi, 80.0, 100.0, 100.0, 1.0]
@@ -218,5 +217,5 @@ class TrafficEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 def _collides(ego: NDArray[np.float64], before: NDArray[np.float64], after: NDArray[np.float64]) -> bool:
     """Whether the ego's boxes `(4, 5)` meet those of vehicles on their way between two states `(M, 7)`."""
     there = (before[:, -1] > 0) & (after[:, -1] > 0)
-    start, end = before[there][:, _BOX], after[there][:, _BOX]
+    start, end = before[there][:, BOX], after[there][:, BOX]
     return bool(overlapping(ego[:, None], between(start, end, _COMPARED)).any())

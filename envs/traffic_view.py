@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from envs.boxes import corners
 from envs.drawing import BLUE, GRID, INK, RED, Drawing
+from envs.layout import BOX
 from envs.roads import RoadMap
 
 SIZE = (400, 400)
@@ -34,7 +35,7 @@ def frame(road: RoadMap, states: NDArray[np.float64], *, failed: bool) -> NDArra
         drawing.line(lane.left, GRID, width=_LANE)
         drawing.line(lane.right, GRID, width=_LANE)
     there = states[states[:, -1] > 0]
-    outlines = corners(there[:, [0, 1, 2, 4, 5]])
+    outlines = corners(there[:, BOX])
     for outline in outlines[:0:-1]:
         drawing.polygon(outline, INK)
     drawing.polygon(outlines[0], RED if failed else BLUE)
