@@ -21,6 +21,7 @@ from envs.ways import Ways
 DEFAULT_LIMIT = 50 / 3.6
 """Speed limit where a map does not say [m/s]."""
 _CLOSING = 0.05  # [m]
+_BEYOND = 80.0  # how far a lane is carried on beyond the map [m]
 
 
 @final
@@ -62,6 +63,17 @@ class RoadMap:
         """The union of all lanelets' polygons with gaps up to 10 cm closed, a shapely (multi)polygon, prepared."""
         grown = [lane.polygon.buffer(_CLOSING, join_style="mitre") for lane in self.lanelets.values()]
         area = shapely.union_all(grown).buffer(-_CLOSING, join_style="mitre")
+        shapely.prepare(area)
+        return area
+
+    @cached_property
+    def open(self) -> Any:
+        """The drivable area with the lanes that end on the map carried on straight, both ways.
+
+        What the map ends with is not the end of the road: vehicles come from there and go there.
+        """
+        strips = [strip for lane in self.lanelets.values() for strip in self._strips(lane)]
+        area = shapely.union_all([self.drivable, *(strip.buffer(_CLOSING, join_style="mitre") for strip in strips)])
         shapely.prepare(area)
         return area
 
@@ -108,6 +120,17 @@ class RoadMap:
         """Speed limits of lanelets [m/s], 50 km/h where the map does not say."""
         found = [self.lanelets[number].speed_limit for number in numbers]
         return np.array([DEFAULT_LIMIT if limit is None else limit for limit in found])
+
+    def _strips(self, lane: Lanelet) -> list[Any]:
+        """The lane carried on beyond its ends where nothing follows or goes before."""
+        left, right = lane.left, lane.right
+        ends = []
+        if not lane.successors:
+            ends.append((left[-1], right[-1], lane.centre[-1] - lane.centre[-2]))
+        if not lane.predecessors:
+            ends.append((left[0], right[0], lane.centre[0] - lane.centre[1]))
+        outwards = [(a, b, _BEYOND * way / np.linalg.norm(way)) for a, b, way in ends]
+        return [shapely.Polygon([a, a + way, b + way, b]).convex_hull for a, b, way in outwards]
 
     def _check_references(self, lane: Lanelet) -> None:
         beside = [number for number in (lane.left_neighbour, lane.right_neighbour) if number is not None]

@@ -147,3 +147,13 @@ def test_limits_are_those_of_the_map_or_50_km_h():
 def test_impossible_maps_and_poses_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_lanes_that_end_on_the_map_go_on_in_the_open_area():
+    road = read_map("merge").road
+    ends = [lane for lane in road.lanelets.values() if not lane.successors]
+    assert ends and road.open.covers(road.drivable)
+    for lane in ends:
+        way = lane.centre[-1] - lane.centre[-2]
+        beyond = shapely.Point(lane.centre[-1] + 30 * way / np.linalg.norm(way))
+        assert road.open.covers(beyond) and not road.drivable.covers(beyond)
