@@ -4,12 +4,12 @@ Every few steps n scenes of all agents are drawn from what was seen. Of those th
 followed in which the driven agent, agent 0, comes furthest; where none satisfies them, the one that misses least is,
 and it is counted. Without constraints the first draw is followed as it is.
 
-`Steering` turns a wanted next state into the pedal and the wheel of a kinematic bicycle: with e the offset of the
-wanted state to the left [m] and v the speed, the vehicle turns by
+`Steering` turns what is wanted into the pedal and the wheel of a kinematic bicycle with wheelbase l, whose middle
+slips: it moves in the direction h + beta on a circle of curvature 2 sin(beta) / l. Aiming from its course at a point
+at distance d in direction theta from its heading (pure pursuit, Coulter 1992), 2 sin(theta - beta) / d =
+2 sin(beta) / l,
 
-    d psi = (h_wanted - h) + e / lookahead,      delta = atan(2 tan(beta)),   sin(beta) = l d psi / (2 v dt)
-
-in a control step dt, l being the wheelbase.
+    beta = theta l / (d + l),      delta = atan(2 tan(beta)).
 """
 
 from collections.abc import Callable, Sequence
@@ -26,20 +26,20 @@ from planners.execution import Execution
 from planners.replanning import Follower, joined
 from planners.scene_model import Drawn, SceneModel
 
+AIM = 5  # control steps
 Guides = Callable[[Tensor], Guide | None]  # from the last observations (B, O)
 
 
 @final
 class Steering(Execution):
-    """Pedal and wheel of a kinematic bicycle from the state that is wanted next.
+    """Pedal and wheel of a kinematic bicycle from the speed that is wanted next and a point to aim at.
 
     Args:
-        period: Control period dt [s].
+        period: Control period [s].
         acceleration: Of a full pedal [m/s^2].
         braking: Of a full negative pedal [m/s^2].
         steering: Angle of a full wheel [rad].
         wheelbase: As a share of the length.
-        lookahead: Way on which an offset is made good [m].
     """
 
     def __init__(
@@ -50,10 +50,9 @@ class Steering(Execution):
         braking: float = 8.0,
         steering: float = 0.6,
         wheelbase: float = 0.6,
-        lookahead: float = 4.0,
     ):
         self.period, self.acceleration, self.braking = period, acceleration, braking
-        self.steering, self.wheelbase, self.lookahead = steering, wheelbase, lookahead
+        self.steering, self.wheelbase = steering, wheelbase
 
     @property
     def size(self) -> int:
@@ -61,17 +60,23 @@ class Steering(Execution):
         return 2
 
     def act(self, states: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-        """The actions, for states `(S, 7)` as in scenes, in [-1, 1]."""
-        heading, speed = states[:, 2], states[:, 3]
-        away = wanted[:, :2] - states[:, :2]
-        offset = np.cos(heading) * away[:, 1] - np.sin(heading) * away[:, 0]
-        rate = (wanted[:, 3] - speed) / self.period
+        """The actions in [-1, 1], for states `(S, 7)` and states with a point to aim at `(S, 9)`; see `aimed`."""
+        rate = (wanted[:, 3] - states[:, 3]) / self.period
         pedal = np.where(rate >= 0, rate / self.acceleration, rate / self.braking)
-        way = np.maximum((speed + wanted[:, 3]) / 2 * self.period, 1e-3)
-        turn = np.angle(np.exp(1j * (wanted[:, 2] - heading))) + offset / self.lookahead * np.minimum(way / 0.5, 1)
-        slip = np.arcsin(np.clip(self.wheelbase * states[:, 4] * turn / (2 * way), -0.9, 0.9))
+        away = wanted[:, STATE:] - states[:, :2]
+        distance = np.linalg.norm(away, axis=1)
+        direction = np.arctan2(away[:, 1], away[:, 0]) - states[:, 2]
+        theta = np.arctan2(np.sin(direction), np.cos(direction)) * np.minimum(distance, 1.0)  # nearby it is noise
+        base = self.wheelbase * states[:, 4]
+        slip = np.clip(theta, -1.5, 1.5) * base / (distance + base)
         wheel = np.arctan(2 * np.tan(slip)) / self.steering
         return np.clip(np.stack([pedal, wheel], 1), -1, 1).astype(np.float32)
+
+
+def aimed(states: np.ndarray) -> np.ndarray:
+    """States of control steps `(L, 7)` with the position `AIM` steps later as a point to aim at, `(L, 9)`."""
+    later = np.minimum(np.arange(len(states)) + AIM, len(states) - 1)
+    return np.concatenate([states, states[later, :2]], 1)
 
 
 @final
@@ -80,7 +85,7 @@ class SceneDriver(Follower):
 
     Args:
         model: Draws scenes.
-        execution: Follows states `(S, 7)`.
+        execution: Follows states with points to aim at; see `aimed`.
         guides: The guide for what is seen; None draws freely.
         candidates: Scenes drawn for each plan.
         replan: Control steps after which scenes are drawn anew.
@@ -121,7 +126,7 @@ class SceneDriver(Follower):
         ways = drawn.scenes[rows, chosen, 0].cpu().numpy()
         good = drawn.feasible[rows, chosen].tolist()
         for memory, way, feasible in zip(memories, ways, good, strict=False):
-            memory.chunks = [Chunk(memory.step, joined(way, self.model.stride), feasible)]
+            memory.chunks = [Chunk(memory.step, aimed(joined(way, self.model.stride)), feasible)]
         return len(memories) - sum(good[: len(memories)])
 
 

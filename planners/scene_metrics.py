@@ -109,7 +109,8 @@ def realism(scenes: Tensor, real: Tensor, period: float) -> Realism:
     """How far motions of scenes are from real ones.
 
     Args:
-        scenes, real: Shapes `(S, A, 1 + T, 7)` and `(R, A, 1 + T, 7)`.
+        scenes: Shape `(S, A, 1 + T, 7)`.
+        real: Shape `(R, A, 1 + T, 7)`.
         period: Time between steps [s].
     """
     ours, theirs = _rates(scenes, period), _rates(real, period)
@@ -127,9 +128,9 @@ def realism(scenes: Tensor, real: Tensor, period: float) -> Realism:
 
 def _rates(scenes: Tensor, period: float) -> list[NDArray[np.float64]]:
     """Longitudinal and lateral acceleration and jerk at half seconds, `(S, A, K)` each; nan for the absent."""
-    values = scenes.double().cpu().numpy()
-    seconds = period * np.arange(values.shape[2])
-    at = np.arange(0, seconds[-1] + 1e-9, _SAMPLED)
+    values: NDArray[np.float64] = scenes.double().cpu().numpy()
+    seconds: NDArray[np.float64] = period * np.arange(values.shape[2], dtype=np.float64)
+    at: NDArray[np.float64] = np.arange(0, seconds[-1] + 1e-9, _SAMPLED)
     speed, heading = _read(values[..., SPEED], seconds, at), _read(np.unwrap(values[..., HEADING]), seconds, at)
     along = np.diff(speed) / _SAMPLED
     across = (speed[..., 1:] + speed[..., :-1]) / 2 * np.diff(heading) / _SAMPLED

@@ -152,7 +152,7 @@ def test_impossible_maps_and_poses_are_refused(make, message):
 def test_lanes_that_end_on_the_map_go_on_in_the_open_area():
     road = read_map("merge").road
     ends = [lane for lane in road.lanelets.values() if not lane.successors]
-    assert ends and road.open.covers(road.drivable)
+    assert ends and road.drivable.difference(road.open).area < 1e-6
     for lane in ends:
         way = lane.centre[-1] - lane.centre[-2]
         beyond = shapely.Point(lane.centre[-1] + 30 * way / np.linalg.norm(way))
