@@ -1,8 +1,10 @@
 r"""Driving by generated scenes: one agent among others follows its part of a scene.
 
-Every few steps n scenes of all agents are drawn from what was seen. Of those that satisfy the constraints the one is
-followed in which the driven agent, agent 0, comes furthest; where none satisfies them, the one that misses least is,
-and it is counted. Without constraints the first draw is followed as it is.
+Every few steps n scenes of all agents are drawn from what was seen, under a guide. In them others give way to the
+driven agent, agent 0, as much as it to them, which is more than can be asked of others. So n more scenes are drawn
+freely, and what agent 0 does in a guided scene is set among what the others do in each free one: the share in which it
+collides is its risk. Of the scenes that satisfy the constraints the first of the lowest risk is followed; where none
+satisfies them, the one that misses least is, and it is counted. Without a guide the first draw is followed as it is.
 
 `Steering` turns what is wanted into the pedal and the wheel of a kinematic bicycle with wheelbase l, whose middle
 slips: it moves in the direction h + beta on a circle of curvature 2 sin(beta) / l. Aiming from its course at a point
@@ -22,6 +24,7 @@ from torch import Tensor
 from embodied_gen.control import Chunk, Memory
 from embodied_gen.events.scene import STATE
 from embodied_gen.heads import Guide
+from planners.collisions import NoCollision
 from planners.execution import Execution
 from planners.replanning import Follower, joined
 from planners.scene_model import Drawn, SceneModel
@@ -121,7 +124,10 @@ class SceneDriver(Follower):
         observations = torch.from_numpy(seen).to(self._device)
         guide = self.guides(observations[:, -1])
         drawn = self.model.draw(observations, self.candidates, generator=generators, guide=guide)
-        chosen = torch.zeros(len(seen), dtype=torch.long) if guide is None else _furthest(drawn)
+        chosen = torch.zeros(len(seen), dtype=torch.long)
+        if guide is not None:
+            free = self.model.draw(observations, self.candidates, generator=generators)
+            chosen = _rank(drawn, risk(drawn.scenes, free.scenes)).argmax(1).cpu()
         rows = torch.arange(len(seen))
         ways = drawn.scenes[rows, chosen, 0].cpu().numpy()
         good = drawn.feasible[rows, chosen].tolist()
@@ -130,8 +136,25 @@ class SceneDriver(Follower):
         return len(memories) - sum(good[: len(memories)])
 
 
-def _furthest(drawn: Drawn) -> Tensor:
-    """The feasible scene of each context in which agent 0 comes furthest, else the one that misses least; `(B,)`."""
-    steps = drawn.scenes[:, :, 0, :, :2].diff(dim=2).norm(dim=-1).sum(-1)
-    rank = torch.where(drawn.feasible, steps, drawn.margin.clamp(-1e3, 0) - 1.0)
-    return rank.argmax(1).cpu()
+def risk(scenes: Tensor, others: Tensor) -> Tensor:
+    """Share of futures of the others in which agent 0 collides.
+
+    Args:
+        scenes: What agent 0 does, shape `(B, n, A, 1 + T, 7)`.
+        others: What the others do, shape `(B, m, A, 1 + T, 7)`.
+
+    Returns:
+        Shares, shape `(B, n)`.
+    """
+    n, m = scenes.shape[1], others.shape[1]
+    own = scenes[:, :, None, :1].expand(-1, -1, m, -1, -1, -1)
+    rest = others[:, None, :, 1:].expand(-1, n, -1, -1, -1, -1)
+    together = torch.cat([own, rest], 3).flatten(1, 2)
+    margin = NoCollision(agents=[0]).margins(together).amin(-1)
+    return (margin < 0).float().view(-1, n, m).mean(-1)
+
+
+def _rank(drawn: Drawn, risks: Tensor) -> Tensor:
+    """Feasible scenes by their risk, then by their order; others by what they miss; `(B, n)`."""
+    order = torch.linspace(0, 1e-3, risks.shape[1], device=risks.device)
+    return torch.where(drawn.feasible, -risks - order, drawn.margin.clamp(-1e3, 0) - 2.0)
