@@ -185,9 +185,9 @@ def test_a_double_integrators_steps_hold_and_others_do_not():
     [
         (
             lambda: planner(candidates=0),
-            "at least 1, tolerance positive and drift not negative; got 0, 10",
+            "at least 1, tolerance positive, drift and buffer not negative; got 0, 10",
         ),
-        (lambda: planner(tolerance=0.0), "not negative; got 3, 10, 0.0 and 0.05"),
+        (lambda: planner(tolerance=0.0), "not negative; got 3, 10, 0.0, 0.05 and 0.0"),
         (lambda: Tracker((0, 1), (2,), p=1, d=1), r"position and velocity must name as many channels; got \[0, 1\]"),
     ],
 )
