@@ -80,8 +80,8 @@ def _of_planner(
     most = max(*control.state, *control.goal)
     if most >= len(observation):
         raise ValueError(
-            f"{run.folder} plans with channel {most} of the observation; that of {run.experiment.env.id} has "
-            f"{len(observation)}. Name the environment that it was trained for."
+            f"{run.folder} plans with channel {most} of the observation, which has {len(observation)} here. "
+            "Name the environment that it was trained for."
         )
     seen = torch.from_numpy(observation).to(run.predictor.head.event.low.device).expand(n, -1)
     start, goal = seen[:, list(control.state)], seen[:, list(control.goal)]
