@@ -136,6 +136,15 @@ class PlannerControl(Block):
         """Raises `ValueError` if no episode holds a segment."""
         episodes.check_horizon(self.horizon)
 
+    def check_observation(self, size: int) -> None:
+        """Raises `ValueError` if an observation of so many numbers lacks a channel of the state or of the goal."""
+        most = max(*self.state, *self.goal)
+        if most >= size:
+            raise ValueError(
+                f"the planner reads channel {most} of the observation, which has {size} here. "
+                "Name the environment that it was trained for."
+            )
+
     def describe(self) -> str:
         """In words."""
         return f"plans of {self.horizon} way-points, up to {self.strides} control steps apart, from a state to a goal"

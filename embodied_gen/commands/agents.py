@@ -36,6 +36,7 @@ def agent_of(
     if file is not None:
         file.require_channels(run.predictor.head.event.shape[-1])
     if isinstance(control, PlannerControl):
+        control.check_observation(around.size)
         follows, execution = _execution(run, control, inverse, device)
         return _planner(run, control, execution, around, file), follows
     if isinstance(control, InverseControl):

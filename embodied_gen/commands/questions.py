@@ -77,12 +77,7 @@ def question_of(run: Run, env: gym.Env, around: Surroundings, n: int, seed: int)
 def _of_planner(
     run: Run, control: PlannerControl, observation: np.ndarray, around: Surroundings, n: int, seed: int
 ) -> Question:
-    most = max(*control.state, *control.goal)
-    if most >= len(observation):
-        raise ValueError(
-            f"{run.folder} plans with channel {most} of the observation, which has {len(observation)} here. "
-            "Name the environment that it was trained for."
-        )
+    control.check_observation(len(observation))
     seen = torch.from_numpy(observation).to(run.predictor.head.event.low.device).expand(n, -1)
     start, goal = seen[:, list(control.state)], seen[:, list(control.goal)]
     strides = torch.linspace(control.strides, 1, n, device=seen.device).round()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import final
 
 import gymnasium as gym
+import numpy as np
 from shapely.geometry import MultiPolygon, Polygon
 
 from embodied_gen import experiment
@@ -35,14 +36,17 @@ class Surroundings:
 
     Attributes:
         period: Time of a control step [s].
+        size: Numbers in one observation.
         free: Where the position may be [m]; None where the environment does not say.
     """
 
     period: float
+    size: int
     free: Polygon | MultiPolygon | None
 
 
 def surroundings_of(env: gym.Env) -> Surroundings:
     """What an environment says: `metadata["render_fps"]` is the rate of control, `free_space()` a polygon."""
     free_space = getattr(env.unwrapped, "free_space", None)
-    return Surroundings(1 / env.metadata.get("render_fps", 10), free_space() if free_space is not None else None)
+    size = int(np.prod(env.observation_space.shape or ()))
+    return Surroundings(1 / env.metadata.get("render_fps", 10), size, free_space() if free_space is not None else None)

@@ -249,11 +249,20 @@ def test_a_guide_that_does_not_fit_the_run_is_told(content, sentence, cli, own_r
     assert outcome.status == 2 and sentence in outcome.err, outcome.err
 
 
-def test_a_planner_needs_the_channels_that_it_plans(cli, tmp_path):
+@pytest.mark.parametrize("verb", ["plan", "evaluate"])
+def test_a_planner_needs_the_channels_that_it_plans(verb, cli, tmp_path):
     run = tiny.untrained_run(tmp_path / "run", tiny.PLANNER)
-    outcome = cli("plan", run, *CPU, "--env.id", "Pendulum-v1")
+    outcome = cli(verb, run, *CPU, "--env.id", "Pendulum-v1")
     assert outcome.status == 2
-    assert "plans with channel 5 of the observation, which has 3 here. Name the environment" in outcome.err
+    assert "the planner reads channel 5 of the observation, which has 3 here. Name the environment" in outcome.err
+
+
+def test_costs_of_a_guide_file_serve_ways_of_every_duration(cli, tmp_path):
+    run = tiny.untrained_run(tmp_path / "run", tiny.PLANNER | {"strides": 3})
+    costs = [{"kind": "target_speed", "speed": 1.0, "unit": 1.0}, {"kind": "smoothness", "unit": 1.0}]
+    outcome = cli("plan", run, *CPU, "--n", 4, "--guide", guide_file(tmp_path, costs=costs))
+    assert outcome.status == 0, outcome.err
+    assert list(record_of(run / "plan.json")["groups"]) == ["unguided", "guided"]
 
 
 def test_inverse_dynamics_plan_nothing(cli, tmp_path):
