@@ -73,8 +73,8 @@ def _execution(run: Run, control: PlannerControl, inverse: Path | None, device: 
     tracker = control.tracker
     if tracker is None:
         raise ValueError(
-            f"{run.folder} plans, and nothing follows its plans. Name learned inverse dynamics, --inverse RUN, or write "
-            f"a tracker into the control of {run.folder / 'config.json'}, such as "
+            f"{run.folder} plans, and nothing follows its plans. Name learned inverse dynamics, --inverse RUN, or "
+            f"write a tracker into the control of {run.folder / 'config.json'}, such as "
             '"tracker": {"position": [0, 1], "velocity": [2, 3], "p": 10, "d": 1}.'
         )
     return "tracker", Tracker(tracker.position, tracker.velocity, p=tracker.p, d=tracker.d)

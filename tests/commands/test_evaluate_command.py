@@ -187,7 +187,7 @@ def test_a_run_is_scored_in_another_variant_of_its_environment(cli, planner):
         (
             "bare",
             [],
-            "plans, and nothing follows its plans. Name learned inverse dynamics, --inverse RUN, or write a tracker into the control of ",
+            "nothing follows its plans. Name learned inverse dynamics, --inverse RUN, or write a tracker ",
         ),
         ("inverse", [], "it follows plans and does not act alone. Evaluate a planner with it: embodied-gen evaluate"),
         ("own", ["--inverse", "inverse"], "--inverse follows the plans of a planner; "),
