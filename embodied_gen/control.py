@@ -54,6 +54,12 @@ class Memory:
         self.observations = together[-len(self.observations) :]
 
 
+def filled(rows: np.ndarray, block: int | None) -> np.ndarray:
+    """Rows filled up to a block with copies of the first, shape `(block, ...)`; as they are without a block."""
+    missing = max((block or 0) - len(rows), 0)
+    return np.concatenate([rows, np.repeat(rows[:1], missing, axis=0)])
+
+
 class Agent(abc.ABC):
     """What acts in many episodes at once.
 
@@ -150,16 +156,11 @@ class Policy(Agent):
         return np.stack(weighted)
 
     def _predict(self, memories: Sequence[Memory]) -> np.ndarray:
-        observations = np.stack([memory.observations for memory in memories])
-        generators = [memory.generator for memory in memories]
-        missing = (self.block or len(memories)) - len(memories)
-        if missing > 0:
-            observations = np.concatenate([observations, np.repeat(observations[:1], missing, axis=0)])
-            generators += self._spare[:missing]
+        observations = filled(np.stack([memory.observations for memory in memories]), self.block)
         chunks = self.predictor.predict(
             torch.from_numpy(observations).to(self.device),
             self.samples,
-            generator=generators,
+            generator=[memory.generator for memory in memories] + self._spare[: len(observations) - len(memories)],
             guide=self.guide,
         )
         return chunks[: len(memories)].cpu().numpy()

@@ -27,7 +27,7 @@ from embodied_gen.blocks import (
     PolicyControl,
     TrajectoryBlock,
 )
-from embodied_gen.blocks.control import Encoder
+from embodied_gen.blocks.control import EXECUTION, Encoder
 from embodied_gen.control import Policy
 from embodied_gen.demos.examples import Examples
 from embodied_gen.events import Event
@@ -75,6 +75,7 @@ class Experiment(config.Block):
     def fingerprint(self, data: str, processes: int) -> str:
         """Hash of all that fixes the course of a training run."""
         course = self.model_dump(include={"seed", "data", "event", "net", "head", "control", "train"})
+        course["control"] = {name: value for name, value in course["control"].items() if name not in EXECUTION}
         text = json.dumps([course, data, processes], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

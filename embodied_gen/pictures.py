@@ -12,7 +12,14 @@ from typing import Any
 
 import numpy as np
 
-COLOURS = {"posts": "#b0483b", "post": "#b0483b", "constraint": "#7a3fb0", "goal": "#2e8b57", "finish": "#2e8b57"}
+COLOURS = {
+    "posts": "#b0483b",
+    "post": "#b0483b",
+    "wall": "#333333",
+    "constraint": "#7a3fb0",
+    "goal": "#2e8b57",
+    "finish": "#2e8b57",
+}
 PLAN, REFUSED = "#2a6fb0", "#c9a24a"
 
 
@@ -32,7 +39,7 @@ def plans(scene: Mapping[str, Any] | None, groups: Mapping[str, np.ndarray], fea
         holds = feasible[title]
         axes.set_title(f"{title}\n{int(holds.sum())} of {len(paths)} satisfy all constraints", fontsize=10)
         if scene is None:
-            _draw_channels(axes, paths)
+            _draw_channels(axes, paths, holds)
             continue
         _draw_scene(axes, scene)
         for path, good in zip(paths, holds, strict=True):
@@ -131,11 +138,12 @@ def _draw_scene(axes: Any, scene: Mapping[str, Any]) -> None:
     axes.set_ylabel("y [m]")
 
 
-def _draw_channels(axes: Any, paths: np.ndarray) -> None:
+def _draw_channels(axes: Any, paths: np.ndarray, holds: np.ndarray) -> None:
     for channel in range(paths.shape[-1]):
-        for index, path in enumerate(paths):
-            label = f"channel {channel}" if index == 0 else None
-            axes.plot(path[:, channel], color=f"C{channel}", linewidth=0.8, alpha=0.7, label=label)
+        for index, (path, good) in enumerate(zip(paths, holds, strict=True)):
+            style = {"label": f"channel {channel}"} if index == 0 else {}
+            dash = "-" if good else "--"
+            axes.plot(path[:, channel], color=f"C{channel}", linewidth=0.8, alpha=0.7, linestyle=dash, **style)
     axes.set_xlabel("step")
-    axes.set_ylabel("action")
+    axes.set_ylabel("value")
     axes.legend(frameon=False, fontsize=8)

@@ -4,13 +4,14 @@ A policy, a planner, a forecaster and a segmenter are constructions of it: obser
 units on the outside, contexts and events in model units on the inside.
 """
 
+import dataclasses
 from typing import final
 
 from torch import Tensor, nn
 
 from embodied_gen import reduce
 from embodied_gen.draws import Generator
-from embodied_gen.heads.base import Head
+from embodied_gen.heads.base import Certified, Head
 from embodied_gen.heads.guidance import Guide
 
 
@@ -54,6 +55,11 @@ class Predictor(nn.Module):
         """N draws for each observation, physical units, shape `(B, n, *E)`; see `Head.sample`."""
         x = self.head.sample(self.encoder(observations), n, generator=generator, guide=guide)
         return self.head.event.unscale(x)
+
+    def certified(self, observations: Tensor, n: int = 1, *, generator: Generator, guide: Guide) -> Certified:
+        """As `sample`, and what holds of each draw; x in physical units. See `Head.certified`."""
+        answer = self.head.certified(self.encoder(observations), n, generator=generator, guide=guide)
+        return dataclasses.replace(answer, x=self.head.event.unscale(answer.x))
 
     def predict(self, observations: Tensor, n: int = 1, *, generator: Generator, guide: Guide | None = None) -> Tensor:
         """One answer for each observation: n draws, reduced, decoded."""

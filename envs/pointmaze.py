@@ -21,12 +21,15 @@ Source: Fu et al. 2020, D4RL (arXiv:2004.07219), `scripts/generation/generate_ma
 """
 
 import os
+from itertools import pairwise
 from typing import Any, final
 
 import gymnasium
 import numpy as np
+import shapely
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
+from shapely.geometry import Polygon
 
 from envs.drawing import BLUE, GREEN, INK, Drawing
 
@@ -128,6 +131,22 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         drawing.disc(self._inner.goal, GOAL_RADIUS, (*GREEN[:3], 60), edge=GREEN, edge_width=0.03)
         drawing.disc(self._inner.point_env.data.qpos, _BALL_RADIUS, BLUE)
         return drawing.pixels()
+
+    def free_space(self) -> Polygon:
+        """Where there is no wall [m]: the cells that are free, together."""
+        corners = np.array([cell_to_xy(cell, self.walls) for cell in self.free_cells]) - 0.5
+        return shapely.union_all(shapely.box(*corners.T, *(corners + 1).T))
+
+    def scene(self) -> dict[str, Any]:
+        """Walls and goal in plain numbers [m], for plots: bounds, discs and lines with their role."""
+        rows, columns = self.walls.shape
+        rings = [self.free_space().exterior, *self.free_space().interiors]
+        sides = [pair for ring in rings for pair in pairwise(ring.coords)]
+        return {
+            "bounds": [[-columns / 2, columns / 2], [-rows / 2, rows / 2]],
+            "discs": [{"role": "goal", "centre": self._inner.goal.tolist(), "radius": GOAL_RADIUS}],
+            "lines": [{"role": "wall", "start": list(start), "end": list(end)} for start, end in sides],
+        }
 
     def close(self) -> None:
         """Release the simulator's renderer."""

@@ -19,25 +19,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from planners.constants import Constant
+
 Period = float | Tensor
-
-
-@final
-class Constant:
-    """Numbers that are kept where they were last used, so that a sampler does not copy them at every step.
-
-    Args:
-        numbers: Of any nesting that makes a tensor.
-    """
-
-    def __init__(self, numbers: Any):
-        self._exact = self._last = torch.as_tensor(numbers, dtype=torch.float64)
-
-    def like(self, y: Tensor) -> Tensor:
-        """The numbers in the dtype and on the device of a tensor."""
-        if self._last.dtype != y.dtype or self._last.device != y.device:
-            self._last = self._exact.to(y)
-        return self._last
 
 
 class Constraint(abc.ABC):
@@ -171,7 +155,8 @@ class _RateLimit(Constraint, abc.ABC):
         _require_positive(limit, period)
         self.limit, self.period = limit, period
         self.channels = _plane(channels)
-        self.name = f"{self.what.split()[1]} at most {limit:g} {self.unit}"
+        what, known = self.what.split()[1], self.channels == (0, 1)  # a unit is known of positions alone
+        self.name = f"{what} at most {limit:g} {self.unit}" if known else f"{what} of {self.channels} at most {limit:g}"
 
     def margins(self, y: Tensor) -> Tensor:
         """Limit minus the size of the derivative, in its unit, `(B, N, T - order)`.

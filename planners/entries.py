@@ -40,11 +40,19 @@ def _steps(value: tuple[int, int] | None) -> tuple[int, int] | None:
     return value
 
 
+def _different(value: tuple[int, int]) -> tuple[int, int]:
+    if value[0] == value[1]:
+        raise ValueError("channels must name two different channels")
+    return value
+
+
 Metres = Annotated[float, AfterValidator(within(-1e6, 1e6, "m"))]
 Length = Annotated[float, Field(gt=0), AfterValidator(within(0, 1e6, "m"))]
 Speed = Annotated[float, Field(gt=0), AfterValidator(within(0, 100, "m/s"))]
 Point = tuple[Metres, Metres]
 Ring = tuple[Point, ...]
+Channel = Annotated[int, Field(ge=0)]
+Plane = Annotated[tuple[Channel, Channel], AfterValidator(_different)]
 Agents = Annotated[tuple[int, ...] | Literal["all"] | None, PlainValidator(_agents)]
 Steps = Annotated[tuple[int, int] | None, AfterValidator(_steps)]
 
@@ -102,8 +110,18 @@ class SceneEntry(Entry, abc.ABC):
         return self.make(period)
 
 
+class PlaneEntry(Entry, abc.ABC):
+    """A constraint on two channels, which are the position unless the file says otherwise.
+
+    Attributes:
+        channels: Channels of a way-point; a speed limit on those of a velocity limits the acceleration.
+    """
+
+    channels: Plane = (0, 1)
+
+
 class RegionEntry(Entry, abc.ABC):
-    """A polygon with holes."""
+    """A polygon with holes; the time between steps does not matter to it."""
 
     points: Ring
     holes: tuple[Ring, ...] = ()

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from embodied_gen import draws
+from embodied_gen.control import filled
 from embodied_gen.predictor import Predictor
 
 
@@ -54,13 +55,12 @@ class InverseDynamics(Execution):
         """The predicted actions."""
         pairs = np.stack([states[:, self.channels], wanted[:, self.channels]], 1).astype(np.float32)
         block = self.block or len(pairs)
-        parts = [self._predict(pairs[start : start + block], block) for start in range(0, len(pairs), block)]
-        return np.concatenate(parts)
+        return np.concatenate([self._predict(pairs[start : start + block]) for start in range(0, len(pairs), block)])
 
-    def _predict(self, pairs: np.ndarray, block: int) -> np.ndarray:
-        filled = np.concatenate([pairs, np.repeat(pairs[:1], block - len(pairs), axis=0)])
+    def _predict(self, pairs: np.ndarray) -> np.ndarray:
+        rows = torch.from_numpy(filled(pairs, self.block)).to(self._device)
         generator = draws.generator(0, device=self._device)  # a regression at temperature zero draws nothing
-        actions = self.predictor.predict(torch.from_numpy(filled).to(self._device), generator=generator)
+        actions = self.predictor.predict(rows, generator=generator)
         return actions[: len(pairs), 0].cpu().numpy()
 
 

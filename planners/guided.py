@@ -21,10 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embodied_gen.control import Chunk, Memory
+from embodied_gen.blocks import PlannerControl
+from embodied_gen.control import Chunk, Memory, filled
 from embodied_gen.demos.segments import question
-from embodied_gen.heads import Guide
 from embodied_gen.predictor import Predictor
+from planners.arrival import Arrival
 from planners.constraints import Constraint
 from planners.execution import Execution
 from planners.guides import guide_of, smallest_margin
@@ -59,6 +60,7 @@ class GuidedPlanner(Follower):
         replan: Control steps after which a plan is made anew.
         tolerance: Distance from the goal at which a way may end, in the unit of the goal.
         drift: Distance from where a plan wants the agent beyond which the plan is given up, in the unit of the goal.
+        buffer: Margin aimed at beyond each constraint where ways are drawn with them as a guide; see `guide_of`.
         block: Episodes that are planned together, filled up; None for as many as there are.
 
     Raises:
@@ -80,19 +82,20 @@ class GuidedPlanner(Follower):
         replan: int = 20,
         tolerance: float = 0.25,
         drift: float = 0.05,
+        buffer: float = 0.0,
         block: int | None = None,
     ):
-        if candidates < 1 or replan < 1 or not tolerance > 0 or not drift >= 0:
+        if candidates < 1 or replan < 1 or not tolerance > 0 or not drift >= 0 or not buffer >= 0:
             raise ValueError(
-                "candidates and replan must be at least 1, tolerance positive and drift not negative; "
-                f"got {candidates}, {replan}, {tolerance} and {drift}."
+                "candidates and replan must be at least 1, tolerance positive, drift and buffer not negative; "
+                f"got {candidates}, {replan}, {tolerance}, {drift} and {buffer}."
             )
         device = predictor.head.event.low.device
         super().__init__(execution, state=state, replan=replan, block=block, device=device)
         self.predictor = predictor.eval()
         self.goal, self.reaches = list(goal), list(reaches)
         self.strides, self.period, self.limits = strides, period, limits
-        self.candidates, self.tolerance, self.drift = candidates, tolerance, drift
+        self.candidates, self.tolerance, self.drift, self.buffer = candidates, tolerance, drift, buffer
         self._spans = predictor.head.event.shape[0] - 1
 
     def _plan_anew(self, memories: Sequence[Memory]) -> int:
@@ -150,18 +153,19 @@ class GuidedPlanner(Follower):
         """The best of the ways of the strides `(len(memories), W)`, for each episode."""
         generators, observed = self._filled(memories)
         block = len(observed)
-        strides = np.concatenate([strides, np.repeat(strides[:1], block - len(strides), axis=0)])
+        strides = filled(strides, block)
         observed = observed.repeat_interleave(strides.shape[1], dim=0)
         start, goal = observed[:, self.state], observed[:, self.goal]
         stride = torch.from_numpy(strides.reshape(-1)).to(start)
         constraints = list(self.limits((stride * self.period).view(-1, 1, 1)))
-        guide = self._guide(constraints, goal) if guided else None
+        arrival = Arrival(goal, self.tolerance, self.reaches)
+        guide = guide_of([*constraints, arrival], buffer=self.buffer) if guided else None
         each = [generator for generator in generators for _ in range(strides.shape[1])]
         y = self.predictor.sample(
             question(start, goal, stride / self.strides), self.candidates, generator=each, guide=guide
         )
         y[:, :, 0] = start[:, None]
-        rank = self._rank(y, stride, goal, constraints).view(block, -1)
+        rank = self._rank(y, stride, constraints, arrival).view(block, -1)
         chosen = rank.argmax(1)
         rows = torch.arange(block, device=self._device)
         ways = y.view(block, -1, *y.shape[2:])[rows, chosen].cpu().numpy()
@@ -169,30 +173,51 @@ class GuidedPlanner(Follower):
         ranks = rank[rows, chosen].tolist()
         return [_Way(ranks[k], joined(ways[k], int(taken[k]))) for k in range(len(memories))]
 
-    def _rank(self, y: Tensor, stride: Tensor, goal: Tensor, constraints: Sequence[Constraint]) -> Tensor:
+    def _rank(self, y: Tensor, stride: Tensor, constraints: Sequence[Constraint], arrival: Arrival) -> Tensor:
         """Of good ways the quickest, then the widest, is best; of others the one that misses least; `(B, N)`."""
         margin = smallest_margin(constraints, y).clamp(-1e3, 1e3)
-        arrives = self._arrival(y, goal)
+        arrives = arrival.margin(y)
         good = (margin >= 0) & (arrives >= 0)
         lacking = (margin.clamp(max=0) + arrives.clamp(max=0)).clamp(min=-1e5)
         return torch.where(good, -stride[:, None] + margin.clamp(max=1) / 2, lacking + LACKING)
 
-    def _arrival(self, y: Tensor, goal: Tensor) -> Tensor:
-        """Tolerance minus distance of the end from the goal, for ways `(B, N, T, C)` and goals `(B, G)`; `(B, N)`."""
-        return self.tolerance - (y[:, :, -1, self.reaches] - goal[:, None]).norm(dim=-1)
 
-    def _guide(self, constraints: list[Constraint], goal: Tensor) -> Guide:
-        """The constraints, and to arrive."""
-        base = guide_of(constraints)
+def planner_of(
+    predictor: Predictor,
+    control: PlannerControl,
+    execution: Execution,
+    *,
+    period: float,
+    limits: Limits = lambda _: (),
+    buffer: float = 0.0,
+    block: int | None = None,
+) -> GuidedPlanner:
+    """The planner of a run.
 
-        def margins(y: Tensor) -> Tensor:
-            assert base.margins is not None
-            return torch.cat([base.margins(y), self._arrival(y, goal).unsqueeze(-1)], -1)
-
-        def certify(y: Tensor) -> Tensor:
-            return torch.minimum(smallest_margin(constraints, y), self._arrival(y, goal))
-
-        return Guide(margins=margins, certify=certify)
+    Args:
+        predictor: The run's.
+        control: The run's block of that name.
+        execution: Follows a plan.
+        period: Time of a control step [s].
+        limits: Constraints on ways.
+        buffer: Margin aimed at beyond each of them.
+        block: Episodes that are planned together, filled up; None for as many as there are.
+    """
+    return GuidedPlanner(
+        predictor,
+        execution,
+        state=control.state,
+        goal=control.goal,
+        reaches=control.reaches,
+        strides=control.strides,
+        period=period,
+        limits=limits,
+        candidates=control.candidates,
+        replan=control.replan,
+        tolerance=control.tolerance,
+        buffer=buffer,
+        block=block,
+    )
 
 
 def _lacking(ways: Sequence[_Way]) -> list[int]:

@@ -8,6 +8,10 @@ and as a file (YAML or JSON):
     constraints:
       - {kind: keep_out_disc, centre: [0.1, 0.0], radius: 0.05}
 
+Between the walls of the environment, for which it is asked where it can be:
+
+    walls: {clearance: 0.1}
+
 The same form serves paths and scenes: an entry with `agents: all`, or a list of numbers, is about agents of a scene,
 and one with `steps: [first, last]` about a span of steps.
 """
@@ -15,10 +19,11 @@ and one with `steps: [first, last]` about a span of steps.
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Annotated, Self, final
+from typing import Annotated, Self, TypeAlias, final
 
 import torch
 from pydantic import Field, model_validator
+from shapely.geometry import MultiPolygon, Polygon
 from torch import Tensor
 
 from embodied_gen import config
@@ -28,6 +33,7 @@ from planners.constraints import Constraint, Discs, KeepOutDisc, Period
 from planners.contradictions import contradictions
 from planners.cost_entries import HeadwayEntry, ProgressEntry, SmoothnessEntry, TargetPointEntry, TargetSpeedEntry
 from planners.costs import Cost
+from planners.entries import PlaneEntry, RegionEntry
 from planners.path_entries import (
     AccelerationLimitEntry,
     BicycleEntry,
@@ -48,6 +54,7 @@ from planners.scene_entries import (
     NoCollisionEntry,
     OnRoadEntry,
 )
+from planners.walls import Walls
 
 ConstraintEntry = Annotated[
     KeepOutDiscEntry
@@ -71,6 +78,7 @@ ConstraintEntry = Annotated[
 CostEntry = Annotated[
     SmoothnessEntry | TargetSpeedEntry | TargetPointEntry | ProgressEntry | HeadwayEntry, Field(discriminator="kind")
 ]
+Region: TypeAlias = Polygon | MultiPolygon
 
 
 def guide_of(
@@ -147,29 +155,64 @@ class GuideFile(Block):
     """Constraints, how far inside of them plans aim, and costs with the strength of their sum."""
 
     constraints: list[ConstraintEntry] = Field(default_factory=list)
+    walls: Walls | None = None
     costs: list[CostEntry] = Field(default_factory=list)
     buffer: float = Field(0.0, ge=0, allow_inf_nan=False)
     scale: float = Field(1.0, ge=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _wants_something(self) -> Self:
-        if not self.constraints and not self.costs:
+        if not self.constraints and self.walls is None and not self.costs:
             raise ValueError("a guide needs at least one constraint or cost; got none.")
         return self
 
-    def build(self, period: Period) -> tuple[Guide, list[Constraint]]:
+    def limits(self, free: Region | None = None) -> Callable[[Period], list[Constraint]]:
+        """The constraints as a function of the time between way-points; regions are read off their polygons once.
+
+        Args:
+            free: The free space of the environment [m], for `walls`.
+
+        Raises:
+            ValueError: If there are walls and the free space is not given, or has no place for them.
+        """
+        walls = [] if self.walls is None else [self.walls.build(free)]
+        made = [entry.build(1.0) if isinstance(entry, RegionEntry) else None for entry in self.constraints]
+
+        def limits(period: Period) -> list[Constraint]:
+            pairs = zip(made, self.constraints, strict=True)
+            return [*walls, *(entry.build(period) if region is None else region for region, entry in pairs)]
+
+        return limits
+
+    def build(
+        self, period: Period, *, free: Region | None = None, also: Sequence[Constraint] = ()
+    ) -> tuple[Guide, list[Constraint]]:
         """The guide, and the constraints to certify with.
 
         Args:
-            period: Time between way-points [s], one number or one for each context.
+            period: Time between way-points [s], one number or one for each context, shape `(B, 1, 1)`.
+            free: The free space of the environment [m], for `walls`.
+            also: Constraints that belong to the question and not to the file.
+
+        Raises:
+            ValueError: If there are walls and the free space is not given, or has no place for them.
         """
-        constraints = [entry.build(period) for entry in self.constraints]
+        constraints = [*self.limits(free)(period), *also]
         costs = [entry.build(period) for entry in self.costs]
         return guide_of(constraints, costs, buffer=self.buffer, scale=self.scale), constraints
 
-    def contradictions(self, period: Period) -> list[str]:
+    def contradictions(self, period: Period, free: Region | None = None) -> list[str]:
         """Why nothing can satisfy the constraints, as far as that is cheap to prove; see `contradictions`."""
-        return contradictions(self.build(period)[1])
+        return contradictions(self.limits(free)(period))
+
+    def require_channels(self, count: int) -> None:
+        """Raises `ValueError` if a constraint on paths names a channel that way-points of so many numbers lack."""
+        for index, entry in enumerate(self.constraints):
+            if isinstance(entry, PlaneEntry) and entry.agents is None and max(entry.channels) >= count:
+                raise ValueError(
+                    f"constraints.{index} of the guide is about the channels {list(entry.channels)}; the plans have "
+                    f"{count}, counted from 0. Name two of them in channels."
+                )
 
 
 def read_guide(path: Path) -> GuideFile:

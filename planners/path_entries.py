@@ -15,12 +15,12 @@ from planners.constraints import (
     SpeedLimit,
 )
 from planners.dynamics import Bicycle, DoubleIntegrator, Unicycle
-from planners.entries import Entry, Length, Metres, Point, RegionEntry, Speed
+from planners.entries import Entry, Length, Metres, PlaneEntry, Point, RegionEntry, Speed
 from planners.regions import KeepInRegion, KeepOutRegion, polygon_of
 
 
 @final
-class KeepOutDiscEntry(Entry):
+class KeepOutDiscEntry(PlaneEntry):
     """A disc to keep out of."""
 
     kind: Literal["keep_out_disc"]
@@ -29,11 +29,11 @@ class KeepOutDiscEntry(Entry):
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
-        return KeepOutDisc(self.centre, self.radius)
+        return KeepOutDisc(self.centre, self.radius, channels=self.channels)
 
 
 @final
-class KeepInBoxEntry(Entry):
+class KeepInBoxEntry(PlaneEntry):
     """A box to keep in."""
 
     kind: Literal["keep_in_box"]
@@ -42,33 +42,33 @@ class KeepInBoxEntry(Entry):
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
-        return KeepInBox(self.low, self.high)
+        return KeepInBox(self.low, self.high, channels=self.channels)
 
 
 @final
-class KeepInRegionEntry(RegionEntry):
+class KeepInRegionEntry(RegionEntry, PlaneEntry):
     """A polygon to keep in, with holes to keep out of."""
 
     kind: Literal["keep_in_region"]
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
-        return KeepInRegion(polygon_of(self.points, self.holes))
+        return KeepInRegion(polygon_of(self.points, self.holes), channels=self.channels)
 
 
 @final
-class KeepOutRegionEntry(RegionEntry):
+class KeepOutRegionEntry(RegionEntry, PlaneEntry):
     """A polygon to keep out of, with holes that are free."""
 
     kind: Literal["keep_out_region"]
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
-        return KeepOutRegion(polygon_of(self.points, self.holes))
+        return KeepOutRegion(polygon_of(self.points, self.holes), channels=self.channels)
 
 
 @final
-class SpeedLimitEntry(Entry):
+class SpeedLimitEntry(PlaneEntry):
     """A speed to keep below, in m/s."""
 
     kind: Literal["speed_limit"]
@@ -76,11 +76,11 @@ class SpeedLimitEntry(Entry):
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
-        return SpeedLimit(self.limit, period)
+        return SpeedLimit(self.limit, period, channels=self.channels)
 
 
 @final
-class AccelerationLimitEntry(Entry):
+class AccelerationLimitEntry(PlaneEntry):
     """An acceleration to keep below, in m/s^2."""
 
     kind: Literal["acceleration_limit"]
@@ -88,11 +88,11 @@ class AccelerationLimitEntry(Entry):
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
-        return AccelerationLimit(self.limit, period)
+        return AccelerationLimit(self.limit, period, channels=self.channels)
 
 
 @final
-class CurvatureLimitEntry(Entry):
+class CurvatureLimitEntry(PlaneEntry):
     """A curvature to keep below, in 1/m."""
 
     kind: Literal["curvature_limit"]
@@ -100,11 +100,11 @@ class CurvatureLimitEntry(Entry):
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
-        return CurvatureLimit(self.limit)
+        return CurvatureLimit(self.limit, channels=self.channels)
 
 
 @final
-class ReachPointEntry(Entry):
+class ReachPointEntry(PlaneEntry):
     """A point to be near at a step."""
 
     kind: Literal["reach_point"]
@@ -114,7 +114,7 @@ class ReachPointEntry(Entry):
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
-        return ReachPoint(self.point, self.tolerance, step=self.step)
+        return ReachPoint(self.point, self.tolerance, step=self.step, channels=self.channels)
 
 
 @final

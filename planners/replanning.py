@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embodied_gen.control import Agent, Memory
+from embodied_gen.control import Agent, Memory, filled
 from planners.execution import Execution
 
 
@@ -63,9 +63,8 @@ class Replanner(Agent, abc.ABC):
 
     def _filled(self, memories: Sequence[Memory]) -> tuple[list[torch.Generator], Tensor]:
         """Generators, and last observations `(B, O)`, of a block filled up with copies of the first."""
-        missing = max((self.block or 0) - len(memories), 0)
-        seen = np.stack([memory.observations[-1] for memory in memories] + [memories[0].observations[-1]] * missing)
-        generators = [memory.generator for memory in memories] + self._spare[:missing]
+        seen = filled(np.stack([memory.observations[-1] for memory in memories]), self.block)
+        generators = [memory.generator for memory in memories] + self._spare[: len(seen) - len(memories)]
         return generators, torch.from_numpy(seen).to(self._device)
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from embodied_gen import draws
-from embodied_gen.control import Memory, Policy, RecedingHorizon
+from embodied_gen.control import Memory, Policy, RecedingHorizon, filled
 from embodied_gen.evaluate import BLOCK
 from embodied_gen.heads import Guide
 
@@ -174,3 +176,12 @@ def test_an_agent_is_the_policy_asked_once_each_n_steps():
     for start, history in ((0, [0, 0]), (4, [3, 4])):
         chunk = predictor.predict(torch.from_numpy(observations[history])[None], generator=[generator])
         np.testing.assert_array_equal(done[start : start + 4], chunk[0, :4].numpy())
+
+
+@given(rows=st.integers(1, 6), block=st.none() | st.integers(1, 6))
+def test_filled_rows_are_those_and_copies_of_the_first(rows, block):
+    some = np.random.default_rng(rows).normal(size=(rows, 2, 3))
+    full = filled(some, block)
+    assert len(full) == max(rows, block or 0)
+    np.testing.assert_array_equal(full[:rows], some)
+    assert all(np.array_equal(row, some[0]) for row in full[rows:])

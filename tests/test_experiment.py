@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.torch
+import shapely
 import tiny
 import torch
 import yaml
@@ -54,9 +55,9 @@ def test_every_config_builds_a_predictor_with_a_loss_and_samples(path):
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
 def test_every_guide_file_builds_a_guide(path):
-    guide, constraints = read_guide(path).build(period=0.1)
+    guide, constraints = read_guide(path).build(period=0.1, free=shapely.box(-1, -1, 1, 1))
     assert constraints
-    assert guide.certify(torch.zeros(2, 3, 8, 2)).shape == (2, 3)
+    assert guide.certify(torch.zeros(2, 3, 8, 4)).shape == (2, 3)
 
 
 def test_the_method_of_guidance_is_chosen_by_its_block():
@@ -378,6 +379,34 @@ def test_the_fingerprint_is_that_of_everything_that_fixes_the_course_of_training
     for block, change in changes.items():
         assert tiny.experiment_of(**{block: change}).fingerprint("data", 1) != own, block
     assert tiny.experiment_of(name="renamed").fingerprint("data", 1) == own
+
+
+def planner_of(**control):
+    return experiment.parse(tiny.content("data") | {"control": PLANNER | control}, "tiny.yaml")
+
+
+TRACKER = {"position": [0], "velocity": [1], "p": 1.0, "d": 0.5}
+
+
+def test_how_plans_are_followed_can_change_without_another_training():
+    own = planner_of().fingerprint("data", 1)
+    for change in ({"tracker": TRACKER}, {"candidates": 3}, {"replan": 5}, {"tolerance": 0.5}):
+        assert planner_of(**change).fingerprint("data", 1) == own, change
+    assert planner_of(horizon=5).fingerprint("data", 1) != own
+
+
+@pytest.mark.parametrize(
+    ("tracker", "got"),
+    [
+        ({"position": [0, 1]}, r"\[0, 1\] and \[1\]"),
+        ({"velocity": [2]}, r"\[0\] and \[2\]"),
+        ({"position": [], "velocity": []}, r"\[\] and \[\]"),
+    ],
+)
+def test_a_tracker_names_channels_of_the_plan(tracker, got):
+    sentence = f"control.tracker must name as many positions as velocities among the 2 channels of the plan; got {got}"
+    with pytest.raises(ValueError, match=sentence):
+        planner_of(tracker=TRACKER | tracker)
 
 
 def test_a_run_can_be_moved_and_copied(tiny_run, tmp_path):

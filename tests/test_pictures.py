@@ -47,6 +47,11 @@ def test_without_a_scene_channels_are_drawn_over_the_steps():
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["channel 0", "channel 1"]
 
 
+def test_without_a_scene_plans_that_break_a_constraint_are_dashed_too():
+    (axes,) = pictures.plans(None, {"free": PATHS}, {"free": np.array([True, False, True])}).axes
+    assert [line.get_linestyle() for line in axes.get_lines()] == ["-", "--", "-"] * 2
+
+
 def test_curves_show_what_was_logged():
     lines = [
         {"step": 1, "loss": 3.0},

@@ -5,6 +5,7 @@ import tiny
 import torch
 
 from embodied_gen import draws, reduce
+from embodied_gen.heads import Guide
 from embodied_gen.predictor import Predictor
 
 
@@ -47,6 +48,15 @@ def test_samples_are_those_of_the_head_in_physical_units(predictor, batch):
     x = predictor.head.sample(predictor.encoder(batch.observations), 3, generator=draws.generator(3))
     assert samples.shape == (6, 3, 8, 2)
     torch.testing.assert_close(samples, predictor.head.event.unscale(x))
+
+
+def test_certified_samples_are_those_of_the_head_in_physical_units(predictor, batch):
+    guide = Guide(margins=lambda y: y.flatten(2))
+    answer = predictor.certified(batch.observations, 3, generator=draws.generator(3), guide=guide)
+    head = predictor.head.certified(predictor.encoder(batch.observations), 3, generator=draws.generator(3), guide=guide)
+    torch.testing.assert_close(answer.x, predictor.head.event.unscale(head.x))
+    torch.testing.assert_close(answer.margin, answer.x.flatten(2).amin(2))
+    assert answer.feasible.equal(head.feasible) and answer.weight.equal(head.weight)
 
 
 @pytest.mark.parametrize("reduction", [reduce.first, reduce.mean, reduce.medoid])

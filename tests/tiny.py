@@ -11,6 +11,7 @@ from embodied_gen import experiment
 from embodied_gen.commands.main import main
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.windows import Windows
+from embodied_gen.training import checkpoint
 
 DATASET = "embodied/tiny/expert-v0"
 EPISODES = 8
@@ -80,6 +81,30 @@ def predictor_of(config, episodes=None):
         for parameter in predictor.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=stream))
     return predictor.eval()
+
+
+PLANNER = {
+    "kind": "planner",
+    "state": [0, 1, 2, 3],
+    "goal": [4, 5],
+    "reaches": [0, 1],
+    "horizon": 4,
+    "strides": 2,
+    "candidates": 2,
+    "replan": 3,
+}
+TRACKER = {"position": [0, 1], "velocity": [2, 3], "p": 1.0, "d": 0.0}
+
+
+def untrained_run(folder, control, observation=6, action=2, **changes):
+    """A run in the simple environment that was never trained, with random demonstrations as its statistics."""
+    env = {"id": "embodied/Reach-v0", "kwargs": {"max_episode_steps": 5}}
+    config = experiment.parse(content("data", env=env, **changes) | {"control": control}, "tiny")
+    examples = config.control.examples(episodes_of((20, 20), observation, action))
+    predictor = experiment.build(config, examples).eval()
+    experiment.save_config(folder, config, experiment.sizes_of(predictor))
+    checkpoint.save_model(folder, 1, predictor)
+    return folder
 
 
 @dataclass(frozen=True)

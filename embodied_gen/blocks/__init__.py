@@ -1,6 +1,13 @@
 """Blocks of a config: each chosen by its `kind` and built from plain numbers."""
 
-from embodied_gen.blocks.control import ControlBlock, InverseControl, PlannerControl, PolicyControl, SceneControl
+from embodied_gen.blocks.control import (
+    ControlBlock,
+    InverseControl,
+    PlannerControl,
+    PolicyControl,
+    SceneControl,
+    TrackerBlock,
+)
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.event import EventBlock, TrajectoryBlock
 from embodied_gen.blocks.head import HeadBlock
@@ -20,5 +27,6 @@ __all__ = [
     "PlannerControl",
     "PolicyControl",
     "SceneControl",
+    "TrackerBlock",
     "TrajectoryBlock",
 ]

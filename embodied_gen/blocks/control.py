@@ -1,9 +1,9 @@
 """Blocks of control: what is predicted, from what, and how it is executed."""
 
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal, Self, final
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from embodied_gen.config import Block
@@ -17,6 +17,7 @@ from embodied_gen.encoder import SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 
 Encoder = StateEncoder | SceneEncoder
+EXECUTION = ("tracker", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
 Channels = tuple[Annotated[int, Field(ge=0)], ...]
 
 
@@ -58,6 +59,16 @@ class PolicyControl(Block):
 
 
 @final
+class TrackerBlock(Block):
+    """A proportional-derivative controller that follows plans, a = p (x' - x) + d (v' - v)."""
+
+    position: Channels = Field(description="Channels of the plan that are positions.")
+    velocity: Channels = Field(description="Channels of the plan that are velocities, as many.")
+    p: float = Field(description="Gain on positions.", allow_inf_nan=False)
+    d: float = Field(description="Gain on velocities.", allow_inf_nan=False)
+
+
+@final
 class PlannerControl(Block):
     """Ways from a state to a goal, of several durations, executed by inverse dynamics or a tracker."""
 
@@ -67,6 +78,22 @@ class PlannerControl(Block):
     reaches: Channels = Field(description="Which of the state's channels the goal is about.")
     horizon: int = Field(32, ge=2, description="Way-points of a plan.")
     strides: int = Field(8, ge=1, description="Longest stride between way-points, in control steps.")
+    tracker: TrackerBlock | None = Field(None, description="Follows plans; None where inverse dynamics do.")
+    candidates: int = Field(6, ge=1, description="Ways drawn of each duration.")
+    replan: int = Field(20, ge=1, description="Control steps after which a plan is made anew.")
+    tolerance: float = Field(0.25, gt=0, description="Distance from the goal at which a way may end, in its unit.")
+
+    @model_validator(mode="after")
+    def _check_tracker(self) -> Self:
+        if self.tracker is None:
+            return self
+        named = (*self.tracker.position, *self.tracker.velocity)
+        if len(self.tracker.position) != len(self.tracker.velocity) or not named or max(named) >= len(self.state):
+            raise ValueError(
+                f"control.tracker must name as many positions as velocities among the {len(self.state)} channels of "
+                f"the plan; got {list(self.tracker.position)} and {list(self.tracker.velocity)}"
+            )
+        return self
 
     @property
     def history(self) -> int:
@@ -108,6 +135,15 @@ class PlannerControl(Block):
     def check(self, episodes: Episodes) -> None:
         """Raises `ValueError` if no episode holds a segment."""
         episodes.check_horizon(self.horizon)
+
+    def check_observation(self, size: int) -> None:
+        """Raises `ValueError` if an observation of so many numbers lacks a channel of the state or of the goal."""
+        most = max(*self.state, *self.goal)
+        if most >= size:
+            raise ValueError(
+                f"the planner reads channel {most} of the observation, which has {size} here. "
+                "Name the environment that it was trained for."
+            )
 
     def describe(self) -> str:
         """In words."""

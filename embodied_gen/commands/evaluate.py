@@ -1,4 +1,4 @@
-"""`embodied-gen evaluate`: a policy is scored in closed loop."""
+"""`embodied-gen evaluate`: a policy or a planner is scored in closed loop."""
 
 import os
 from dataclasses import dataclass
@@ -12,11 +12,18 @@ from rich.table import Table
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import evaluate as evaluation
 from embodied_gen import experiment
+from embodied_gen.blocks import EnvBlock
+from embodied_gen.commands.agents import agent_of
 from embodied_gen.commands.console import console, parse, progress
+from embodied_gen.commands.task import EXAMPLE, Surroundings, env_block_of, surroundings_of
+from embodied_gen.control import Agent
 from embodied_gen.rollouts import Episode
+from embodied_gen.slots import EnvMaker
 from embodied_gen.training import files
 from embodied_gen.training.processes import resolve_device
 from embodied_gen.video import record_videos
+from planners.guides import read_guide
+from planners.replanning import Replanner
 
 
 @dataclass
@@ -25,10 +32,24 @@ class Arguments:
 
     Every episode has its own seed for the environment and for the policy's draws; the results are the same for any
     number of parallel environments. Success has a 95 % Wilson interval.
+
+    The plans of a planner (control.kind planner) are followed by learned inverse dynamics, --inverse RUN, or by the
+    tracker of its config; the record counts the plans, and those among them that break a constraint or miss the goal.
+
+        embodied-gen evaluate runs/maze --inverse runs/maze-inverse --guide configs/guide_pointmaze.yaml
+
+    A run can be scored in another variant of its environment: what its config gives as env.kwargs can be given here,
+    as in --env.kwargs.goals fixed.
     """
 
     run: tyro.conf.Positional[str]
     """Folder of a run."""
+    guide: str | None = None
+    """Guide file: constraints on the action chunks of a policy, or on the plans of a planner."""
+    inverse: str | None = None
+    """Folder of a run with control.kind inverse, which follows the plans of a planner."""
+    env: EnvBlock = EXAMPLE
+    """The environment, the run's own where not given."""
     episodes: int = 200
     """Episodes, on consecutive seeds."""
     num_envs: int = 32
@@ -49,15 +70,40 @@ class Arguments:
 
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
-    parsed = parse(Arguments, "evaluate", arguments)
+    parsed = parse(Arguments, "evaluate", arguments, run=tyro.MISSING, env=env_block_of(arguments))
     if parsed.video < 0:
         raise ValueError(f"--video must be at least 0; got {parsed.video}.")
     if parsed.threads < 1:
         raise ValueError(f"--threads must be at least 1; got {parsed.threads}.")
     torch.set_num_threads(parsed.threads)
-    run = experiment.load(Path(parsed.run), resolve_device(parsed.device))
-    maker = run.experiment.maker()
-    policy = run.policy(block=evaluation.BLOCK)
+    device = resolve_device(parsed.device)
+    file = read_guide(Path(parsed.guide)) if parsed.guide else None
+    run = experiment.load(Path(parsed.run), device)
+    maker = run.experiment.model_copy(update={"env": parsed.env}).maker()
+    around = _surroundings(maker)
+    agent, execution = agent_of(run, around, file, Path(parsed.inverse) if parsed.inverse else None, device)
+    record: dict[str, Any] = {"run": run.experiment.name, "head": run.experiment.head.kind, "step": run.step}
+    record["execution"] = execution
+    if file is not None:
+        names = [constraint.name for constraint in file.limits(around.free)(around.period)]
+        record["guide"] = {"file": parsed.guide, "constraints": names}
+    record |= _evaluate(agent, maker, parsed)
+    target = Path(parsed.json) if parsed.json else run.folder / "eval.json"
+    files.write_json(target, record)
+    videos = record_videos(agent, maker, run.folder / "videos", [e["seed"] for e in record["episodes"][: parsed.video]])
+    files.write_json(target.with_name("eval_info.json"), evaluation.lerobot_info(record, [str(v) for v in videos]))
+    console.print(table(record))
+    console.print(f"written: {target}", soft_wrap=True)
+
+
+def _surroundings(maker: EnvMaker) -> Surroundings:
+    env = maker()
+    around = surroundings_of(env)
+    env.close()
+    return around
+
+
+def _evaluate(agent: Agent, maker: EnvMaker, parsed: Arguments) -> dict[str, Any]:
     successes = ended = 0
     with progress("evaluate", max(parsed.episodes, 1)) as advance:
 
@@ -68,7 +114,7 @@ def main(arguments: list[str]) -> None:
             advance(f"success {successes}/{ended}")
 
         record = evaluation.evaluate(
-            policy,
+            agent,
             maker,
             episodes=parsed.episodes,
             num_envs=parsed.num_envs,
@@ -76,15 +122,14 @@ def main(arguments: list[str]) -> None:
             seed=parsed.seed,
             progress=show,
         )
-    record = {"run": run.experiment.name, "head": run.experiment.head.kind, "step": run.step, **record}
-    target = Path(parsed.json) if parsed.json else run.folder / "eval.json"
-    files.write_json(target, record)
-    videos = record_videos(
-        policy, maker, run.folder / "videos", [e["seed"] for e in record["episodes"][: parsed.video]]
-    )
-    files.write_json(target.with_name("eval_info.json"), evaluation.lerobot_info(record, [str(v) for v in videos]))
-    console.print(table(record))
-    console.print(f"written: {target}", soft_wrap=True)
+    if isinstance(agent, Replanner):
+        record["plans"] = {
+            "made": agent.plans,
+            "infeasible": agent.infeasible,
+            "replan_ms_p50": record["latency"]["chunk_ms_p50"],
+            "replan_ms_p95": record["latency"]["chunk_ms_p95"],
+        }
+    return record
 
 
 def table(record: dict[str, Any]) -> Table:
@@ -106,8 +151,12 @@ def table(record: dict[str, Any]) -> Table:
     if "entropy" in modes:
         low, high = modes["entropy_interval"]
         shown.add_row(f"entropy of {modes['count']} modes", f"{modes['entropy']:.3f}", f"[{low:.3f}, {high:.3f}]")
-    latency = record["latency"]
-    shown.add_row("ms a chunk, p50 / p95", f"{latency['chunk_ms_p50']:.2f} / {latency['chunk_ms_p95']:.2f}", "")
-    shown.add_row("ms an action, p50 / p95", f"{latency['action_ms_p50']:.2f} / {latency['action_ms_p95']:.2f}", "")
+    latency, plans = record["latency"], record.get("plans")
+    if plans is not None:
+        shown.add_row("plans, without a good way", f"{plans['made']}, {plans['infeasible']}", "")
+        shown.add_row("ms a plan, p50 / p95", f"{plans['replan_ms_p50']:.2f} / {plans['replan_ms_p95']:.2f}", "")
+    else:
+        shown.add_row("ms a chunk, p50 / p95", f"{latency['chunk_ms_p50']:.2f} / {latency['chunk_ms_p95']:.2f}", "")
+        shown.add_row("ms an action, p50 / p95", f"{latency['action_ms_p50']:.2f} / {latency['action_ms_p95']:.2f}", "")
     shown.add_row("episodes a second", f"{record['episodes_per_second']:.1f}", "")
     return shown

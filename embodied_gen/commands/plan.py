@@ -1,24 +1,27 @@
 """`embodied-gen plan`: plans are drawn, with constraints that training never saw."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import gymnasium as gym
-import numpy as np
 import torch
 import tyro
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen import draws, evaluate, experiment, pictures
+from embodied_gen import evaluate, experiment, pictures
+from embodied_gen.blocks import EnvBlock
 from embodied_gen.commands.console import console, parse
+from embodied_gen.commands.questions import Question, question_of
+from embodied_gen.commands.task import EXAMPLE, Surroundings, env_block_of, surroundings_of
 from embodied_gen.experiment import Run
-from embodied_gen.heads import Guide
+from embodied_gen.heads import Certified, Guide
 from embodied_gen.training import files
 from embodied_gen.training.processes import resolve_device
 from planners.constraints import Constraint
-from planners.guides import feasible, read_guide
+from planners.guides import GuideFile, read_guide
 
 
 @dataclass
@@ -31,14 +34,21 @@ class Arguments:
         constraints:
           - {kind: keep_out_disc, centre: [0.1, 0.0], radius: 0.05}
 
-    Every plan is checked exactly, segments included, and those
-    that break a constraint are counted and drawn dashed. Plans and margins are written as JSON beside the picture.
+    Every plan is checked exactly, segments included, and those that break a constraint are counted and drawn dashed.
+    Plans, margins and weights are written as JSON beside the picture. Constraints that cannot hold together are named.
+
+    A policy plans its next actions. A planner (control.kind planner) plans ways to the goal of the environment, of
+    durations from the longest to the shortest that it learned, and they have to end near the goal:
+
+        embodied-gen plan runs/maze --guide configs/guide_pointmaze.yaml --env.kwargs.goals fixed
     """
 
     run: tyro.conf.Positional[str]
     """Folder of a run."""
     guide: str | None = None
     """Guide file; without it plans are unguided."""
+    env: EnvBlock = EXAMPLE
+    """The environment, the run's own where not given."""
     n: int = 16
     """Plans to draw."""
     out: str | None = None
@@ -49,65 +59,123 @@ class Arguments:
     """Where to compute: auto, cpu, cuda."""
 
 
+@final
+@dataclass(frozen=True)
+class Group:
+    """Plans `(n, T, D)`, what holds of them, and their margins of each constraint by name."""
+
+    plans: torch.Tensor
+    holds: Certified
+    margins: Mapping[str, list[float]]
+
+
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
-    parsed = parse(Arguments, "plan", arguments)
+    parsed = parse(Arguments, "plan", arguments, run=tyro.MISSING, env=env_block_of(arguments))
     if parsed.n < 1:
         raise ValueError(f"--n must be at least 1; got {parsed.n}.")
     if parsed.seed < 0:
         raise ValueError(f"--seed must be at least 0; got {parsed.seed}.")
-    guide_file = read_guide(Path(parsed.guide)) if parsed.guide else None
+    file = read_guide(Path(parsed.guide)) if parsed.guide else None
     run = experiment.load(Path(parsed.run), resolve_device(parsed.device))
-    env = run.experiment.maker()()
-    guide, constraints = guide_file.build(1 / env.metadata.get("render_fps", 10)) if guide_file else (None, [])
-    asked: dict[str, Guide | None] = {"unguided": None}
-    if guide is not None:
-        asked["guided"] = guide
-    groups = {title: draw(run, env, wanted, parsed.n, parsed.seed) for title, wanted in asked.items()}
-    holds = {title: feasible(constraints, plans[None])[0].cpu().numpy() for title, plans in groups.items()}
+    env = run.experiment.model_copy(update={"env": parsed.env}).maker()()
+    around = surroundings_of(env)
+    question = question_of(run, env, around, parsed.n, parsed.seed)
+    if file is not None:
+        file.require_channels(run.predictor.head.event.shape[-1])
+    wanted, constraints, conflicts = _wanted(file, question, around)
+    groups = {title: group_of(run, question, guide, constraints) for title, guide in wanted.items()}
     target = Path(parsed.out) if parsed.out else run.folder / "plan.png"
-    arrays = {title: plans.cpu().numpy() for title, plans in groups.items()}
-    pictures.save(pictures.plans(scene_of(env, constraints), arrays, holds), target)
+    _draw(groups, env, question, constraints, target)
     env.close()
     record = {
         "schema": files.SCHEMA,
         "run": run.experiment.name,
         "seed": parsed.seed,
         "constraints": [constraint.name for constraint in constraints],
-        "groups": {title: _record(plans, constraints, holds[title]) for title, plans in groups.items()},
+        "contradictions": conflicts,
+        "durations": question.durations(run.experiment.control.horizon),
+        "groups": {title: _record(group) for title, group in groups.items()},
     }
     files.write_json(target.with_suffix(".json"), record)
-    for title, good in holds.items():
-        if constraints:
-            console.print(f"{title}: {int(good.sum())} of {parsed.n} plans satisfy all constraints")
+    _report(groups, conflicts)
     console.print(f"written: {target} and {target.with_suffix('.json').name}", soft_wrap=True)
 
 
-def draw(run: Run, env: gym.Env, guide: Guide | None, n: int, seed: int) -> torch.Tensor:
-    """N plans from the first observation of an episode, physical units, shape `(n, T, A)`."""
-    observation, _ = env.reset(seed=seed)
-    policy = run.policy()
-    memory = policy.remember(seed, np.asarray(observation))
-    history = torch.from_numpy(memory.observations).to(policy.device)[None]
-    generator = draws.generator(seed, device=policy.device)
-    return run.predictor.sample(history, n, generator=generator, guide=guide)[0]
+def _report(groups: Mapping[str, Group], conflicts: Sequence[str]) -> None:
+    for conflict in conflicts:
+        console.print(f"no plan can satisfy: {conflict.removeprefix('infeasible: ')}", soft_wrap=True, markup=False)
+    for title, group in groups.items():
+        if group.margins:
+            console.print(f"{title}: {verdict(group)}", soft_wrap=True, markup=False)
 
 
-def scene_of(env: gym.Env, constraints: Sequence[Constraint]) -> dict[str, Any] | None:
-    """The environment's scene with the constraints drawn in; None where it describes none."""
+def _wanted(
+    file: GuideFile | None, question: Question, around: Surroundings
+) -> tuple[dict[str, Guide | None], list[Constraint], list[str]]:
+    """Guides by the titles of their groups, the constraints, and why nothing can satisfy them."""
+    if file is None:
+        return {"unguided": None}, list(question.also), []
+    guide, constraints = file.build(question.period, free=around.free, also=question.also)
+    return {"unguided": None, "guided": guide}, constraints, file.contradictions(question.period, around.free)
+
+
+def group_of(run: Run, question: Question, guide: Guide | None, constraints: Sequence[Constraint]) -> Group:
+    """The plans of all contexts one after another."""
+    answer = question.answer(run, guide, list(constraints))
+    margins = {constraint.name: constraint.margin(answer.x).flatten().tolist() for constraint in constraints}
+    plans = answer.x.flatten(0, 1)
+    return Group(plans, Certified.of(plans[None], answer.margin.reshape(1, -1)), margins)
+
+
+def verdict(group: Group) -> str:
+    """How many plans satisfy all constraints, and where none does the constraint that most of them break."""
+    count = int(group.holds.feasible.sum())
+    said = f"{count} of {len(group.plans)} plans satisfy all constraints"
+    if count or not group.margins:
+        return said
+    broken = {name: sum(not margin >= 0 for margin in margins) for name, margins in group.margins.items()}
+    worst = max(broken, key=lambda name: broken[name])
+    return (
+        f"{said}; the most violated constraint is [{worst}]: {broken[worst]} plans break it, "
+        f"the best of them by {-max(margin for margin in group.margins[worst] if not margin >= 0):.3g}"
+    )
+
+
+def scene_of(env: gym.Env, constraints: Sequence[Constraint], drawn: tuple[int, ...]) -> dict[str, Any] | None:
+    """The environment's scene with the constraints on the drawn channels; None where nothing lies in a plane."""
     describe = getattr(env.unwrapped, "scene", None)
-    if describe is None:
+    if describe is None or len(drawn) < 2:
         return None
     scene = {**describe()}
     for constraint in constraints:
+        if tuple(getattr(constraint, "channels", drawn)) != drawn:
+            continue
         for kind, shapes in constraint.shapes().items():
             scene[kind] = [*scene.get(kind, []), *shapes]
     return scene
 
 
-def _record(plans: torch.Tensor, constraints: Sequence[Constraint], holds: np.ndarray) -> dict[str, Any]:
+def _draw(
+    groups: Mapping[str, Group], env: gym.Env, question: Question, constraints: Sequence[Constraint], target: Path
+) -> None:
+    scene = scene_of(env, constraints, question.drawn)
+    channels = slice(None) if scene is None else list(question.drawn)
+    paths = {title: group.plans[..., channels].cpu().numpy() for title, group in groups.items()}
+    feasible = {title: group.holds.feasible[0].cpu().numpy() for title, group in groups.items()}
+    pictures.save(pictures.plans(scene, paths, feasible), target)
+
+
+def _record(group: Group) -> dict[str, Any]:
     return {
-        "feasible": holds.tolist(),
-        "margins": {c.name: c.margin(plans[None])[0].tolist() for c in constraints},
-        "plans": plans.tolist(),
+        "feasible": group.holds.feasible[0].tolist(),
+        "margin": _finite(group.holds.margin[0].tolist()),
+        "weight": group.holds.weight[0].tolist(),
+        "margins": {name: _finite(margins) for name, margins in group.margins.items()},
+        "plans": group.plans.tolist(),
     }
+
+
+def _finite(numbers: list[float]) -> list[float | None]:
+    """Numbers as JSON has them; null where there is no constraint or a plan is no number."""
+    return [number if math.isfinite(number) else None for number in numbers]

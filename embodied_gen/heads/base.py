@@ -39,6 +39,12 @@ class Certified:
     feasible: Tensor
     weight: Tensor
 
+    @classmethod
+    def of(cls, x: Tensor, margin: Tensor) -> "Certified":
+        """What follows from the margins."""
+        feasible = margin >= 0
+        return cls(x, margin, feasible, feasible / feasible.sum(1, keepdim=True).clamp(min=1))
+
 
 class Head(nn.Module, abc.ABC):
     """A conditional generative model of one kind of event.
@@ -100,9 +106,7 @@ class Head(nn.Module, abc.ABC):
     def certified(self, c: Context, n: int = 1, *, generator: Generator, guide: Guide) -> Certified:
         """Draws n events for each context, and says of each whether it satisfies the constraints; see `sample`."""
         x = self.sample(c, n, generator=generator, guide=guide)
-        margin = RowGuide(guide, self.event, len(x)).margin(x.flatten(0, 1)).view(len(x), n)
-        feasible = margin >= 0
-        return Certified(x, margin, feasible, feasible / feasible.sum(1, keepdim=True).clamp(min=1))
+        return Certified.of(x, RowGuide(guide, self.event, len(x)).margin(x.flatten(0, 1)).view(len(x), n))
 
     @abc.abstractmethod
     def _sample(self, c: Context, rows: int, generator: Generator, guide: RowGuide | None) -> Tensor:

@@ -4,10 +4,13 @@ import json
 import sys
 
 import pytest
+import tiny
+import yaml
 from PIL import Image
 
 from embodied_gen import experiment
 from embodied_gen.evaluate import BLOCK, evaluate
+from planners import read_guide
 
 FEW = ("--episodes", 5, "--workers", 1, "--device", "cpu")
 
@@ -86,3 +89,125 @@ def test_impossible_numbers_are_refused_and_leave_the_last_scores(flags, message
 def test_a_device_that_is_absent_is_named(cli, own_run):
     outcome = cli("evaluate", own_run, "--device", "cuda:77")
     assert outcome.status == 2 and "device 'cuda:77' cannot be used here" in outcome.err
+
+
+CPU = ("--episodes", 3, "--workers", 1, "--device", "cpu")
+BOX = {"kind": "keep_in_box", "low": [-0.5, -0.5], "high": [0.5, 0.5]}
+LIMIT = {"kind": "speed_limit", "limit": 50, "channels": [2, 3]}
+
+
+@pytest.fixture
+def planner(tmp_path):
+    return tiny.untrained_run(tmp_path / "planner", tiny.PLANNER | {"tracker": tiny.TRACKER})
+
+
+@pytest.fixture
+def inverse(tmp_path):
+    return tiny.untrained_run(
+        tmp_path / "inverse",
+        {"kind": "inverse", "state": [2, 3]},
+        head={"kind": "regression"},
+        event={"kind": "trajectory"},
+    )
+
+
+def guide_file(folder, *constraints, **more):
+    path = folder / "guide.yaml"
+    path.write_text(yaml.safe_dump({"constraints": list(constraints), **more}))
+    return path
+
+
+def record_of(run):
+    return json.loads((run / "eval.json").read_text())
+
+
+def test_a_policy_acts_under_a_guide_and_the_record_says_so(cli, own_run, tmp_path):
+    guide = guide_file(tmp_path, BOX, buffer=0.01)
+    outcome = cli("evaluate", own_run, *FEW, "--guide", guide)
+    assert outcome.status == 0, outcome.err
+    run, record = experiment.load(own_run), record_of(own_run)
+    wanted, constraints = read_guide(guide).build(0.1)
+    agent = run.policy(guide=wanted, block=BLOCK)
+    expected = evaluate(agent, run.experiment.maker(), episodes=5, num_envs=2, workers=1)
+    assert record["episodes"] == expected["episodes"]
+    assert record["guide"] == {"file": str(guide), "constraints": [constraints[0].name]}
+    assert record["execution"] == "as predicted" and "plans" not in record
+    assert cli("evaluate", own_run, *FEW).status == 0
+    free = record_of(own_run)
+    assert "guide" not in free and free["episodes"] != record["episodes"]
+
+
+@pytest.mark.parametrize("follower", ["tracker", "inverse"])
+def test_a_planner_acts_and_the_record_counts_its_plans(follower, cli, planner, inverse, tmp_path):
+    guide = guide_file(tmp_path, BOX, LIMIT)
+    flags = ["--inverse", inverse] if follower == "inverse" else []
+    outcome = cli("evaluate", planner, *CPU, "--guide", guide, *flags)
+    assert outcome.status == 0, outcome.err
+    record = record_of(planner)
+    assert record["execution"] == (f"inverse dynamics {inverse}" if flags else "tracker")
+    assert record["guide"]["constraints"] == [c.name for c in read_guide(guide).build(0.1)[1]]
+    plans = record["plans"]
+    assert plans["made"] == 3 * 2  # five steps, a plan every three
+    assert 0 <= plans["infeasible"] <= plans["made"] and 0 < plans["replan_ms_p50"] <= plans["replan_ms_p95"]
+    assert f"{plans['made']}, {plans['infeasible']}" in outcome.out and "ms a plan" in outcome.out
+    assert "ms an action" not in outcome.out
+    assert [episode["length"] for episode in record["episodes"]] == [5] * 3
+
+
+def test_a_planner_obeys_the_limits_of_the_guide_file(cli, planner, tmp_path):
+    nowhere = {"kind": "keep_in_box", "low": [90, 90], "high": [91, 91]}
+    assert cli("evaluate", planner, *CPU, "--guide", guide_file(tmp_path, nowhere)).status == 0
+    plans = record_of(planner)["plans"]
+    assert plans["infeasible"] == plans["made"]
+
+
+def test_the_episodes_of_a_planner_do_not_depend_on_how_many_run_beside(cli, planner, tmp_path):
+    records = []
+    for number, flags in enumerate((["--num-envs", 1], ["--num-envs", 3, "--workers", 2])):
+        target = tmp_path / f"{number}.json"
+        assert cli("evaluate", planner, *CPU, *flags, "--json", target).status == 0
+        records.append(json.loads(target.read_text()))
+    assert records[0]["episodes"] == records[1]["episodes"]
+    assert records[0]["plans"]["made"] == records[1]["plans"]["made"]
+
+
+def test_a_run_is_scored_in_another_variant_of_its_environment(cli, planner):
+    outcome = cli("evaluate", planner, *CPU, "--env.kwargs.max-episode-steps", 4)
+    assert outcome.status == 0, outcome.err
+    record = record_of(planner)
+    assert record["env"] == {"id": "embodied/Reach-v0", "kwargs": {"max_episode_steps": 4}}
+    assert [episode["length"] for episode in record["episodes"]] == [4] * 3
+    assert cli("evaluate", *CPU, "--env.kwargs.max-episode-steps", 3, planner).status == 0
+    assert record_of(planner)["summary"]["length"]["mean"] == 3
+
+
+@pytest.mark.parametrize(
+    ("run", "flags", "sentence"),
+    [
+        (
+            "bare",
+            [],
+            "nothing follows its plans. Name learned inverse dynamics, --inverse RUN, or write a tracker ",
+        ),
+        ("inverse", [], "it follows plans and does not act alone. Evaluate a planner with it: embodied-gen evaluate"),
+        ("own", ["--inverse", "inverse"], "--inverse follows the plans of a planner; "),
+        ("planner", ["--inverse", "planner"], "which follows no plans. Name a run with control.kind inverse."),
+        ("planner", ["--inverse", "nowhere"], "nowhere is not a run: it has no config.json."),
+        ("planner", ["--inverse", "odd"], "reads the channels [4, 5] of the observation; the plans have [0, 1, 2, 3]."),
+        ("planner", ["--guide", "guide.yaml"], "a planner takes the quickest plan that satisfies the constraints"),
+        ("planner", ["--guide", "walls.yaml"], "a guide with walls needs the free space"),
+        ("own", ["--guide", "far.yaml"], "constraints.0 of the guide is about the channels [2, 3]; the plans have 2"),
+        ("nowhere", ["--env.kwargs.goals", "fixed"], "nowhere is not a run: it has no config.json."),
+    ],
+)
+def test_what_does_not_fit_together_is_told_with_the_remedy(
+    run, flags, sentence, cli, own_run, planner, inverse, tmp_path
+):
+    tiny.untrained_run(tmp_path / "bare", tiny.PLANNER)
+    tiny.untrained_run(tmp_path / "odd", {"kind": "inverse", "state": [4, 5]}, event={"kind": "trajectory"})
+    guide_file(tmp_path, BOX, costs=[{"kind": "smoothness", "unit": 1.0}])
+    (tmp_path / "walls.yaml").write_text("walls: {clearance: 0.1}")
+    (tmp_path / "far.yaml").write_text(yaml.safe_dump({"constraints": [LIMIT]}))
+    outcome = cli("evaluate", {"own": own_run}.get(run, run), *CPU, *flags)
+    assert outcome.status == 2 and "Traceback" not in outcome.err
+    assert sentence in outcome.err, outcome.err

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from embodied_gen import draws, experiment
-from planners import KeepInBox, KeepOutDisc
+from planners import KeepInBox, KeepOutDisc, read_guide
 
 CPU = ("--device", "cpu")
 
@@ -140,3 +140,132 @@ def test_plans_of_an_environment_without_a_scene_are_drawn_over_the_steps(cli, t
     outcome = cli("plan", "run", *CPU, "--n", 2)
     assert outcome.status == 0, outcome.err
     assert np.array(record_of(tmp_path / "run" / "plan.json")["groups"]["unguided"]["plans"]).shape == (2, 8, 1)
+
+
+def test_feasible_plans_share_the_weight_and_margins_are_the_smallest(cli, tiny_run, tmp_path, disc):
+    guide = guide_file(tmp_path, disc)
+    assert cli("plan", tiny_run, *CPU, "--n", 12, "--guide", guide, "--out", "p.png").status == 0
+    record = record_of(tmp_path / "p.json")
+    for group in record["groups"].values():
+        good = np.array(group["feasible"])
+        np.testing.assert_allclose(group["margin"], np.min(list(group["margins"].values()), axis=0), atol=1e-6)
+        np.testing.assert_allclose(group["weight"], good / max(good.sum(), 1))
+    run = experiment.load(tiny_run)
+    observation, _ = run.experiment.maker()().reset(seed=1_000_000)
+    history = torch.from_numpy(np.stack([observation] * 2).astype(np.float32))[None]
+    answer = run.predictor.certified(
+        history, 12, generator=draws.generator(1_000_000), guide=read_guide(guide).build(0.1)[0]
+    )
+    assert torch.tensor(record["groups"]["guided"]["plans"]).equal(answer.x[0])
+
+
+def test_a_margin_without_constraints_is_null(cli, own_run, tmp_path):
+    assert cli("plan", own_run, *CPU, "--n", 2).status == 0
+    group = record_of(own_run / "plan.json")["groups"]["unguided"]
+    assert group["margin"] == [None, None] and group["weight"] == [0.5, 0.5]
+
+
+def test_where_no_plan_is_good_the_constraint_that_most_break_is_named(cli, tiny_run, tmp_path):
+    far = {"kind": "reach_point", "point": [7, 7], "tolerance": 0.1}
+    room = {"kind": "keep_in_box", "low": [-9, -9], "high": [9, 9]}
+    outcome = cli("plan", tiny_run, *CPU, "--n", 4, "--guide", guide_file(tmp_path, room, far), "--out", "p.png")
+    assert outcome.status == 0, outcome.err
+    margins = record_of(tmp_path / "p.json")["groups"]["unguided"]["margins"]
+    name = "within 0.1 m of (7, 7) at step -1"
+    assert (
+        f"unguided: 0 of 4 plans satisfy all constraints; the most violated constraint is [{name}]: 4 plans break it, "
+        f"the best of them by {-max(margins[name]):.3g}\n"
+    ) in outcome.out
+    assert "no plan can satisfy" not in outcome.out
+
+
+def test_constraints_that_cannot_hold_together_are_named(cli, tiny_run, tmp_path):
+    point = {"kind": "reach_point", "point": [0.1, 0.1], "tolerance": 0.01}
+    around = {"kind": "keep_out_disc", "centre": [0.1, 0.1], "radius": 0.1}
+    guide = guide_file(tmp_path, point, around)
+    outcome = cli("plan", tiny_run, *CPU, "--n", 2, "--guide", guide, "--out", "p.png")
+    assert outcome.status == 0, outcome.err
+    (sentence,) = record_of(tmp_path / "p.json")["contradictions"]
+    assert read_guide(guide).contradictions(0.1) == [sentence]
+    assert f"no plan can satisfy: {sentence.removeprefix('infeasible: ')}\n" in outcome.out
+
+
+def test_a_planner_is_asked_for_ways_to_the_goal_of_several_durations(cli, tmp_path):
+    run = tiny.untrained_run(tmp_path / "run", tiny.PLANNER | {"tolerance": 0.5})
+    fast = {"kind": "speed_limit", "limit": 90}
+    outcome = cli("plan", run, *CPU, "--n", 5, "--seed", 11, "--guide", guide_file(tmp_path, fast))
+    assert outcome.status == 0, outcome.err
+    record = record_of(run / "plan.json")
+    env = experiment.load(run).experiment.maker()()
+    goal = env.reset(seed=11)[0][4:]
+    period = 1 / env.metadata["render_fps"]
+    np.testing.assert_allclose(record["durations"], 3 * period * np.array([2, 2, 2, 1, 1]), rtol=1e-6)
+    assert record["constraints"] == ["speed at most 90 m/s", "end within 0.5 of the goal"]
+    for group in record["groups"].values():
+        plans = np.array(group["plans"])
+        assert plans.shape == (5, 4, 4)
+        away = np.linalg.norm(plans[:, -1, :2] - goal, axis=-1)
+        np.testing.assert_allclose(group["margins"]["end within 0.5 of the goal"], 0.5 - away, atol=1e-5)
+        steps = np.linalg.norm(np.diff(plans[..., :2], axis=1), axis=-1) * 3 / np.array(record["durations"])[:, None]
+        np.testing.assert_allclose(group["margins"]["speed at most 90 m/s"], (90 - steps).min(1), rtol=1e-4)
+    assert re.search(r"unguided: \d of 5 plans satisfy all constraints", outcome.out)
+    assert cli("report", run).status == 0
+
+
+def test_a_planner_is_judged_by_its_goal_without_a_guide_too(cli, tmp_path):
+    run = tiny.untrained_run(tmp_path / "run", tiny.PLANNER)
+    outcome = cli("plan", run, *CPU, "--n", 1)
+    assert outcome.status == 0 and "unguided: " in outcome.out
+    record = record_of(run / "plan.json")
+    assert record["constraints"] == ["end within 0.25 of the goal"] and list(record["groups"]) == ["unguided"]
+
+
+def test_plans_in_a_maze_keep_clear_of_its_walls(cli, tmp_path):
+    pytest.importorskip("gymnasium_robotics")
+    control = tiny.PLANNER | {"horizon": 3}
+    run = tiny.untrained_run(tmp_path / "run", control)
+    guide = guide_file(tmp_path, walls={"clearance": 0.08})
+    flags = ["--env.id", "embodied/PointMaze-v0", "--env.kwargs.max-episode-steps", 100]
+    outcome = cli("plan", run, *CPU, "--n", 2, "--guide", guide, *flags)
+    assert outcome.status == 0, outcome.err
+    assert record_of(run / "plan.json")["constraints"][0] == "keep 0.08 m from the walls"
+    assert (run / "plan.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"walls": {"clearance": 0.1}}, "a guide with walls needs the free space"),
+        (
+            {"constraints": [{"kind": "speed_limit", "limit": 1, "channels": [7, 8]}]},
+            "constraints.0 of the guide is about the channels [7, 8]; the plans have 2, counted from 0.",
+        ),
+    ],
+    ids=["walls", "channels"],
+)
+def test_a_guide_that_does_not_fit_the_run_is_told(content, sentence, cli, own_run, tmp_path):
+    (tmp_path / "guide.yaml").write_text(yaml.safe_dump(content))
+    outcome = cli("plan", own_run, *CPU, "--guide", "guide.yaml")
+    assert outcome.status == 2 and sentence in outcome.err, outcome.err
+
+
+@pytest.mark.parametrize("verb", ["plan", "evaluate"])
+def test_a_planner_needs_the_channels_that_it_plans(verb, cli, tmp_path):
+    run = tiny.untrained_run(tmp_path / "run", tiny.PLANNER)
+    outcome = cli(verb, run, *CPU, "--env.id", "Pendulum-v1")
+    assert outcome.status == 2
+    assert "the planner reads channel 5 of the observation, which has 3 here. Name the environment" in outcome.err
+
+
+def test_costs_of_a_guide_file_serve_ways_of_every_duration(cli, tmp_path):
+    run = tiny.untrained_run(tmp_path / "run", tiny.PLANNER | {"strides": 3})
+    costs = [{"kind": "target_speed", "speed": 1.0, "unit": 1.0}, {"kind": "smoothness", "unit": 1.0}]
+    outcome = cli("plan", run, *CPU, "--n", 4, "--guide", guide_file(tmp_path, costs=costs))
+    assert outcome.status == 0, outcome.err
+    assert list(record_of(run / "plan.json")["groups"]) == ["unguided", "guided"]
+
+
+def test_inverse_dynamics_plan_nothing(cli, tmp_path):
+    run = tiny.untrained_run(tmp_path / "run", {"kind": "inverse", "state": [2, 3]}, event={"kind": "trajectory"})
+    outcome = cli("plan", run, *CPU)
+    assert outcome.status == 2 and "predicts the action between two neighbouring states" in outcome.err

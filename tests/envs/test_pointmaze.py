@@ -1,7 +1,10 @@
+import json
+
 import gymnasium
 import networkx as nx
 import numpy as np
 import pytest
+import shapely
 
 pytest.importorskip("gymnasium_robotics")
 
@@ -156,3 +159,27 @@ def test_a_missing_package_is_explained_by_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "gymnasium_robotics.envs.maze.point_maze", None)
     with pytest.raises(ImportError, match=r"'robotics' extra: pip install 'embodied-gen\[robotics\]'"):
         PointMazeEnv()
+
+
+@pytest.mark.parametrize("maze", MAZES)
+def test_the_free_space_is_where_the_cells_are_free(maze):
+    env = PointMazeEnv(maze=maze)
+    free = env.free_space()
+    assert free.geom_type == "Polygon" and free.is_valid
+    assert free.area == pytest.approx(len(env.free_cells))
+    rows, columns = env.walls.shape
+    points = np.random.default_rng(0).uniform([-columns / 2, -rows / 2], [columns / 2, rows / 2], (500, 2))
+    expected = [not env.walls[xy_to_cell(point, env.walls)] for point in points]
+    assert shapely.contains_xy(free, points).tolist() == expected
+
+
+def test_a_scene_has_the_walls_and_the_goal_in_plain_numbers():
+    env = PointMazeEnv(maze="medium", goals="random")
+    goal = env.reset(seed=3)[0][4:]
+    scene = json.loads(json.dumps(env.scene()))
+    (disc,) = scene["discs"]
+    assert disc == {"role": "goal", "centre": goal.tolist(), "radius": 0.45}
+    assert scene["bounds"] == [[-4, 4], [-4, 4]]
+    sides = shapely.union_all([shapely.LineString([line["start"], line["end"]]) for line in scene["lines"]])
+    assert sides.symmetric_difference(env.free_space().boundary).length < 1e-9
+    assert {line["role"] for line in scene["lines"]} == {"wall"}

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from embodied_gen import draws
+from embodied_gen.blocks import PlannerControl
 from embodied_gen.encoder import StateEncoder
 from embodied_gen.events import Path, Trajectory
 from embodied_gen.heads import Head, RegressionHead, steer
@@ -12,7 +13,7 @@ from embodied_gen.nets import ResidualMLP
 from embodied_gen.predictor import Predictor
 from planners import AccelerationLimit, Constraint, DoubleIntegrator, KeepOutDisc, SpeedLimit
 from planners.execution import Execution, InverseDynamics, Tracker
-from planners.guided import GuidedPlanner
+from planners.guided import GuidedPlanner, planner_of
 
 T, STRIDES, PERIOD = 9, 8, 0.01
 
@@ -180,14 +181,45 @@ def test_a_double_integrators_steps_hold_and_others_do_not():
     assert (SpeedLimit(1.0, period).margin(two) >= 0).tolist() == [[False], [True]]
 
 
+CONTROL = {"state": (0, 1, 2, 3), "goal": (4, 5), "reaches": (0, 1), "horizon": T, "strides": STRIDES}
+
+
+def test_a_run_that_says_nothing_of_its_planner_has_the_planners_own_numbers():
+    own = GuidedPlanner(
+        planner().predictor, Follow(), period=PERIOD, **{k: v for k, v in CONTROL.items() if k != "horizon"}
+    )
+    built = planner_of(own.predictor, PlannerControl(**CONTROL), Follow(), period=PERIOD)
+    names = ("state", "goal", "reaches", "strides", "period", "candidates", "replan", "tolerance", "drift", "buffer")
+    assert {name: getattr(built, name) for name in names} == {name: getattr(own, name) for name in names}
+
+
+def test_what_a_run_says_of_its_planner_is_obeyed():
+    control = PlannerControl(**CONTROL, candidates=2, replan=7, tolerance=0.1)
+    limits = lambda period: [SpeedLimit(4.0, period)]  # noqa: E731
+    built = planner_of(planner().predictor, control, Follow(), period=PERIOD, limits=limits, buffer=0.2, block=4)
+    assert (built.candidates, built.replan, built.tolerance) == (2, 7, 0.1)
+    assert (built.limits, built.buffer, built.block) == (limits, 0.2, 4)
+
+
+def test_guided_ways_keep_further_from_what_they_avoid_with_a_buffer():
+    disc = KeepOutDisc((0.0, 0.02), 0.15)
+    margins = []
+    for buffer in (0.0, 0.05):
+        agent = planner(lambda period: [disc], buffer=buffer)
+        memory = agent.remember(0, observation())
+        agent.plan([memory])
+        margins.append(disc.margin(torch.from_numpy(memory.chunks[0][1])[None, None]).item())
+    assert 0 <= margins[0] < margins[1] - 0.02
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (
             lambda: planner(candidates=0),
-            "at least 1, tolerance positive and drift not negative; got 0, 10",
+            "at least 1, tolerance positive, drift and buffer not negative; got 0, 10",
         ),
-        (lambda: planner(tolerance=0.0), "not negative; got 3, 10, 0.0 and 0.05"),
+        (lambda: planner(tolerance=0.0), "not negative; got 3, 10, 0.0, 0.05 and 0.0"),
         (lambda: Tracker((0, 1), (2,), p=1, d=1), r"position and velocity must name as many channels; got \[0, 1\]"),
     ],
 )

@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 import scene_cases as cases
+import shapely
 import torch
 import yaml
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from embodied_gen.heads.guidance import RowGuide, steer
 from planners import (
@@ -18,6 +21,7 @@ from planners import (
     DoubleIntegrator,
     During,
     Fixed,
+    GuideFile,
     Headway,
     KeepDistance,
     KeepInBox,
@@ -40,6 +44,7 @@ from planners import (
     polygon_of,
     read_guide,
 )
+from planners.walls import Walls
 
 PAGE = Path(__file__).parents[2] / "docs" / "guides.md"
 Y = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(0))
@@ -112,6 +117,100 @@ def test_json_is_yaml_too(tmp_path):
     assert read_guide(path).buffer == 0
 
 
+ON_CHANNELS = [
+    (entry, make)
+    for entry, make in zip(
+        ENTRIES,
+        [
+            lambda channels: KeepOutDisc((0.1, 0.0), 0.5, channels=channels),
+            lambda channels: KeepInBox((-1, -1), (1, 1), channels=channels),
+            lambda channels: SpeedLimit(3.0, 0.1, channels=channels),
+            lambda channels: ReachPoint((0.5, 0.5), 0.2, step=2, channels=channels),
+            lambda channels: AccelerationLimit(9.0, 0.1, channels=channels),
+            lambda channels: CurvatureLimit(2.0, channels=channels),
+            lambda channels: KeepInRegion(polygon_of(SQUARE, ENTRIES[6]["holes"]), channels=channels),
+            lambda channels: KeepOutRegion(polygon_of(SQUARE), channels=channels),
+        ],
+        strict=True,
+    )
+]
+
+
+@pytest.mark.parametrize(("entry", "make"), ON_CHANNELS, ids=[entry["kind"] for entry, _ in ON_CHANNELS])
+def test_an_entry_is_about_the_channels_that_it_names(tmp_path, entry, make):
+    y = torch.randn(2, 3, 5, 4, generator=torch.Generator().manual_seed(2))
+    file = read_guide(file_of(tmp_path, {"constraints": [{**entry, "channels": [3, 1]}]}))
+    (constraint,) = file.build(period=0.1)[1]
+    assert constraint.margins(y).equal(make((3, 1)).margins(y))
+    assert not constraint.margins(y).equal(make((0, 1)).margins(y))
+    file.require_channels(4)
+    with pytest.raises(
+        ValueError, match=r"constraints.0 of the guide is about the channels \[3, 1\]; the plans have 3"
+    ):
+        file.require_channels(3)
+
+
+def test_a_limit_on_the_speed_of_a_velocity_bounds_the_acceleration(tmp_path):
+    entry = {"kind": "speed_limit", "limit": 2.0, "channels": [2, 3]}
+    (limit,) = read_guide(file_of(tmp_path, {"constraints": [entry]})).build(period=0.1)[1]
+    t = 0.1 * torch.arange(5.0)
+    for acceleration, holds in ((1.9, True), (2.1, False)):
+        y = torch.stack([acceleration / 2 * t**2, 0 * t, acceleration * t, 0 * t], -1)[None, None]
+        assert (limit.margin(y) >= 0).item() == holds
+    assert limit.name == "speed of (2, 3) at most 2"
+
+
+FREE = shapely.box(-1, -1, 1, 1).difference(shapely.box(-0.5, -1, 0.5, 0.5))  # a corridor like a bridge
+
+
+WALLS = {clearance: Walls(clearance=clearance).build(FREE) for clearance in (0.0, 0.2)}
+
+
+@given(
+    clearance=st.sampled_from(sorted(WALLS)),
+    points=st.lists(st.tuples(st.floats(-1.2, 1.2), st.floats(-1.2, 1.2)), min_size=2, max_size=4),
+)
+def test_walls_keep_a_path_in_the_free_space_with_a_clearance(clearance, points):
+    path = shapely.LineString(points)
+    depth = path.distance(FREE.boundary) if FREE.covers(path) else -1.0
+    assume(abs(depth - clearance) > 1e-6)
+    margin = WALLS[clearance].margin(torch.tensor(points, dtype=torch.float64)[None, None]).item()
+    assert (margin >= 0) == (depth >= clearance)
+
+
+def test_walls_need_a_free_space_and_room_in_it():
+    file = GuideFile(walls=Walls(clearance=0.3))
+    with pytest.raises(ValueError, match=r"a guide with walls needs the free space, .* Write the region into the file"):
+        file.build(0.1)
+    with pytest.raises(ValueError, match=r"no place between the walls has a clearance of 0.3 m; use less"):
+        file.build(0.1, free=FREE)
+
+
+def test_a_point_within_a_wall_contradicts_the_walls(tmp_path):
+    point = {"kind": "reach_point", "point": [0, -0.5], "tolerance": 0.1}
+    file = read_guide(file_of(tmp_path, {"walls": {}, "constraints": [point]}))
+    (sentence,) = file.contradictions(0.1, FREE)
+    assert "keep 0 m from the walls" in sentence and "cannot hold together" in sentence
+
+
+def test_regions_are_made_once_and_limits_for_each_period(tmp_path):
+    file = read_guide(file_of(tmp_path, {"walls": {}, "constraints": ENTRIES}))
+    limits = file.limits(FREE)
+    first, second = limits(0.1), limits(torch.tensor([0.1, 0.2]).view(2, 1, 1))
+    regions = [isinstance(c, KeepInRegion | KeepOutRegion) for c in first]
+    assert [a is b for a, b in zip(first, second, strict=True)] == regions and sum(regions) == 3
+    assert second[3].margins(Y)[0].equal(first[3].margins(Y)[0])
+    assert not second[3].margins(Y)[1].equal(first[3].margins(Y)[1])
+
+
+def test_constraints_of_the_question_are_guided_by_and_certified(tmp_path):
+    file = read_guide(file_of(tmp_path, {"constraints": ENTRIES[:1], "buffer": 0.1}))
+    box = KeepInBox((-0.1, -0.1), (0.1, 0.1))
+    guide, constraints = file.build(0.1, also=[box])
+    assert constraints[-1] is box
+    assert guide.margins(Y).equal(guide_of(constraints, buffer=0.1).margins(Y))
+
+
 def mistakes(tmp_path, content):
     path = file_of(tmp_path, content)
     before = path.read_bytes()
@@ -162,8 +261,8 @@ def test_a_file_that_wants_nothing_is_refused(tmp_path, content):
     ("text", "message"),
     [
         ("constraints: [1, 2", "is not YAML"),
-        ("- 1", "must hold a mapping with the keys constraints, costs, buffer, scale; got list"),
-        ("", "must hold a mapping with the keys constraints, costs, buffer, scale; got nothing"),
+        ("- 1", "must hold a mapping with the keys constraints, walls, costs, buffer, scale; got list"),
+        ("", "must hold a mapping with the keys constraints, walls, costs, buffer, scale; got nothing"),
     ],
 )
 def test_a_file_that_is_no_guide_is_named(tmp_path, text, message):
@@ -320,6 +419,14 @@ CROSSED = [[0, 0], [1, 1], [1, 0], [0, 1]]
             ": heading must lie in [-6.28319, 6.28319] radians; got 45",
         ),
         ({"kind": "bicycle", "tolerance": 1, "steering": 30}, ": wheelbase must be positive and steering lie between"),
+        (
+            {"kind": "speed_limit", "limit": 1, "channels": [2, 2]},
+            ".channels: channels must name two different channels; got [2, 2]",
+        ),
+        (
+            {"kind": "speed_limit", "limit": 1, "channels": [-1, 2]},
+            ".channels.0: Input should be greater than or equal to 0; got -1",
+        ),
         ({"kind": "keep_distance"}, ": gap and headway must be at least 0 and one of them positive"),
         ({"kind": "no_collision", "agents": "al"}, ".agents: agents must be the word all or a list of numbers from 0;"),
         ({"kind": "no_collision", "agents": [0, 0]}, ".agents: agents must name different agents by numbers from 0"),

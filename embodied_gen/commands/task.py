@@ -1,0 +1,52 @@
+"""The task of a run: its environment, as its config or the command line has it, and what guides ask of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import gymnasium as gym
+import numpy as np
+from shapely.geometry import MultiPolygon, Polygon
+
+from embodied_gen import experiment
+from embodied_gen.blocks import EnvBlock
+
+EXAMPLE = EnvBlock(id="embodied/Avoid-v0")  # for help, where no run is named
+
+
+def env_block_of(arguments: list[str]) -> EnvBlock:
+    """The environment of the run that is named among the arguments, to be changed by flags; an example without one.
+
+    Raises:
+        FileNotFoundError: If flags change the environment of what is not a run.
+        ValueError: If the run's config is damaged.
+    """
+    named = [word for before, word in zip(["", *arguments], arguments, strict=False) if not before.startswith("-")]
+    named = [word for word in named if not word.startswith("-")]
+    runs = [word for word in named if (Path(word) / "config.json").is_file()]
+    if not runs and not any(word.startswith("--env") for word in arguments):
+        return EXAMPLE
+    return experiment.load_config(Path([*runs, *named, "RUN"][0]))[0].env
+
+
+@final
+@dataclass(frozen=True)
+class Surroundings:
+    """What guides ask of an environment.
+
+    Attributes:
+        period: Time of a control step [s].
+        size: Numbers in one observation.
+        free: Where the position may be [m]; None where the environment does not say.
+    """
+
+    period: float
+    size: int
+    free: Polygon | MultiPolygon | None
+
+
+def surroundings_of(env: gym.Env) -> Surroundings:
+    """What an environment says: `metadata["render_fps"]` is the rate of control, `free_space()` a polygon."""
+    free_space = getattr(env.unwrapped, "free_space", None)
+    size = int(np.prod(env.observation_space.shape or ()))
+    return Surroundings(1 / env.metadata.get("render_fps", 10), size, free_space() if free_space is not None else None)

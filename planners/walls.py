@@ -1,0 +1,37 @@
+"""Walls: the free space of an environment as a constraint, so that a guide file need not repeat the map."""
+
+from typing import final
+
+from pydantic import Field
+from shapely.geometry import MultiPolygon, Polygon
+
+from embodied_gen.config import Block
+from planners.regions import KeepInRegion
+
+
+@final
+class Walls(Block):
+    """Stay in the free space, with a clearance from its boundary [m]."""
+
+    clearance: float = Field(0.0, ge=0, allow_inf_nan=False)
+
+    def build(self, free: Polygon | MultiPolygon | None) -> KeepInRegion:
+        """The constraint.
+
+        Args:
+            free: Where the position may be [m]; None where nobody knows.
+
+        Raises:
+            ValueError: If nobody knows, or nothing of it has the clearance.
+        """
+        if free is None:
+            raise ValueError(
+                "a guide with walls needs the free space, which an environment gives by free_space(); got none. "
+                "Write the region into the file instead: {kind: keep_in_region, points: [...]}."
+            )
+        core = free.buffer(-self.clearance, join_style="mitre")
+        if core.is_empty:
+            raise ValueError(f"no place between the walls has a clearance of {self.clearance:g} m; use less.")
+        region = KeepInRegion(core)
+        region.name = f"keep {self.clearance:g} m from the walls"
+        return region
