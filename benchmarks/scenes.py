@@ -98,7 +98,7 @@ def main() -> None:
     arguments = tyro.cli(Arguments, description=__doc__)
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
-    models = {run: _model(run) for run in arguments.runs}
+    models = {run: model_of(run) for run in arguments.runs}
     first = models[arguments.runs[0]]
     with progress("scenes", len(arguments.maps) * len(models) * arguments.scenes) as advance:
         for map_ in arguments.maps:
@@ -119,14 +119,11 @@ def main() -> None:
     }
     files.write_json(Path(arguments.out), record)
     _draw(first, arguments)
-    for row in rows:
-        console.print(
-            f"{row['run']}, {row['map']}, {row['rule']}: infeasible {row['infeasible']}, fail {row['fail']:.3f}, "
-            f"rule {row['rule_broken']:.3f}, real {row['real']:.3f} ({row['free']['real']:.3f} free)"
-        )
+    console.print(f"written: {arguments.out} and {arguments.picture}")
 
 
-def _model(run: str) -> SceneModel:
+def model_of(run: str) -> SceneModel:
+    """The scene model of a run."""
     loaded = experiment.load(Path(run))
     control = loaded.experiment.control
     if not isinstance(control, SceneControl):

@@ -26,7 +26,7 @@ from envs.layout import BOX, POINTS, ROUTES, SPACING, STATE, Layout
 from envs.maps import read_map
 from envs.motorist import TrafficExpert
 from envs.roads import RoadMap
-from envs.sites import Site
+from envs.sites import OFF_ROAD, Site
 from envs.traffic_view import frame, scene
 
 STEPS = 100
@@ -141,6 +141,10 @@ class TrafficEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     def expert(self) -> TrafficExpert:
         """A demonstrator that follows a random way and yields like the others."""
         return TrafficExpert(layout=self.layout, speed=min(site.speed for site in self._sites))
+
+    def free_space(self) -> Any:
+        """Where a corner of a vehicle may be, a shapely (multi)polygon [m]; lanes that end on the map go on."""
+        return self.road.open.buffer(OFF_ROAD)
 
     def scene(self) -> dict[str, Any]:
         """The map in plain numbers [m], for plots: bounds and the outline of the road as lines."""

@@ -33,7 +33,7 @@ from planners.constraints import Constraint, Discs, KeepOutDisc, Period
 from planners.contradictions import contradictions
 from planners.cost_entries import HeadwayEntry, ProgressEntry, SmoothnessEntry, TargetPointEntry, TargetSpeedEntry
 from planners.costs import Cost
-from planners.entries import PlaneEntry, RegionEntry
+from planners.entries import PlaneEntry, RegionEntry, SceneEntry
 from planners.path_entries import (
     AccelerationLimitEntry,
     BicycleEntry,
@@ -198,6 +198,23 @@ class GuideFile(Block):
             ValueError: If there are walls and the free space is not given, or has no place for them.
         """
         constraints = [*self.limits(free)(period), *also]
+        costs = [entry.build(period) for entry in self.costs]
+        return guide_of(constraints, costs, buffer=self.buffer, scale=self.scale), constraints
+
+    def of_scenes(self, period: Period, *, free: Region | None = None) -> tuple[Guide, list[Constraint]]:
+        """The guide on scenes of several agents, and the constraints to certify with; see `build`.
+
+        Raises:
+            ValueError: If a constraint is about paths, or walls have no free space.
+        """
+        for index, entry in enumerate(self.constraints):
+            if entry.agents is None and not isinstance(entry, SceneEntry):
+                raise ValueError(
+                    f"constraints.{index} of the guide, {entry.kind}, is about a path; the run draws scenes of several "
+                    "agents. Say whom it is about: agents: all, or a list of numbers."
+                )
+        walls = [] if self.walls is None else [self.walls.of_boxes(free)]
+        constraints = [*walls, *(entry.build(period) for entry in self.constraints)]
         costs = [entry.build(period) for entry in self.costs]
         return guide_of(constraints, costs, buffer=self.buffer, scale=self.scale), constraints
 

@@ -4,6 +4,7 @@ A model predicts motions of agents in their own present frames (`embodied_gen.ev
 function of `placed(motions, present)`; what it says does not depend on how a model codes scenes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -14,6 +15,8 @@ from embodied_gen import draws
 from embodied_gen.events.scene import STATE, Scene, motions_of, placed
 from embodied_gen.heads import Guide
 from embodied_gen.predictor import Predictor
+from planners.constraints import Constraint
+from planners.guides import smallest_margin
 
 
 @final
@@ -30,6 +33,11 @@ class Drawn:
     scenes: Tensor
     margin: Tensor
     feasible: Tensor
+
+    def judged(self, constraints: Sequence[Constraint]) -> "Drawn":
+        """The same scenes, judged by other constraints."""
+        margin = smallest_margin(constraints, self.scenes)
+        return Drawn(self.scenes, margin, margin >= 0)
 
 
 @final

@@ -7,6 +7,7 @@ from shapely.geometry import MultiPolygon, Polygon
 
 from embodied_gen.config import Block
 from planners.regions import KeepInRegion
+from planners.roads import OnRoad
 
 
 @final
@@ -24,6 +25,23 @@ class Walls(Block):
         Raises:
             ValueError: If nobody knows, or nothing of it has the clearance.
         """
+        region = KeepInRegion(self._core(free))
+        region.name = f"keep {self.clearance:g} m from the walls"
+        return region
+
+    def of_boxes(self, free: Polygon | MultiPolygon | None, *, cell: float = 0.5) -> OnRoad:
+        """The constraint on the whole boxes of the agents of a scene.
+
+        Args:
+            free: Where a corner of a box may be [m]; None where nobody knows.
+            cell: Of the grid of distances [m].
+
+        Raises:
+            ValueError: If nobody knows, or nothing of it has the clearance.
+        """
+        return OnRoad(self._core(free), cell=cell)
+
+    def _core(self, free: Polygon | MultiPolygon | None) -> Polygon | MultiPolygon:
         if free is None:
             raise ValueError(
                 "a guide with walls needs the free space, which an environment gives by free_space(); got none. "
@@ -32,6 +50,4 @@ class Walls(Block):
         core = free.buffer(-self.clearance, join_style="mitre")
         if core.is_empty:
             raise ValueError(f"no place between the walls has a clearance of {self.clearance:g} m; use less.")
-        region = KeepInRegion(core)
-        region.name = f"keep {self.clearance:g} m from the walls"
-        return region
+        return core

@@ -12,9 +12,10 @@ import tyro
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import evaluate, experiment, pictures
-from embodied_gen.blocks import EnvBlock
+from embodied_gen.blocks import EnvBlock, SceneControl
 from embodied_gen.commands.console import console, parse
 from embodied_gen.commands.questions import Question, question_of
+from embodied_gen.commands.scenes import ScenePlans, block_of
 from embodied_gen.commands.task import EXAMPLE, Surroundings, env_block_of, surroundings_of
 from embodied_gen.experiment import Run
 from embodied_gen.heads import Certified, Guide
@@ -41,6 +42,11 @@ class Arguments:
     durations from the longest to the shortest that it learned, and they have to end near the goal:
 
         embodied-gen plan runs/maze --guide configs/guide_pointmaze.yaml --env.kwargs.goals fixed
+
+    A scene model (control.kind scene) draws how all vehicles of a traffic scene go on, from the recording of the file
+    where it has one:
+
+        embodied-gen plan runs/traffic-flow --scene map.xml --guide configs/guide_traffic.yaml
     """
 
     run: tyro.conf.Positional[str]
@@ -51,6 +57,8 @@ class Arguments:
     """The environment, the run's own where not given."""
     n: int = 16
     """Plans to draw."""
+    scene: str | None = None
+    """Map of runs that draw traffic scenes: a CommonRoad or Lanelet2 file, or a built-in map."""
     out: str | None = None
     """Picture to write (png, svg, pdf); RUN/plan.png where not given."""
     seed: int = evaluate.FIRST_SEED
@@ -78,16 +86,25 @@ def main(arguments: list[str]) -> None:
         raise ValueError(f"--seed must be at least 0; got {parsed.seed}.")
     file = read_guide(Path(parsed.guide)) if parsed.guide else None
     run = experiment.load(Path(parsed.run), resolve_device(parsed.device))
-    env = run.experiment.model_copy(update={"env": parsed.env}).maker()()
+    block = block_of(run, parsed.env, parsed.scene)
+    env = run.experiment.model_copy(update={"env": block}).maker()()
+    target = Path(parsed.out) if parsed.out else run.folder / "plan.png"
+    if isinstance(run.experiment.control, SceneControl):
+        ScenePlans(run, env, parsed.seed, parsed.n).write(file, target)
+    else:
+        _plan(run, env, file, parsed, target)
+    env.close()
+
+
+def _plan(run: Run, env: gym.Env, file: GuideFile | None, parsed: Arguments, target: Path) -> None:
+    """Plans of a policy or a planner."""
     around = surroundings_of(env)
     question = question_of(run, env, around, parsed.n, parsed.seed)
     if file is not None:
         file.require_channels(run.predictor.head.event.shape[-1])
     wanted, constraints, conflicts = _wanted(file, question, around)
     groups = {title: group_of(run, question, guide, constraints) for title, guide in wanted.items()}
-    target = Path(parsed.out) if parsed.out else run.folder / "plan.png"
     _draw(groups, env, question, constraints, target)
-    env.close()
     record = {
         "schema": files.SCHEMA,
         "run": run.experiment.name,
