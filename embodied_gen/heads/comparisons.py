@@ -111,7 +111,8 @@ class BestOf(Guidance):
 
 
 def _energy(x: Tensor, guide: RowGuide) -> Tensor:
-    return guide.potential(x) + guide.margins(x).clamp(max=0).square().sum(1) / 2
+    potential, margins = guide.measure(x)
+    return potential + margins.clamp(max=0).square().sum(-1).flatten() / 2
 
 
 def _slope(energy: Tensor, at: Tensor) -> Tensor:

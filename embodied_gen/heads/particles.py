@@ -1,7 +1,7 @@
 r"""Particles: guided sampling that tends to the exact conditional (twisted sequential Monte Carlo).
 
 K particles of a context walk together. At level t a particle x_t has the clean estimate x_hat, and the steered
-estimate x_tilde with the value J of what that cost (`guidance.settle`). exp(-J) estimates how likely the particle is
+estimate x_tilde with the value J of what that cost (`steering.settle`). exp(-J) estimates how likely the particle is
 to end well,
 
     psi_t(x_t) = exp(-J)  ~  E[exp(-scale cost(x)) 1(margins(x) >= 0) | x_t].
@@ -34,9 +34,10 @@ import torch
 from torch import Tensor
 
 from embodied_gen import draws
-from embodied_gen.heads.guidance import RowGuide, settle
+from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.samplers import transition
 from embodied_gen.heads.schedules import Level
+from embodied_gen.heads.steering import settle
 from embodied_gen.heads.walk import Guidance, Walk
 
 
@@ -171,10 +172,10 @@ class Particles(Guidance):
         """
         contexts, k = log_weight.shape
         clean = guide.project(state.x_hat)
-        margin = guide.margin(clean).view(contexts, k)
+        both = torch.cat([part.unflatten(0, (contexts, k)) for part in (clean, state.guided)], 1)
+        margin, repaired = guide.margin(both.flatten(0, 1)).view(contexts, 2 * k).chunk(2, 1)
         final = log_weight + (state.energy - guide.potential(clean)).view(contexts, k)
         final = torch.nan_to_num(final, nan=-math.inf, posinf=math.inf).masked_fill(margin < 0, -math.inf)
-        repaired = guide.margin(state.guided).view(contexts, k)
         second = log_weight.masked_fill(repaired < 0, -math.inf)
         last = torch.where(repaired == repaired.amax(1, keepdim=True), 0.0, -math.inf)
         alive, mended = final.amax(1) > -math.inf, second.amax(1) > -math.inf

@@ -12,9 +12,10 @@ from typing import final
 from torch import Tensor
 
 from embodied_gen import draws
-from embodied_gen.heads.guidance import RowGuide, steer
+from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.samplers import Denoise, Sampler
 from embodied_gen.heads.schedules import Level
+from embodied_gen.heads.steering import steer
 
 
 @final
