@@ -8,7 +8,7 @@ import scene_cases as cases
 import torch
 import yaml
 
-from embodied_gen.heads.guidance import RowGuide, steer
+from embodied_gen.heads import RowGuide, steer
 from planners import (
     AccelerationLimit,
     AttributeRange,
