@@ -2,7 +2,8 @@
 
     python benchmarks/posterior.py [--samples 4000] [--seeds 4]
 
-The data are eight normals on a circle, whose denoiser is exact, so that nothing is trained. Case A avoids a disc that
+The data are eight normals on a circle, whose denoiser is exact, so that nothing is trained but the classifiers of
+classifier guidance, one for each case, on draws of the data. Case A avoids a disc that
 holds a fifth of the mass; case B stays in a disc that holds a hundredth. The truth is drawn by rejection from the same
 sampler; distances are sliced Wasserstein-2 over that of two sets of true draws.
 
@@ -26,17 +27,28 @@ from torch import Tensor
 from embodied_gen import draws, provenance
 from embodied_gen.commands.console import console, progress
 from embodied_gen.events import Trajectory
-from embodied_gen.heads import DenoisingHead, Guidance, Guide, Particles, Steered
+from embodied_gen.heads import (
+    ClassifierGuidance,
+    DenoisingHead,
+    Guidance,
+    Guide,
+    NoisyClassifier,
+    Particles,
+    Steered,
+    fit_classifier,
+)
 from embodied_gen.heads.analytic import Exact, Normals
 from embodied_gen.heads.comparisons import BestOf, NoisyMean, Projected, ThroughNetwork
 from embodied_gen.heads.parametrisation import V
 from embodied_gen.heads.samplers import Ancestral
 from embodied_gen.heads.schedules import Cosine
+from embodied_gen.nets import ResidualMLP
 from embodied_gen.training import files
 
 HALF = 5.0  # bounds of the plane [m]
 NEAR = 0.02  # of a boundary [m]
 LEVELS = 100
+EXAMPLES = 200_000  # draws of the data that a classifier learns from
 
 
 @dataclass
@@ -106,18 +118,22 @@ METHODS = (
 )
 
 
+CLASSIFIER, STRENGTHS = "classifier guidance", (0.3, 1.0, 3.0, 10.0)
+
+
 def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
     torch.set_num_threads(1)
+    torch.manual_seed(0)  # of the first weights of classifiers
     rows = []
-    total = len(CASES) * arguments.seeds * sum(len(method.guidance) for method in METHODS)
+    total = len(CASES) * arguments.seeds * (sum(len(method.guidance) for method in METHODS) + len(STRENGTHS))
     with progress("posterior", total) as advance:
         for case in CASES:
             truths = [_truth(case, arguments.samples, seed) for seed in range(2 * arguments.seeds)]
             floor = float(np.mean([_sliced(a, b) for a, b in combinations(truths, 2)]))
             near = float(np.mean([_near(case, truth) for truth in truths]))
-            for method in METHODS:
+            for method in (*METHODS, _with_classifier(case)):
                 for strength, guidance in method.guidance:
                     runs = []
                     for seed in range(arguments.seeds):
@@ -143,6 +159,16 @@ def _data() -> Normals:
     angle = torch.arange(8, dtype=torch.float64) * math.pi / 4
     mean = 0.8 * torch.stack([angle.cos(), angle.sin()], -1)
     return Normals(torch.full((8,), 1 / 8).double(), mean, torch.full((8,), 0.1).double())
+
+
+def _with_classifier(case: Case) -> Method:
+    """Classifier guidance with a classifier of the case, trained on draws of the data."""
+    head = _head(Steered())
+    net = ResidualMLP(horizon=1, channels_in=2, channels_out=1, context=1, width=128, depth=2)
+    classifier = NoisyClassifier(head.event, net, head.schedule).double()
+    x = _data().draw(EXAMPLES, draws.generator(3))[:, None]
+    fit_classifier(classifier, x, x.new_zeros(len(x), 1), Guide(margins=case.margin), steps=3000)
+    return Method(CLASSIFIER, _sweep(lambda strength: ClassifierGuidance(classifier, strength), STRENGTHS))
 
 
 def _truth(case: Case, count: int, seed: int) -> Tensor:
@@ -227,10 +253,10 @@ def _sliced(x: Tensor, y: Tensor, directions: int = 100) -> float:
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:
     figure, axes = plt.subplots(1, len(CASES), figsize=(11, 4.5), layout="constrained")
     for axis, case in zip(axes, CASES, strict=True):
-        for method in METHODS:
-            curve = [row for row in rows if row["case"] == case.name and row["method"] == method.name]
+        for name in dict.fromkeys(row["method"] for row in rows):
+            curve = [row for row in rows if row["case"] == case.name and row["method"] == name]
             x, y = [row["ratio"] for row in curve], [row["violation"] for row in curve]
-            axis.plot(x, y, marker="o", label=method.name, lw=2.5 if "ours" in method.name else 1.2)
+            axis.plot(x, y, marker="o", label=name, lw=2.5 if "ours" in name else 1.2)
         axis.axvline(1, color="0.7", lw=1, zorder=0)
         axis.set(title=case.name, xlabel="distance to the exact conditional / that of true draws", xscale="log")
         axis.set_yscale("symlog", linthresh=1e-3)

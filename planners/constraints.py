@@ -102,16 +102,16 @@ class Discs:
         # Coordinate by coordinate: sums over an axis of two are slow, and this runs at every step of a sampler.
         a = y.select(-1, self.channels[0]).unsqueeze(-1) - self._x.like(y)  # (B, N, T, K)
         b = y.select(-1, self.channels[1]).unsqueeze(-1) - self._y.like(y)
-        if a.shape[2] == 1:
-            return (_hypotenuse(a, b) - self._radii.like(y)).flatten(2)
-        step_a, step_b = a[:, :, 1:] - a[:, :, :-1], b[:, :, 1:] - b[:, :, :-1]
-        a, b = a[:, :, :-1], b[:, :, :-1]
-        # The nearest point of a segment to the centre, by projection; as it is the nearest, the distance does not
-        # change with its share to first order, and the gradient need not go through it.
-        with torch.no_grad():
-            share = -(a * step_a + b * step_b) / (step_a * step_a + step_b * step_b).clamp(min=1e-12)
-            share = share.clamp(0, 1)
-        return (_hypotenuse(a + share * step_a, b + share * step_b) - self._radii.like(y)).flatten(2)
+        if a.shape[2] > 1:
+            step_a, step_b = a.diff(dim=2), b.diff(dim=2)
+            a, b = a[:, :, :-1], b[:, :, :-1]
+            # The nearest point of a segment to the centre, by projection; as it is the nearest, the distance does not
+            # change with its share to first order, and the gradient need not go through it.
+            with torch.no_grad():
+                share = -(a * step_a + b * step_b) / (step_a * step_a + step_b * step_b).clamp(min=1e-12)
+                share = share.clamp(0, 1)
+            a, b = torch.addcmul(a, share, step_a), torch.addcmul(b, share, step_b)
+        return (_hypotenuse(a, b) - self._radii.like(y)).flatten(2)
 
 
 @final
@@ -140,7 +140,7 @@ class KeepInBox(Place):
 
     def margins(self, y: Tensor) -> Tensor:
         """Distance of every way-point to the nearest side [m], negative outside, `(B, N, T)`."""
-        p = y[..., list(self.channels)]
+        p = position(y, self.channels)
         return torch.minimum(p - self._low.like(y), self._high.like(y) - p).amin(-1)
 
 
@@ -165,8 +165,7 @@ class _RateLimit(Constraint, abc.ABC):
             ValueError: If the path has too few way-points.
         """
         _need(y, self.order + 1, self.what)
-        a, b = (y.select(-1, channel).diff(n=self.order, dim=-1) for channel in self.channels)
-        return self.limit - _hypotenuse(a, b) / self.period**self.order
+        return self.limit - _length(position(y, self.channels).diff(n=self.order, dim=-2)) / self.period**self.order
 
 
 @final
@@ -220,7 +219,7 @@ class CurvatureLimit(Constraint):
             ValueError: If the path has fewer than three way-points.
         """
         _need(y, 3, "a curvature")
-        step = y[..., list(self.channels)].diff(dim=-2)
+        step = position(y, self.channels).diff(dim=-2)
         a, b = step[..., :-1, :], step[..., 1:, :]
         area = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
         sides = _length(a) * _length(b) * _length(a + b)
@@ -259,8 +258,16 @@ class ReachPoint(Constraint):
         """
         if not -y.shape[-2] <= self.step < y.shape[-2]:
             raise ValueError(f"{self.name}: the path has {y.shape[-2]} steps.")
-        p = y[..., self.step, list(self.channels)] - self._point.like(y)
+        p = position(y[..., self.step, :], self.channels) - self._point.like(y)
         return (self.tolerance - _length(p)).unsqueeze(-1)
+
+
+def position(y: Tensor, channels: tuple[int, int]) -> Tensor:
+    """The two channels that are a position, shape `(..., 2)`; a view where they ascend, whose gradient is cheap."""
+    first, second = channels
+    if first < second:
+        return y[..., first : second + 1 : second - first]
+    return torch.stack([y.select(-1, first), y.select(-1, second)], -1)
 
 
 def _plane(channels: Sequence[int]) -> tuple[int, int]:
@@ -285,4 +292,4 @@ def _length(vector: Tensor) -> Tensor:
 
 
 def _hypotenuse(a: Tensor, b: Tensor) -> Tensor:
-    return (a * a + b * b + 1e-12).sqrt()
+    return (torch.addcmul(a * a, b, b) + 1e-12).sqrt()

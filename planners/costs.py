@@ -19,7 +19,7 @@ from typing import final
 
 from torch import Tensor
 
-from planners.constraints import Period, _length, _need, _plane, _require_positive
+from planners.constraints import Period, _length, _need, _plane, _require_positive, position
 from planners.headway import KeepDistance
 from planners.scenes import agents_of, checked_agents, fold, naming
 from planners.spans import require_order, span_of
@@ -63,7 +63,7 @@ class Smoothness(PathCost):
     def terms(self, y: Tensor) -> Tensor:
         """Squares of the derivative over its unit, `(B, N, T - order)`."""
         _need(y, self.order + 1, "smoothness")
-        differences = y[..., list(self.channels)].diff(n=self.order, dim=-2)
+        differences = position(y, self.channels).diff(n=self.order, dim=-2)
         return differences.square().sum(-1) / (self.unit * self.period**self.order) ** 2
 
 
@@ -88,7 +88,7 @@ class TargetSpeed(PathCost):
     def terms(self, y: Tensor) -> Tensor:
         """Squares of the difference over the unit, `(B, N, T - 1)`."""
         _need(y, 2, "a speed")
-        speed = _length(y[..., list(self.channels)].diff(dim=-2)) / self.period
+        speed = _length(position(y, self.channels).diff(dim=-2)) / self.period
         return ((speed - self.speed) / self.unit).square()
 
 
@@ -140,7 +140,7 @@ class Progress(PathCost):
     def terms(self, y: Tensor) -> Tensor:
         """Steps against the direction over the unit, times their number, `(B, N, T - 1)`: the mean is of the whole."""
         _need(y, 2, "progress")
-        steps = y[..., list(self.channels)].diff(dim=-2)
+        steps = position(y, self.channels).diff(dim=-2)
         return -(steps * y.new_tensor(self.direction)).sum(-1) * (steps.shape[-2] / self.unit)
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from planners.boxes import frame, wrap
-from planners.constraints import Constraint, Period, _length, _need, _plane, _require_positive
+from planners.constraints import Constraint, Period, _length, _need, _plane, _require_positive, position
 from planners.scenes import HEADING, SPEED
 
 
@@ -55,7 +55,7 @@ class DoubleIntegrator(Constraint):
             ValueError: If the path has a single way-point.
         """
         _need(y, 2, "a step")
-        step = y[..., list(self.channels)].diff(dim=-2)
+        step = position(y, self.channels).diff(dim=-2)
         v = y[..., list(self.velocity)]
         mean = (v[..., 1:, :] + v[..., :-1, :]) / 2
         period = self.period if isinstance(self.period, float | int) else self.period.unsqueeze(-1)
@@ -96,7 +96,7 @@ class Unicycle(Constraint):
         """
         _need(y, 2, "a step")
         mean, _ = _mean_heading(y[..., self.heading])
-        along, aside = frame(y[..., list(self.channels)].diff(dim=-2), mean)
+        along, aside = frame(position(y, self.channels).diff(dim=-2), mean)
         travelled = _travelled(y[..., self.speed], self.period)
         return self.tolerance - _length(torch.stack([along - travelled, aside], dim=-1))
 
@@ -152,7 +152,7 @@ class Bicycle(Constraint):
         _need(y, 2, "a step")
         heading = y[..., self.heading]
         mean, turn = _mean_heading(heading)
-        axle = y[..., list(self.channels)] - self.rear * torch.stack([heading.cos(), heading.sin()], dim=-1)
+        axle = position(y, self.channels) - self.rear * torch.stack([heading.cos(), heading.sin()], dim=-1)
         _, aside = frame(axle.diff(dim=-2), mean)
         travelled = _travelled(y[..., self.speed], self.period).abs()
         left = self.tolerance + travelled * math.tan(self.steering) - self.wheelbase * turn.abs()

@@ -110,6 +110,10 @@ def guide_of(
     others = [constraint for constraint in constraints if not isinstance(constraint, KeepOutDisc)]
     by_channels = [Discs(list(group)) for _, group in groupby(sorted(discs, key=_channels), key=_channels)]
 
+    def certify(y: Tensor) -> Tensor:
+        of_discs = [group.margins(y).amin(-1) for group in by_channels]  # exact as they are
+        return torch.stack(of_discs + [constraint.margin(y) for constraint in others]).amin(0)
+
     def margins(y: Tensor) -> Tensor:
         parts = [group.margins(y) for group in by_channels]
         together = torch.cat(parts + [constraint.margins(y) for constraint in others], dim=-1)
@@ -119,7 +123,7 @@ def guide_of(
         cost=cost if costs else None,
         project=_projection([constraint for constraint in constraints if constraint.projects]),
         margins=margins if constraints else None,
-        certify=(lambda y: smallest_margin(constraints, y)) if constraints else None,
+        certify=certify if constraints else None,
         scale=scale,
     )
 

@@ -22,7 +22,7 @@ from shapely.geometry import MultiPolygon, Polygon
 from torch import Tensor
 from torch.nn import functional
 
-from planners.constraints import Place, _plane
+from planners.constraints import Place, _plane, position
 
 ALONG = 2  # parts of a segment at whose ends the grid is read
 CELLS = 256  # of the longer side of the grid
@@ -86,8 +86,9 @@ class SignedDistance:
         values = functional.grid_sample(
             grid, at.view(1, 1, -1, 2), mode="bilinear", padding_mode="border", align_corners=True
         )
-        off = (at.abs() - 1).clamp(min=0) * half
-        return values.view(p.shape[:-1]) - (off.square().sum(-1) + 1e-24).sqrt()
+        off = functional.softshrink(at, 1.0) * half
+        a, b = off.unbind(-1)
+        return values.view(p.shape[:-1]) - (torch.addcmul(a * a, b, b) + 1e-24).sqrt()
 
     def error(self, dtype: torch.dtype) -> float:
         """Largest error on the grid [m] when read in a floating type: of the interpolation, and of coordinates."""
@@ -107,9 +108,8 @@ class _OfRegion(Place, abc.ABC):
 
     def margins(self, y: Tensor) -> Tensor:
         """Distance to the boundary as the grid has it [m] at way-points and between them, `(B, N, P)`."""
-        p = torch.stack([y.select(-1, channel) for channel in self.channels], -1)
-        start, step = p[..., :-1, :], p.diff(dim=-2)
-        between = [start + share / ALONG * step for share in range(1, ALONG)]
+        p = position(y, self.channels)
+        between = [torch.lerp(p[..., :-1, :], p[..., 1:, :], share / ALONG) for share in range(1, ALONG)]
         return self.sign * self.distance(torch.cat([p, *between], -2))
 
     def margin(self, y: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class _OfRegion(Place, abc.ABC):
 
         Where the constraint is broken it is how deep the path lies on the wrong side, to some cells of the grid.
         """
-        p = y[..., list(self.channels)].detach().double().cpu().numpy()
+        p = position(y, self.channels).detach().double().cpu().numpy()
         lines = p.reshape(-1, *p.shape[2:])
         unknown = ~np.isfinite(lines).all((1, 2))
         lines = np.where(unknown[:, None, None], 0.0, lines).round(12)  # GEOS divides by the smallest numbers

@@ -130,10 +130,13 @@ class ParticlesGuidance(Block):
     eta: float = Field(1.0, gt=0, le=1, description="Share of the ancestral noise.")
     free: float = Field(0.3, gt=0, lt=1, description="Share of steps that are not guided.")
     corrections: int = Field(0, ge=0, description="Langevin steps at each level of low noise.")
+    tempering: float = Field(0.0, ge=0, lt=1, description="Effective share of K that a step leaves; 0 tempers not.")
 
     def build(self) -> Guidance:
         """The method."""
-        return Particles(self.count, eta=self.eta, free=self.free, corrections=self.corrections)
+        return Particles(
+            self.count, eta=self.eta, free=self.free, corrections=self.corrections, tempering=self.tempering
+        )
 
 
 class SteeredGuidance(Block):

@@ -8,7 +8,7 @@ of them means. It knows nothing of probability.
 """
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +66,10 @@ class Event(nn.Module, abc.ABC):
     @abc.abstractmethod
     def unscale(self, x: Tensor) -> Tensor:
         """Model units to physical units, the inverse of `scale`; shape `(..., *E)`."""
+
+    def unscaling(self) -> Callable[[Tensor], Tensor]:
+        """`unscale` as it is now, with what does not depend on x computed once: for many calls in a row."""
+        return self.unscale
 
     def check(self, x: Tensor, name: str = "x") -> None:
         """Raises `ValueError` unless `x` has shape `(B, *E)`."""

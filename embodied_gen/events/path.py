@@ -7,7 +7,7 @@ so that white noise on x is a random walk in y, and a unit of error is a share o
 workspace. In values, y_t is the sum of the first t coordinates: guides and bounds see positions as ever.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
@@ -59,9 +59,14 @@ class Path(Steps):
 
     def unscale(self, x: Tensor) -> Tensor:
         """A start and its steps to positions; shape `(..., T, D)`."""
-        start = x[..., :1, :] * self.half_width + self.centre
-        steps = x[..., 1:, :] * self._step_half + self._step_centre
-        return torch.cat([start, steps], dim=-2).cumsum(-2)
+        return self.unscaling()(x)
+
+    def unscaling(self) -> Callable[[Tensor], Tensor]:
+        """One affine map and one sum."""
+        rest = (self.shape[0] - 1, -1)
+        centre = torch.cat([self.centre[None], self._step_centre.expand(rest)])
+        half = torch.cat([self.half_width[None], self._step_half.expand(rest)])
+        return lambda x: torch.addcmul(centre, x, half).cumsum(-2)
 
     @property
     def _step_centre(self) -> Tensor:

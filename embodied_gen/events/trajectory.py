@@ -3,9 +3,10 @@
 x_t = (y_t - centre) / half,    centre = (high + low) / 2,    half = (high - low) / 2
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
+import torch
 from torch import Tensor
 
 from embodied_gen.events.base import bounds_of
@@ -41,4 +42,9 @@ class Trajectory(Steps):
 
     def unscale(self, x: Tensor) -> Tensor:
         """X * half + centre; shape `(..., T, D)`."""
-        return x * self.half_width + self.centre
+        return self.unscaling()(x)
+
+    def unscaling(self) -> Callable[[Tensor], Tensor]:
+        """One affine map."""
+        centre, half = self.centre, self.half_width
+        return lambda x: torch.addcmul(centre, x, half)

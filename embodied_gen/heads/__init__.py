@@ -11,16 +11,20 @@ from embodied_gen.heads.base import (
 )
 from embodied_gen.heads.bound import Bound, variational_bound
 from embodied_gen.heads.check import check_head
+from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, fit_classifier
 from embodied_gen.heads.denoising import DenoisingHead
-from embodied_gen.heads.guidance import Guide, RowGuide, propose, settle, steer
+from embodied_gen.heads.guidance import Guide, RowGuide, propose
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.particles import Particles
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
+from embodied_gen.heads.scale import scale_for
+from embodied_gen.heads.steering import settle, steer
 from embodied_gen.heads.walk import Guidance, Steered
 
 __all__ = [
     "Bound",
     "Certified",
+    "ClassifierGuidance",
     "DenoisingHead",
     "Guidance",
     "Guide",
@@ -31,6 +35,7 @@ __all__ = [
     "HasLogProb",
     "Head",
     "MixtureHead",
+    "NoisyClassifier",
     "Particles",
     "PointHead",
     "RegressionHead",
@@ -38,7 +43,9 @@ __all__ = [
     "Steered",
     "TwoStepHead",
     "check_head",
+    "fit_classifier",
     "propose",
+    "scale_for",
     "settle",
     "steer",
     "variational_bound",

@@ -2,7 +2,8 @@
 
 `check_head` states the laws that every head obeys whatever its family: one loss for each example, gradients for
 every parameter, draws that are functions of the generator and of nothing else, rows that do not depend on their
-neighbours, guides that are obeyed and never break anything, and a state that can be saved.
+neighbours, guides that are obeyed and never break anything at any scale, constraints of which it is told for every
+sample whether they hold, and a state that can be saved.
 """
 
 import copy
@@ -37,6 +38,7 @@ def check_head(head: Head, x: Tensor, c: Context, *, seed: int = 0) -> None:
         _draws_are_functions_of_the_generator,
         _contexts_do_not_depend_on_their_neighbours,
         _guides_are_obeyed,
+        _constraints_are_certified,
         _state_restores_the_draws,
     ]
     before = torch.get_rng_state()
@@ -134,6 +136,34 @@ def _guides_are_obeyed(head: Head, x: Tensor, c: Context, seed: int) -> None:
         _require(bool(lower), f"a guide of scale {scale:g} must not raise the cost")
     projected = head.event.unscale(head.sample(c, 4, generator=_streams(seed, len(x)), guide=Guide(project=project)))
     _require(bool((projected <= bound + slack).all()), "samples must be left unchanged by the projection")
+
+
+def _constraints_are_certified(head: Head, x: Tensor, c: Context, seed: int) -> None:
+    event = head.event
+    free = event.unscale(head.sample(c, 8, generator=_streams(seed, len(x))))
+    wall = free.flatten(0, 1)[..., 0].flatten().quantile(0.6)  # some free samples are beyond it
+
+    def margins(y: Tensor) -> Tensor:
+        return wall - y[..., 0].flatten(2)
+
+    def cost(y: Tensor) -> Tensor:
+        return (y - event.low).square().flatten(2).sum(2)
+
+    def holds(y: Tensor) -> Tensor:
+        return margins(y).amin(2) >= 0
+
+    limit = 2 * max(1.0, float(event.scale(free).abs().max()))
+    for guide in (Guide(margins=margins), Guide(margins=margins, cost=cost, scale=1000.0)):
+        told = head.certified(c, 8, generator=_streams(seed, len(x)), guide=guide)
+        truth = holds(event.unscale(told.x))
+        some = truth.any(1).to(told.weight.dtype)
+        _require(bool(told.x.isfinite().all()), "samples must stay finite under constraints")
+        _require(float(told.x.abs().max()) <= limit, "samples must stay in range under constraints")
+        _require(torch.equal(told.feasible, told.margin >= 0), "feasible must say where the margin is not negative")
+        _require(torch.equal(told.feasible, truth), "certified must say of every sample whether the constraints hold")
+        _require(bool((told.weight[~told.feasible] == 0).all()), "what is not feasible must have no weight")
+        _require(torch.allclose(told.weight.sum(1), some), "weights of a context must add up to one")
+        _require(bool(truth.sum() >= holds(free).sum()), "constraints must not make fewer samples feasible")
 
 
 def _state_restores_the_draws(head: Head, x: Tensor, c: Context, seed: int) -> None:

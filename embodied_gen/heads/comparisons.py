@@ -25,7 +25,7 @@ from embodied_gen.heads.schedules import Level
 from embodied_gen.heads.walk import Guidance, Walk
 
 
-class _Stepwise(Guidance, abc.ABC):
+class Stepwise(Guidance, abc.ABC):
     """Guidance that changes each step of one row by itself.
 
     Args:
@@ -51,7 +51,7 @@ class _Stepwise(Guidance, abc.ABC):
 
 
 @final
-class ThroughNetwork(_Stepwise):
+class ThroughNetwork(Stepwise):
     """Diffusion posterior sampling: the gradient of the energy of the clean estimate, through the network."""
 
     def _step(self, walk: Walk, guide: RowGuide, x: Tensor, now: Level, step: Transition) -> Tensor:
@@ -64,7 +64,7 @@ class ThroughNetwork(_Stepwise):
 
 
 @final
-class NoisyMean(_Stepwise):
+class NoisyMean(Stepwise):
     """The gradient of the energy at the noisy mean of each step, clipped to the step's deviation in every entry."""
 
     def _step(self, walk: Walk, guide: RowGuide, x: Tensor, now: Level, step: Transition) -> Tensor:
@@ -79,7 +79,7 @@ class NoisyMean(_Stepwise):
 
 
 @final
-class Projected(_Stepwise):
+class Projected(Stepwise):
     """The guide's projection after every step."""
 
     def _step(self, walk: Walk, guide: RowGuide, x: Tensor, now: Level, step: Transition) -> Tensor:
@@ -111,7 +111,8 @@ class BestOf(Guidance):
 
 
 def _energy(x: Tensor, guide: RowGuide) -> Tensor:
-    return guide.potential(x) + guide.margins(x).clamp(max=0).square().sum(1) / 2
+    potential, margins = guide.measure(x)
+    return potential + margins.clamp(max=0).square().sum(-1).flatten() / 2
 
 
 def _slope(energy: Tensor, at: Tensor) -> Tensor:

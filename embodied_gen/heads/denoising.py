@@ -180,6 +180,7 @@ class DenoisingHead(Head):
             lambda: draws.normal(shape, generator=generator, like=like),
             self.schedule.initial_deviation,
             generator,
+            c,
         )
 
     def _estimate(self, x_t: Tensor, level: Level, reading: _Reading, c: Context, both: Context | None) -> Tensor:

@@ -1,7 +1,7 @@
 r"""Particles: guided sampling that tends to the exact conditional (twisted sequential Monte Carlo).
 
 K particles of a context walk together. At level t a particle x_t has the clean estimate x_hat, and the steered
-estimate x_tilde with the value J of what that cost (`guidance.settle`). exp(-J) estimates how likely the particle is
+estimate x_tilde with the value J of what that cost (`steering.settle`). exp(-J) estimates how likely the particle is
 to end well,
 
     psi_t(x_t) = exp(-J)  ~  E[exp(-scale cost(x)) 1(margins(x) >= 0) | x_t].
@@ -17,13 +17,16 @@ sampler as K grows; a good psi makes few of them enough. Where the effective num
 share of K, the particles of that context are drawn anew in proportion to their weights, systematically. Weights are
 logarithms throughout, and are carried on otherwise.
 
+Where psi is sharper than K particles can bear, it may be tempered: psi_t^lambda in the place of psi_t, with lambda
+for each context as large as leaves a given effective number, and never falling.
+
 At low noise, Langevin steps undo what few particles get wrong: they leave  p_t(x_t) psi_t(x_t)  unchanged, whose
 gradient is (alpha x_tilde - x_t) / sigma^2, since J is a Moreau envelope and Tweedie's formula gives the slope of
 x_hat. They are accepted after Metropolis, with the ratio of p_t from its gradients at both ends (trapezoid).
 
 Sources: Wu et al. 2023, twisted diffusion sampler (arXiv:2306.17775); Singhal et al. 2025, Feynman-Kac steering
 (arXiv:2501.06848); Hesterberg 1995 for the defensive mixture; Roberts and Tweedie 1996 for the Langevin steps;
-Kitagawa 1996 for systematic draws.
+Kitagawa 1996 for systematic draws; Jasra et al. 2011 for tempering by the effective number.
 """
 
 import math
@@ -34,9 +37,10 @@ import torch
 from torch import Tensor
 
 from embodied_gen import draws
-from embodied_gen.heads.guidance import RowGuide, settle
+from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.samplers import transition
 from embodied_gen.heads.schedules import Level
+from embodied_gen.heads.steering import settle
 from embodied_gen.heads.walk import Guidance, Walk
 
 
@@ -65,6 +69,8 @@ class Particles(Guidance):
         corrections: Langevin steps at each level below `corrected`.
         corrected: Noise sigma / alpha below which particles are corrected, model units.
         iterations: Gradient steps for each steered estimate.
+        tempering: Share of K below which the effective number may not fall by psi alone: psi is raised to a power that
+            grows to one as fast as that allows. Zero takes psi as it is.
 
     Raises:
         ValueError: If a number is out of range.
@@ -80,6 +86,7 @@ class Particles(Guidance):
         corrections: int = 0,
         corrected: float = 0.5,
         iterations: int = 3,
+        tempering: float = 0.0,
     ):
         if count < 2:
             raise ValueError(f"count must be at least 2; got {count}. For a single row use Steered.")
@@ -91,8 +98,11 @@ class Particles(Guidance):
             )
         if not 0 <= threshold <= 1:
             raise ValueError(f"threshold must lie in [0, 1]; got {threshold}.")
+        if not 0 <= tempering < 1:
+            raise ValueError(f"tempering must lie in [0, 1); got {tempering}. Zero tempers nothing.")
         self.count, self.eta, self.free, self.threshold = count, eta, free, threshold
         self.corrections, self.corrected, self.iterations = corrections, corrected, iterations
+        self.tempering = tempering
 
     def population(self, n: int) -> int:
         """K, or n where that is more."""
@@ -101,8 +111,9 @@ class Particles(Guidance):
     def run(self, walk: Walk, guide: RowGuide, n: int) -> Tensor:
         """Walks the particles; n equally weighted ones are returned."""
         k = self.population(n)
-        state = self._look(walk, guide, walk.start(), walk.grid[0])
-        log_weight = -state.energy.view(-1, k)
+        state = _blind(walk)
+        log_weight = state.energy.view(-1, k)  # zero
+        exponent = log_weight[:, :1]
         for now, then in pairwise(walk.grid[:-1]):
             log_weight, index = self._resample(log_weight, walk)
             state = state.take(index)
@@ -112,11 +123,13 @@ class Particles(Guidance):
             towards = _where(freed, state.x_hat, state.guided)
             x = step.of_state * state.x + step.of_clean * towards + step.deviation * z
             pull = step.of_clean * (state.guided - state.x_hat) / step.deviation
-            ratio = self._log_ratio(z, pull, freed)
+            untwisted = log_weight + self._log_ratio(z, pull, freed).view(-1, k) + exponent * state.energy.view(-1, k)
             new = self._look(walk, guide, x, then)
-            log_weight = log_weight + (ratio + state.energy - new.energy).view(-1, k)
-            state = self._correct(walk, guide, new, then)
-        return self._finish(state, log_weight, guide, walk.generator, n)
+            energy = new.energy.view(-1, k)
+            exponent = tempered(untwisted, energy, exponent, self.tempering)
+            log_weight = untwisted - exponent * energy
+            state = self._correct(walk, guide, new, then, exponent.repeat_interleave(k))
+        return self._finish(walk, guide, state, log_weight, exponent, n)
 
     def _log_ratio(self, z: Tensor, pull: Tensor, freed: Tensor) -> Tensor:
         """Log p(x) / q(x) of a step with noise z, for means that differ by `pull` deviations; shape `(M,)`."""
@@ -142,8 +155,11 @@ class Particles(Guidance):
         weight = torch.where(needed[:, None], mean.expand(-1, k), log_weight)
         return weight, _rows(index)
 
-    def _correct(self, walk: Walk, guide: RowGuide, state: _State, level: Level) -> _State:
-        """Langevin steps with Metropolis' correction; the length of each row's step follows its acceptances."""
+    def _correct(self, walk: Walk, guide: RowGuide, state: _State, level: Level, exponent: Tensor) -> _State:
+        """Langevin steps with Metropolis' correction; the length of each row's step follows its acceptances.
+
+        They leave p_t psi_t^exponent unchanged; `exponent` has shape `(M,)`.
+        """
         if level.sigma > self.corrected * level.alpha:
             return state
         size = state.x.new_full((len(state.x),), 0.3 * level.sigma**2)
@@ -155,7 +171,7 @@ class Particles(Guidance):
             moved = new.x - state.x
             free = (_score(state.x, state.x_hat, level) + _score(new.x, new.x_hat, level)) / 2
             back = moved + length * _score(new.x, new.guided, level)
-            log_ratio = _sum(free * moved) + state.energy - new.energy
+            log_ratio = _sum(free * moved) + exponent * (state.energy - new.energy)
             log_ratio = log_ratio + _sum(z.square()) / 2 - _sum(back.square()) / (4 * size)
             u = draws.uniform((len(moved),), generator=walk.generator, like=moved)
             accepted = u.log() < log_ratio
@@ -163,7 +179,9 @@ class Particles(Guidance):
             size = torch.where(accepted, size * 1.2, size * 0.7)
         return state
 
-    def _finish(self, state: _State, log_weight: Tensor, guide: RowGuide, generator: draws.Generator, n: int) -> Tensor:
+    def _finish(
+        self, walk: Walk, guide: RowGuide, state: _State, log_weight: Tensor, exponent: Tensor, n: int
+    ) -> Tensor:
         """Draws n of the clean particles by their final weights, on exact constraints.
 
         Where no particle of a context satisfies them, the steered estimates are tried; where these do not either, the
@@ -171,21 +189,52 @@ class Particles(Guidance):
         """
         contexts, k = log_weight.shape
         clean = guide.project(state.x_hat)
-        margin = guide.margin(clean).view(contexts, k)
-        final = log_weight + (state.energy - guide.potential(clean)).view(contexts, k)
+        both = torch.cat([part.unflatten(0, (contexts, k)) for part in (clean, state.guided)], 1)
+        margin, repaired = guide.margin(both.flatten(0, 1)).view(contexts, 2 * k).chunk(2, 1)
+        final = log_weight + exponent * state.energy.view(contexts, k) - guide.potential(clean).view(contexts, k)
         final = torch.nan_to_num(final, nan=-math.inf, posinf=math.inf).masked_fill(margin < 0, -math.inf)
-        repaired = guide.margin(state.guided).view(contexts, k)
         second = log_weight.masked_fill(repaired < 0, -math.inf)
         last = torch.where(repaired == repaired.amax(1, keepdim=True), 0.0, -math.inf)
         alive, mended = final.amax(1) > -math.inf, second.amax(1) > -math.inf
         weight = torch.where(alive[:, None], final, torch.where(mended[:, None], second, last))
         x = _where(alive.repeat_interleave(k), clean, state.guided)
-        return x[_rows(systematic(weight, n, generator=generator), k)]
+        return x[_rows(systematic(weight, n, generator=walk.generator), k)]
+
+
+def _blind(walk: Walk) -> _State:
+    """Particles at the first level. Pure noise tells nothing of how it ends: psi is one, and nothing is steered."""
+    x = walk.start()
+    x_hat = walk.denoise(x, walk.grid[0])
+    return _State(x, x_hat, x_hat, x.new_zeros(len(x)))
 
 
 def effective(log_weight: Tensor) -> Tensor:
     """Effective number of particles (sum w)^2 / sum w^2 of each context; `(B, K)` to `(B,)`."""
     return 1 / log_weight.softmax(1).square().sum(1)
+
+
+def tempered(log_weight: Tensor, energy: Tensor, least: Tensor, share: float) -> Tensor:
+    """The exponent of psi: the largest, by bisection, that leaves a context an effective number of share * K.
+
+    Args:
+        log_weight: Without psi, shape `(B, K)`.
+        energy: -log psi, shape `(B, K)`.
+        least: The exponent so far, in [0, 1], shape `(B, 1)`; kept where no larger one will do.
+        share: In [0, 1); the exponent is one where this is zero.
+
+    Returns:
+        Exponents in [least, 1], shape `(B, 1)`.
+    """
+    high = torch.ones_like(least)
+    if share == 0:
+        return high
+    number = share * energy.shape[1]
+    low = torch.where(effective(log_weight - energy)[:, None] >= number, high, least)
+    for _ in range(10):
+        middle = (low + high) / 2
+        holds = effective(log_weight - middle * energy)[:, None] >= number
+        low, high = torch.where(holds, middle, low), torch.where(holds, high, middle)
+    return low
 
 
 def systematic(log_weight: Tensor, n: int, *, generator: draws.Generator) -> Tensor:

@@ -26,7 +26,8 @@ from embodied_gen import draws
 from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
-from embodied_gen.heads.guidance import RowGuide, steer
+from embodied_gen.heads.guidance import RowGuide
+from embodied_gen.heads.steering import steer
 
 
 class PointHead(Head, abc.ABC):

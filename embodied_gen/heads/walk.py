@@ -12,9 +12,11 @@ from typing import final
 from torch import Tensor
 
 from embodied_gen import draws
-from embodied_gen.heads.guidance import RowGuide, steer
+from embodied_gen.context import Context
+from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.samplers import Denoise, Sampler
 from embodied_gen.heads.schedules import Level
+from embodied_gen.heads.steering import steer
 
 
 @final
@@ -30,6 +32,7 @@ class Walk:
         noise: Draws N(0, 1) of shape `(M, *E)`.
         initial_deviation: Of x_t at the first level.
         generator: For other draws.
+        c: Contexts of the rows, every leaf `(M, ...)`.
     """
 
     grid: list[Level]
@@ -39,6 +42,7 @@ class Walk:
     noise: Callable[[], Tensor]
     initial_deviation: float
     generator: draws.Generator
+    c: Context
 
     def start(self) -> Tensor:
         """Noise of the first level, shape `(M, *E)`."""

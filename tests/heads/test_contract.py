@@ -1,13 +1,14 @@
 """Laws of every head on every event that it supports."""
 
 import copy
+import math
 
 import pytest
 import torch
 from torch import nn
 
 from embodied_gen import draws
-from embodied_gen.heads import Guide, HasLogProb, RegressionHead, check_head
+from embodied_gen.heads import Guide, HasLogProb, RegressionHead, check_head, steer
 from tests.heads.cases import CASES, CONTEXT, batch, mlp, trajectory
 
 
@@ -139,6 +140,43 @@ def test_check_head_finds_draws_from_the_global_state():
 
     with pytest.raises(AssertionError, match="same generator state"):
         check_head(RegressionHead(trajectory(), Noisy()), *batch())
+
+
+class Guided(RegressionHead):
+    """A regression that answers a guide by a rule of its own."""
+
+    def __init__(self, rule):
+        super().__init__(trajectory(), mlp())
+        self.rule = rule
+
+    def _sample(self, c, rows, generator, guide):
+        x = super()._sample(c, rows, generator, None)
+        return x if guide is None else self.rule(x, guide)
+
+
+def by_the_raw_gradient(x, guide):
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(guide.potential(x).sum() + 0 * x.sum(), x)
+    return x.detach() - slope
+
+
+def away_from_constraints(x, guide):
+    return x + 0.5 if guide.guide.margins is not None else steer(x, 0.01, guide)
+
+
+@pytest.mark.parametrize(
+    ("rule", "law"),
+    [
+        (by_the_raw_gradient, "samples must stay in range at scale"),
+        (lambda x, guide: x * math.nan, "samples must stay finite at scale 1"),
+        (lambda x, guide: x + 0.1 * (guide.guide.cost is not None), "a guide of scale 1 must not raise the cost"),
+        (away_from_constraints, "constraints must not make fewer samples feasible"),
+    ],
+)
+def test_check_head_finds_a_head_that_breaks_under_a_guide(rule, law):
+    with pytest.raises(AssertionError, match=law):
+        check_head(Guided(rule), *batch())
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -16,7 +16,7 @@ from embodied_gen.events import Trajectory
 from embodied_gen.heads import DenoisingHead, Guide, RowGuide, settle
 from embodied_gen.heads.analytic import Exact, Normals
 from embodied_gen.heads.parametrisation import V, Velocity
-from embodied_gen.heads.particles import Particles, effective, systematic
+from embodied_gen.heads.particles import Particles, effective, systematic, tempered
 from embodied_gen.heads.samplers import Ancestral
 from embodied_gen.heads.schedules import Cosine
 from tests.heads.analytic import normal, two_modes, unit_event
@@ -121,13 +121,13 @@ def test_langevin_steps_lead_to_the_twisted_distribution_of_their_level():
     guide = RowGuide(Guide(cost=lambda y: (y - goal).square().sum((-1, -2)) / 2, scale=scale), head.event, 1)
     walk = head._walk(torch.zeros(4000, 1), 4000, draws.generator(5))
     start = method._look(walk, guide, torch.full((4000, 1, 1), 1.5), level)
-    x = method._correct(walk, guide, start, level).x.flatten()
+    x = method._correct(walk, guide, start, level, torch.ones(4000)).x.flatten()
     assert x.mean().item() == pytest.approx(centre, abs=0.02)
     assert x.std().item() == pytest.approx(precision**-0.5, rel=0.05)
 
 
-@pytest.mark.parametrize("eta", [1.0, 0.5])
-def test_the_error_of_estimates_falls_with_the_root_of_the_number_of_particles(eta):
+@pytest.mark.parametrize(("eta", "tempering"), [(1.0, 0.0), (0.5, 0.0), (1.0, 0.8)])
+def test_the_error_of_estimates_falls_with_the_root_of_the_number_of_particles(eta, tempering):
     # A mixture of normals under a normal likelihood is a mixture again, whose mean is known.
     data, precision, goal = two_modes(0.3), 4.0, torch.tensor([0.1, -0.4])
     variance = data.deviation.square()
@@ -140,7 +140,8 @@ def test_the_error_of_estimates_falls_with_the_root_of_the_number_of_particles(e
     guide = Guide(cost=lambda y: (y - goal).square().sum((-1, -2)) / 2, scale=precision)
     errors, counts = [], [8, 32, 128]
     for count in counts:
-        head = head_of(Particles(count, eta=eta, iterations=12), data=data, half=1.0, deviation=0.5)
+        method = Particles(count, eta=eta, iterations=12, tempering=tempering)
+        head = head_of(method, data=data, half=1.0, deviation=0.5)
         y = head.sample(torch.zeros(100, 1), count, generator=draws.generator(4), guide=guide)
         errors.append((y.mean(1)[:, 0] - exact).square().sum(1).mean().sqrt().item())
     slope = math.log(errors[-1] / errors[0]) / math.log(counts[-1] / counts[0])
@@ -169,6 +170,31 @@ def test_the_effective_number_lies_between_one_and_all(log_weight):
     number = effective(torch.tensor([log_weight]))
     assert 1 - 1e-9 <= number.item() <= len(log_weight) + 1e-9
     assert effective(torch.zeros(1, 7)).item() == pytest.approx(7)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-5, 5), st.floats(0, 50)), min_size=2, max_size=10),
+    st.floats(0.01, 0.95),
+    st.floats(0, 1),
+)
+def test_psi_is_tempered_no_more_than_the_effective_number_asks(particles, share, least):
+    log_weight, energy = torch.tensor(particles).T.unsqueeze(1)
+    number = share * len(particles)
+    exponent = tempered(log_weight, energy, torch.tensor([[least]]), share)
+    assert least <= exponent.item() <= 1
+    assert exponent.item() == least or effective(log_weight - exponent * energy).item() >= number
+    if effective(log_weight - energy).item() >= number:
+        assert exponent.item() == 1
+    elif exponent.item() > least:  # a little more would be too much
+        more = exponent + 2e-3 * (1 - least)
+        assert effective(log_weight - more * energy).item() < number
+    assert tempered(log_weight, energy, torch.tensor([[least]]), 0.0).item() == 1
+
+
+def test_contexts_are_tempered_each_by_its_own_weights():
+    energy = torch.tensor([[0.0, 0.1, 0.2, 0.1], [0.0, 90.0, 50.0, 70.0]])
+    exponent = tempered(torch.zeros(2, 4), energy, torch.zeros(2, 1), 0.5)
+    assert exponent[0].item() == 1 and 0 < exponent[1].item() < 0.1
 
 
 @pytest.mark.parametrize("inside_by", [-4.0, -2.0, -1.0, 0.0, 1.0, 3.0])
@@ -227,6 +253,7 @@ def test_costs_without_gradients_are_followed_by_weights():
         (lambda: Particles(1), "count must be at least 2; got 1. For a single row use Steered"),
         (lambda: Particles(eta=0), r"eta must lie in \(0, 1\]; got 0"),
         (lambda: Particles(free=1.0), "free must lie strictly between 0 and 1; got 1.0. It bounds the weights"),
+        (lambda: Particles(tempering=1.0), r"tempering must lie in \[0, 1\); got 1.0. Zero tempers nothing"),
         (lambda: Particles(threshold=2), r"threshold must lie in \[0, 1\]; got 2"),
     ],
 )

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from embodied_gen.heads.guidance import RowGuide, steer
+from embodied_gen.heads import RowGuide, steer
 from planners import (
     AccelerationLimit,
     AttributeRange,
@@ -456,6 +456,7 @@ def test_what_makes_no_sense_as_a_cost_is_told_with_its_place_too(tmp_path, entr
 def test_steering_takes_cars_apart_and_keeps_them_on_the_road():
     event = torch.nn.Identity()
     event.scale = event.unscale = lambda x: x
+    event.unscaling = lambda: event.unscale
     y = cases.traffic(samples=64, agents=3, steps=5, spread=8.0)
     constraints = [NoCollision(), OnRoad(polygon_of(ROAD)), OfAgents(AttributeRange("length", 3, 6))]
     guide = guide_of(constraints, buffer=0.05)
