@@ -1,6 +1,6 @@
 """Unseen obstacles: what planning under constraints that training never saw does to collisions and to scores.
 
-    python benchmarks/obstacles.py [--mazes umaze medium] [--layouts 20]
+    python benchmarks/obstacles.py [--mazes umaze] [--layouts 20]
 
 Obstacles are dropped into a maze after training (`layouts`), one layout for every ten episodes. The simulator does not
 hold them, so a collision is measured and not felt: a rollout collides if the ball, swept along all segments of its
@@ -36,15 +36,18 @@ import torch
 import tyro
 from layouts import RADIUS, Layout
 from peers import EPISODES, NONE, OURS, PEERS, Method, World
-from recorded import Recorded
+from recorded import Recorded, Track
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen import provenance, statistics
+from embodied_gen import pictures, provenance, statistics
 from embodied_gen.commands.console import console
-from embodied_gen.rollouts import rollouts
+from embodied_gen.rollouts import Episode, rollouts
 from embodied_gen.slots import Slots, make_slots
 from embodied_gen.training import files
+from envs.pointmaze import GOAL_RADIUS
 from planners.execution import OnCourse
+from planners.guided import GuidedPlanner
+from planners.regions import outlines
 
 FIRST_SEED, FIRST_TUNING_SEED = 1_020_000, 2_000_000
 RETURN = 0.05  # time in which execution leads back to a plan [s]
@@ -104,8 +107,17 @@ def main() -> None:
                 runs = _run(world, slots, method, strength, test)
                 record["rows"].append(_row(maze, method, strength, runs, free))
                 files.write_json(Path(arguments.out), record)
-                console.print(str({key: value for key, value in record["rows"][-1].items() if key != "returns"}))
+                console.print(_shown(record["rows"][-1]))
+            if maze == arguments.mazes[0]:
+                _draw(world, slots, test, Path(arguments.picture))
     console.print(f"written: {arguments.out}")
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return (
+        f"{row['maze']}, {row['method']}: {row['rollouts_collide']} of {row['rollouts']} rollouts collide, "
+        f"{row['collide_swept']} of {row['plans']} plans, score kept {row['kept']:.2f}"
+    )
 
 
 def _world(maze: str, work: Path) -> World:
@@ -137,20 +149,26 @@ def _run(world: World, slots: Slots, method: Method, strength: float, groups: li
     return [_run_group(world, slots, method, strength, group) for group in groups]
 
 
-def _run_group(world: World, slots: Slots, method: Method, strength: float, group: Group) -> dict[str, Any]:
+def _tracks(
+    world: World, slots: Slots, method: Method, strength: float, group: Group
+) -> tuple[list[Episode], list[Track], GuidedPlanner]:
+    """Episodes of a group, where they went, and what planned them."""
     planner = method.make(world, group.layout, strength)
     agent = Recorded(planner, world.run.predictor.head.event.shape[0] - 1)
     episodes = rollouts(agent, slots, group.seeds)
-    tracks = [agent.tracks[seed] for seed in group.seeds]
-    paths = shapely.linestrings
-    plans = [plan for track in tracks for plan in track.plans]
-    room = group.layout.distance(np.array([paths(track.path()) for track in tracks]))
+    return episodes, [agent.tracks[seed] for seed in group.seeds], planner
+
+
+def _run_group(world: World, slots: Slots, method: Method, strength: float, group: Group) -> dict[str, Any]:
+    episodes, tracks, planner = _tracks(world, slots, method, strength, group)
+    plans = np.array([plan for track in tracks for plan in track.plans])
+    paths = np.array([shapely.LineString(track.path()) for track in tracks])
     return {
         "returns": [episode.sum_reward for episode in episodes],
-        "room": (room - RADIUS).tolist(),
+        "room": (group.layout.distance(paths) - RADIUS).tolist(),
         "plans": len(plans),
-        "collide_points": int((group.layout.distance(shapely.multipoints(np.array(plans))) < RADIUS).sum()),
-        "collide_swept": int((group.layout.distance(paths(np.array(plans))) < RADIUS).sum()),
+        "collide_points": int((group.layout.distance(shapely.multipoints(plans)) < RADIUS).sum()),
+        "collide_swept": int((group.layout.distance(shapely.linestrings(plans)) < RADIUS).sum()),
         "replans": planner.plans,
         "infeasible": planner.infeasible,
     }
@@ -189,6 +207,24 @@ def _row(
         "kept": float(scores.mean() / free_scores.mean()),
         "returns": returns,
     }
+
+
+def _draw(world: World, slots: Slots, groups: list[Group], path: Path) -> None:
+    """First plans without obstacles in the limits, and ours, of the group whose layout has most obstacles."""
+    group = max(groups, key=lambda each: len(each.layout.obstacles))
+    drawn = [outlines(world.free), outlines(group.layout.grown(0.0))]
+    goal = slots.reset([0], group.seeds[:1])[0][list(mazes.GOAL)].tolist()
+    scene = {
+        "bounds": [world.free.bounds[::2], world.free.bounds[1::2]],
+        "lines": [line for part in drawn for line in part["lines"]],
+        "discs": [{"role": "goal", "centre": goal, "radius": GOAL_RADIUS}],
+    }
+    plans = {
+        title: np.stack([track.plans[0] for track in _tracks(world, slots, method, 0.0, group)[1]])
+        for title, method in (("free", NONE), ("around unseen obstacles", OURS))
+    }
+    apart = {title: group.layout.distance(shapely.linestrings(each)) >= RADIUS for title, each in plans.items()}
+    pictures.save(pictures.plans(scene, plans, apart), path)
 
 
 if __name__ == "__main__":
