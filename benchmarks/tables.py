@@ -1,38 +1,40 @@
-"""Tables of the results: rewrites the tables of README.md from benchmarks/results/*.json.
+"""Tables of the results: rewrites the tables of the documents from benchmarks/results/*.json.
 
     python benchmarks/tables.py [--check]
 
-With --check nothing is written, and the exit status is 1 where the README is not what the results say.
+With --check nothing is written, and the exit status is 1 where a document is not what the results say.
 """
 
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "planning.md")
 
 
 def main() -> int:
-    """Rewrites or checks README.md."""
-    page = ROOT / "README.md"
-    old = page.read_text()
-    new = with_tables(old)
+    """Rewrites or checks the documents."""
+    old = {page: page.read_text() for page in PAGES}
+    new = {page: with_tables(text) for page, text in old.items()}
     if "--check" in sys.argv:
         return int(new != old)
-    page.write_text(new)
+    for page, text in new.items():
+        page.write_text(text)
     return 0
 
 
 def with_tables(text: str) -> str:
     """The text with every table between its marks made anew."""
-    makers = {"avoid": avoid, "metaworld": metaworld, "evaluation_speed": speed, "maze2d_umaze": maze2d}
 
     def replace(match: re.Match[str]) -> str:
-        path = RESULTS / f"{match[1]}.json"
-        table = makers[match[1]](json.loads(path.read_text())) if path.is_file() else "Not measured yet."
+        files, make = TABLES[match[1]]
+        records = [json.loads(path.read_text()) for name in files if (path := RESULTS / f"{name}.json").is_file()]
+        table = make(*records) if records else "Not measured yet."
         return f"<!-- table: {match[1]} -->\n{table}\n<!-- end -->"
 
     return re.sub(r"<!-- table: (\w+) -->\n.*?\n?<!-- end -->", replace, text, flags=re.S)
@@ -71,17 +73,63 @@ def metaworld(record: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _footnote(record)])
 
 
-def maze2d(record: dict[str, Any]) -> str:
-    """Planners in a point maze."""
+def maze2d(*records: dict[str, Any]) -> str:
+    """Planners in point mazes, with what each of them knows."""
+    names = {row["name"]: row["knows"] for record in records for row in record["rows"]}
+    mazes = [MAZES[record["maze"]] for record in records]
     lines = [
-        "| followed by | score | 95 % interval | ms a plan, p50 | plans without a good way |",
-        "|---|---|---|---|---|",
+        f"| planner | knows | {' | '.join(mazes)} |",
+        "|---|---|" + "---|" * len(mazes),
+        *(
+            f"| {name} | {knows} | {' | '.join(_score(record, name) for record in records)} |"
+            for name, knows in names.items()
+        ),
+    ]
+    return "\n".join([*lines, "", _footnote(records[0])])
+
+
+def _score(record: dict[str, Any], name: str) -> str:
+    """Score with its interval, and the milliseconds of a plan; a dash where it was not measured."""
+    rows = [row for row in record["rows"] if row["name"] == name]
+    if not rows:
+        return "-"
+    low, high = rows[0]["score_interval"]
+    shown = f"{rows[0]['score']:.1f} [{low:.1f}, {high:.1f}]"
+    return f"{shown}, {rows[0]['replan_ms']['p50']:.0f} ms" if "replan_ms" in rows[0] else shown
+
+
+def maze2d_details(*records: dict[str, Any]) -> str:
+    """The same over references measured here, with times and plans."""
+    lines = [
+        "| maze | planner | score | over controller here | ms a plan, p50 | p95 | plans without a good way |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for record in records:
+        for row in record["rows"]:
+            plans = f"{row['infeasible']} of {row['plans']}" if "plans" in row else ""
+            times = [f"{row['replan_ms'][key]:.0f}" if "replan_ms" in row else "" for key in ("p50", "p95")]
+            lines.append(
+                f"| {MAZES[record['maze']]} | {row['name']} | {row['score']:.1f} | {row['score_here']:.1f} "
+                f"| {times[0]} | {times[1]} | {plans} |"
+            )
+    return "\n".join([*lines, "", _footnote(records[0])])
+
+
+def obstacles(record: dict[str, Any]) -> str:
+    """Obstacles that training never saw."""
+    lines = [
+        "| maze | method | rollouts that collide | 95 % interval | plans that collide, at way-points | swept "
+        "| score | kept | plans without a good way |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:
-        low, high = row["score_interval"]
-        latency = f"{row['replan_ms']['p50']:.0f}" if "replan_ms" in row else ""
-        infeasible = f"{row['infeasible']} of {row['plans']}" if "plans" in row else ""
-        lines.append(f"| {row['name']} | {row['score']:.1f} | [{low:.1f}, {high:.1f}] | {latency} | {infeasible} |")
+        low, high = row["rollouts_interval"]
+        strength = f", {row['strength']:g}" if row["strength"] else ""
+        lines.append(
+            f"| {MAZES[row['maze']]} | {row['method']}{strength} | {row['rollouts_collide']} of {row['rollouts']} "
+            f"| [{low:.3f}, {high:.3f}] | {row['collide_points']} of {row['plans']} | {row['collide_swept']} "
+            f"| {row['score']:.1f} | {row['kept']:.2f} | {row['infeasible']} of {row['replans']} |"
+        )
     return "\n".join([*lines, "", _footnote(record)])
 
 
@@ -106,6 +154,16 @@ def _footnote(record: dict[str, Any]) -> str:
         f"mujoco {versions['mujoco']}.</sub>"
     )
 
+
+MAZES = {"umaze": "U", "medium": "medium", "large": "large"}
+TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
+    "avoid": (("avoid",), avoid),
+    "metaworld": (("metaworld",), metaworld),
+    "evaluation_speed": (("evaluation_speed",), speed),
+    "maze2d": (("maze2d_umaze", "maze2d_medium", "maze2d_large"), maze2d),
+    "maze2d_details": (("maze2d_umaze", "maze2d_medium", "maze2d_large"), maze2d_details),
+    "obstacles": (("obstacles",), obstacles),
+}
 
 if __name__ == "__main__":
     sys.exit(main())

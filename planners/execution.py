@@ -65,6 +65,57 @@ class InverseDynamics(Execution):
 
 
 @final
+class OnCourse(Execution):
+    """An execution that is asked for velocities which lead back to the plan.
+
+    A plan's velocities alone let errors of position add up. With positions x, velocities v and the plan's x', v' one
+    control step later, what is asked for is
+
+        v' + (x' - x - h v') / time,
+
+    so that an error of position falls e-fold within the time where the execution does as it is asked.
+
+    Args:
+        execution: Follows the states that it is asked for.
+        position: Channels of the plan that are positions.
+        velocity: Channels of the plan that are their velocities, as many.
+        period: Time h of a control step [s], > 0.
+        time: In which an error falls e-fold [s], at least the period.
+
+    Raises:
+        ValueError: If the channels are not as many, or a time is out of range.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        position: Sequence[int],
+        velocity: Sequence[int],
+        *,
+        period: float,
+        time: float,
+    ):
+        _require_as_many(position, velocity)
+        if not 0 < period <= time:
+            raise ValueError(f"period must be positive and at most time; got {period} and {time}.")
+        self.execution, self.period, self.time = execution, period, time
+        self.position, self.velocity = list(position), list(velocity)
+
+    @property
+    def size(self) -> int:
+        """Numbers in one action."""
+        return self.execution.size
+
+    def act(self, states: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """The execution's actions."""
+        asked = wanted.copy()
+        speed = wanted[:, self.velocity]
+        away = wanted[:, self.position] - states[:, self.position] - self.period * speed
+        asked[:, self.velocity] = speed + away / self.time
+        return self.execution.act(states, asked)
+
+
+@final
 class Tracker(Execution):
     """A proportional-derivative controller, a = p (x' - x) + d (v' - v).
 
@@ -79,10 +130,7 @@ class Tracker(Execution):
     """
 
     def __init__(self, position: Sequence[int], velocity: Sequence[int], *, p: float, d: float):
-        if len(position) != len(velocity) or not position:
-            raise ValueError(
-                f"position and velocity must name as many channels; got {list(position)} and {list(velocity)}."
-            )
+        _require_as_many(position, velocity)
         self.position, self.velocity, self.p, self.d = list(position), list(velocity), p, d
 
     @property
@@ -94,3 +142,10 @@ class Tracker(Execution):
         """The controller's actions."""
         away = wanted - states
         return self.p * away[:, self.position] + self.d * away[:, self.velocity]
+
+
+def _require_as_many(position: Sequence[int], velocity: Sequence[int]) -> None:
+    if len(position) != len(velocity) or not position:
+        raise ValueError(
+            f"position and velocity must name as many channels; got {list(position)} and {list(velocity)}."
+        )

@@ -101,10 +101,12 @@ class GuidedPlanner(Follower):
     def _plan_anew(self, memories: Sequence[Memory]) -> int:
         best = [self._rest(memory) for memory in memories]
         running = [index for index, memory in enumerate(memories) if memory.chunks]
-        self._improve(best, memories, running, self._nearby, guided=False)
-        self._improve(best, memories, _lacking(best), self._all, guided=False)
+        self._improve(best, memories, running, self._nearby, block=self.block, guided=False)
+        # All strides of one episode are rows enough, and few episodes need them: no block is filled up for these.
+        alone = None if self.block is None else 1
+        self._improve(best, memories, _lacking(best), self._all, block=alone, guided=False)
         if self.limits(torch.ones(1, 1, 1, device=self._device)):
-            self._improve(best, memories, _lacking(best), self._all, guided=True)
+            self._improve(best, memories, _lacking(best), self._all, block=alone, guided=True)
         for memory, way in zip(memories, best, strict=True):
             memory.chunks = [Chunk(memory.step, way.states, way.rank > LACKING)]
         return len(_lacking(best))
@@ -138,22 +140,24 @@ class GuidedPlanner(Follower):
         open_: Sequence[int],
         strides: Callable[[Memory], np.ndarray],
         *,
+        block: int | None,
         guided: bool,
     ) -> None:
-        """Draws ways of the given strides for the open episodes, and keeps those that are better."""
-        if not open_:
-            return
-        asked = [memories[index] for index in open_]
-        ways = self._draw(asked, np.stack([strides(memory) for memory in asked]), guided)
-        for index, way in zip(open_, ways, strict=True):
-            if way.rank > best[index].rank:
-                best[index] = way
+        """Draws ways of the given strides for the open episodes, in blocks, and keeps those that are better."""
+        size = block or max(len(open_), 1)
+        for first in range(0, len(open_), size):
+            numbers = open_[first : first + size]
+            asked = [memories[number] for number in numbers]
+            ways = self._draw(asked, np.stack([strides(memory) for memory in asked]), block, guided)
+            for number, way in zip(numbers, ways, strict=True):
+                if way.rank > best[number].rank:
+                    best[number] = way
 
-    def _draw(self, memories: Sequence[Memory], strides: np.ndarray, guided: bool) -> list[_Way]:
+    def _draw(self, memories: Sequence[Memory], strides: np.ndarray, block: int | None, guided: bool) -> list[_Way]:
         """The best of the ways of the strides `(len(memories), W)`, for each episode."""
-        generators, observed = self._filled(memories)
-        block = len(observed)
-        strides = filled(strides, block)
+        generators, observed = self._filled(memories, block)
+        rows = len(observed)
+        strides = filled(strides, rows)
         observed = observed.repeat_interleave(strides.shape[1], dim=0)
         start, goal = observed[:, self.state], observed[:, self.goal]
         stride = torch.from_numpy(strides.reshape(-1)).to(start)
@@ -165,13 +169,12 @@ class GuidedPlanner(Follower):
             question(start, goal, stride / self.strides), self.candidates, generator=each, guide=guide
         )
         y[:, :, 0] = start[:, None]
-        rank = self._rank(y, stride, constraints, arrival).view(block, -1)
+        rank = self._rank(y, stride, constraints, arrival).view(rows, -1)
         chosen = rank.argmax(1)
-        rows = torch.arange(block, device=self._device)
-        ways = y.view(block, -1, *y.shape[2:])[rows, chosen].cpu().numpy()
-        taken = strides[np.arange(block), (chosen // self.candidates).cpu().numpy()]
-        ranks = rank[rows, chosen].tolist()
-        return [_Way(ranks[k], joined(ways[k], int(taken[k]))) for k in range(len(memories))]
+        taken = strides[np.arange(rows), (chosen // self.candidates).cpu().numpy()]
+        chosen_ways = y.view(rows, -1, *y.shape[2:])[torch.arange(rows, device=self._device), chosen].cpu().numpy()
+        ranks = rank.amax(1).tolist()
+        return [_Way(ranks[k], joined(chosen_ways[k], int(taken[k]))) for k in range(len(memories))]
 
     def _rank(self, y: Tensor, stride: Tensor, constraints: Sequence[Constraint], arrival: Arrival) -> Tensor:
         """Of good ways the quickest, then the widest, is best; of others the one that misses least; `(B, N)`."""

@@ -4,7 +4,8 @@ The signed distance phi to the boundary, positive inside, is computed once on a 
 bilinear interpolation, so that a margin and its gradient cost a few loads on any device. Off the grid the distance to
 the grid is subtracted. It is read at way-points and between them.
 
-Certification does not trust the grid: segments are tested against the polygon itself.
+Certification does not trust the grid: segments are tested against the polygon itself, unless the grid, whose error is
+bounded, leaves no doubt that a point of them is on the wrong side.
 
 Source: Oleynikova et al. 2016, signed distance fields in trajectory optimisation; the geometry is shapely's (GEOS).
 """
@@ -27,6 +28,8 @@ from planners.constraints import Place, _plane, position
 ALONG = 2  # parts of a segment at whose ends the grid is read
 CELLS = 256  # of the longer side of the grid
 _STRETCH = 8  # cells between the points at which the depth of a broken constraint is measured
+_READINGS = 64  # of a segment at most; one that needs more is longer than the grid is wide, and ends far outside
+_TOUCHED = 1e-9  # depth [m] of a path of which the grid sees no part on the wrong side
 
 
 def polygon_of(points: Sequence[Sequence[float]], holes: Sequence[Sequence[Sequence[float]]] = ()) -> Polygon:
@@ -117,28 +120,36 @@ class _OfRegion(Place, abc.ABC):
 
         Where the constraint is broken it is how deep the path lies on the wrong side, to some cells of the grid.
         """
-        p = position(y, self.channels).detach().double().cpu().numpy()
-        lines = p.reshape(-1, *p.shape[2:])
-        unknown = ~np.isfinite(lines).all((1, 2))
-        lines = np.where(unknown[:, None, None], 0.0, lines).round(12)  # GEOS divides by the smallest numbers
+        p = position(y.detach(), self.channels).flatten(0, 1)
+        unknown = ~p.isfinite().flatten(1).all(1)
+        p = torch.where(unknown[:, None, None], 0.0, p)
+        margins = self._on_grid(p)
+        near = margins >= -self.distance.error(p.dtype)  # the others are wrong beyond the grid's errors
+        margins[near] = self._exact(p[near], margins[near])
+        return torch.where(unknown, -torch.inf, margins).view(y.shape[:2])
+
+    def _on_grid(self, p: Tensor) -> Tensor:
+        """Smallest distance as the grid has it [m], read along paths `(M, T, 2)`; shape `(M,)`."""
+        steps = p.diff(dim=1, append=p[:, -1:])
+        parts = steps.norm(dim=-1) / (_STRETCH * self.distance.cell)
+        count = parts.ceil().clamp(1, _READINGS).long().flatten()
+        segment = torch.arange(len(count), device=p.device).repeat_interleave(count)
+        share = (torch.arange(len(segment), device=p.device) - (count.cumsum(0) - count)[segment]) / count[segment]
+        points = p.flatten(0, 1)[segment] + share.to(p).unsqueeze(-1) * steps.flatten(0, 1)[segment]
+        smallest = p.new_full((len(p),), torch.inf)
+        return smallest.scatter_reduce(0, segment // p.shape[1], self.sign * self.distance(points), "amin")
+
+    def _exact(self, p: Tensor, on_grid: Tensor) -> Tensor:
+        """Distances of paths to the boundary, with the depth of the grid where they are on the wrong side; `(M,)`."""
+        lines = p.double().cpu().numpy().round(12)  # GEOS divides by the smallest numbers
         paths = shapely.points(lines[:, 0]) if lines.shape[1] == 1 else shapely.linestrings(lines)
-        boundary = self.distance.boundary
-        signed = shapely.distance(boundary, paths)
-        broken = self._breaks(paths)
-        parts = shapely.segmentize(self._wrong(paths[broken]), _STRETCH * self.distance.cell)
-        corners, owner = shapely.get_coordinates(parts, return_index=True)
-        depth = np.maximum(signed[broken], 1e-9)  # a part too small for geometry is wrong all the same
-        np.maximum.at(depth, owner, shapely.distance(boundary, shapely.points(corners)))
-        signed[broken] = -depth
-        return torch.from_numpy(np.where(unknown, -np.inf, signed).reshape(p.shape[:2])).to(y)
+        broken = torch.from_numpy(self._breaks(paths)).to(p.device)
+        distance = torch.from_numpy(shapely.distance(self.distance.boundary, paths)).to(p)
+        return torch.where(broken, on_grid.clamp(max=-_TOUCHED), distance)
 
     @abc.abstractmethod
     def _breaks(self, paths: np.ndarray) -> np.ndarray:
         """Whether paths are anywhere on the wrong side; touching the boundary is allowed."""
-
-    @abc.abstractmethod
-    def _wrong(self, paths: np.ndarray) -> np.ndarray:
-        """The parts of paths on the wrong side."""
 
     def shapes(self) -> dict[str, list[dict[str, Any]]]:
         """Outlines of the region."""
@@ -166,9 +177,6 @@ class KeepInRegion(_OfRegion):
     def _breaks(self, paths: np.ndarray) -> np.ndarray:
         return ~np.asarray(shapely.covers(self.distance.region, paths))
 
-    def _wrong(self, paths: np.ndarray) -> np.ndarray:
-        return np.asarray(shapely.difference(paths, self.distance.region))
-
 
 @final
 class KeepOutRegion(_OfRegion):
@@ -190,9 +198,6 @@ class KeepOutRegion(_OfRegion):
 
     def _breaks(self, paths: np.ndarray) -> np.ndarray:
         return np.asarray(shapely.relate_pattern(self.distance.region, paths, "T********"))
-
-    def _wrong(self, paths: np.ndarray) -> np.ndarray:
-        return np.asarray(shapely.intersection(paths, self.distance.region))
 
 
 def outlines(region: Polygon | MultiPolygon) -> dict[str, list[dict[str, Any]]]:

@@ -61,9 +61,12 @@ class Replanner(Agent, abc.ABC):
     def _plan_anew(self, memories: Sequence[Memory]) -> int:
         """Puts a new plan with its first step into each memory, at most a block; how many plans are not good."""
 
-    def _filled(self, memories: Sequence[Memory]) -> tuple[list[torch.Generator], Tensor]:
-        """Generators, and last observations `(B, O)`, of a block filled up with copies of the first."""
-        seen = filled(np.stack([memory.observations[-1] for memory in memories]), self.block)
+    def _filled(self, memories: Sequence[Memory], block: int | None) -> tuple[list[torch.Generator], Tensor]:
+        """Generators, and last observations `(B, O)`, of a block filled up with copies of the first.
+
+        A block is at most the planner's own.
+        """
+        seen = filled(np.stack([memory.observations[-1] for memory in memories]), block)
         generators = [memory.generator for memory in memories] + self._spare[: len(seen) - len(memories)]
         return generators, torch.from_numpy(seen).to(self._device)
 

@@ -151,7 +151,7 @@ class SamplingPlanner(Replanner, abc.ABC):
         return np.repeat(knots, self.effort.hold, axis=1)
 
     def _plan_anew(self, memories: Sequence[Memory]) -> int:
-        generators, observed = self._filled(memories)
+        generators, observed = self._filled(memories, self.block)
         last = torch.stack([self._shifted(memory) for memory in memories])
         mean = torch.cat([last, last[:1].expand(len(observed) - len(memories), -1, -1)])
         chosen, good = self._search(

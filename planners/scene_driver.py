@@ -118,7 +118,7 @@ class SceneDriver(Follower):
         return Memory(seed, observation, self.model.seen, self._device)
 
     def _plan_anew(self, memories: Sequence[Memory]) -> int:
-        generators, _ = self._filled(memories)
+        generators, _ = self._filled(memories, self.block)
         seen = np.stack([memory.observations for memory in memories])
         seen = np.concatenate([seen, np.repeat(seen[:1], len(generators) - len(seen), axis=0)])
         observations = torch.from_numpy(seen).to(self._device)

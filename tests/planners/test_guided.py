@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+import shapely
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from embodied_gen import draws
 from embodied_gen.blocks import PlannerControl
@@ -11,8 +14,16 @@ from embodied_gen.events import Path, Trajectory
 from embodied_gen.heads import Head, RegressionHead, steer
 from embodied_gen.nets import ResidualMLP
 from embodied_gen.predictor import Predictor
-from planners import AccelerationLimit, Constraint, DoubleIntegrator, KeepOutDisc, SpeedLimit
-from planners.execution import Execution, InverseDynamics, Tracker
+from planners import (
+    AccelerationLimit,
+    Constraint,
+    DoubleIntegrator,
+    KeepInRegion,
+    KeepOutDisc,
+    KeepOutRegion,
+    SpeedLimit,
+)
+from planners.execution import Execution, InverseDynamics, OnCourse, Tracker
 from planners.guided import GuidedPlanner, planner_of
 
 T, STRIDES, PERIOD = 9, 8, 0.01
@@ -109,6 +120,36 @@ def test_an_obstacle_that_no_free_way_avoids_is_gone_around_by_guided_ones():
     assert disc.margin(way) >= 0
 
 
+ROOM = shapely.box(-0.9, -0.5, 0.9, 0.5)
+INSIDE = KeepInRegion(ROOM)
+
+
+def plan_among(obstacle):
+    """The agent after its first plan in a corridor with an obstacle, and the way that it follows."""
+    outside = KeepOutRegion(obstacle)
+    agent = planner(lambda period: [INSIDE, outside, SpeedLimit(8.0, period)])
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    return agent, np.concatenate([[[-0.6, 0.0]], memory.chunks[0].values[:, :2]])
+
+
+@given(st.floats(-0.1, 0.1), st.floats(0.03, 0.12), st.sampled_from([-1, 1]), st.floats(0.05, 0.15), st.integers(2, 8))
+@settings(max_examples=5, deadline=None)
+def test_an_obstacle_between_start_and_goal_is_gone_around_swept(x, off, side, size, corners):
+    obstacle = shapely.Point(x, side * off).buffer(size, quad_segs=corners)
+    agent, way = plan_among(obstacle)
+    assert agent.infeasible == 0
+    line = shapely.LineString(way)
+    assert ROOM.covers(line) and not line.intersects(obstacle.buffer(-1e-6))
+    assert np.linalg.norm(way[-1] - (0.6, 0.0)) <= 0.05 + 1e-6
+
+
+@pytest.mark.parametrize("wide", [0.02, 0.3])
+def test_a_closed_corridor_is_infeasible_also_where_way_points_could_hop_across(wide):
+    agent, _ = plan_among(shapely.box(-wide / 2, -0.6, wide / 2, 0.6))
+    assert (agent.plans, agent.infeasible) == (1, 1)
+
+
 def test_where_nothing_is_good_the_way_that_misses_least_is_taken_and_counted():
     agent = planner(lambda period: [SpeedLimit(0.5, period)])
     memory = agent.remember(0, observation())
@@ -153,6 +194,29 @@ def test_a_tracker_is_a_controller_of_two_gains():
     tracker = Tracker((0, 1), (2, 3), p=10.0, d=2.0)
     states, wanted = np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([[1.5, 2.0, 3.0, 5.0]])
     assert tracker.act(states, wanted).tolist() == [[5.0, 2.0]] and tracker.size == 2
+
+
+class AsAsked(Execution):
+    """The velocity that is asked for is the action."""
+
+    size = 2
+
+    def act(self, states, wanted):
+        return wanted[:, 2:]
+
+
+def test_on_course_an_error_of_position_falls_e_fold_within_the_time_and_the_plan_is_followed_where_there_is_none():
+    course = OnCourse(AsAsked(), (0, 1), (2, 3), period=PERIOD, time=0.05)
+    speed = np.array([0.7, -0.3])
+    plan = np.array([np.concatenate([k * PERIOD * speed, speed]) for k in range(101)])
+    for start, factor in ((np.zeros(2), 0.0), (np.array([0.02, 0.05]), 1.0)):
+        position = start.copy()
+        for wanted in plan[1:]:
+            state = np.concatenate([position, speed])[None]
+            position = position + PERIOD * course.act(state, wanted[None])[0]
+        # Euler's steps of dx/dt = -x / time.
+        np.testing.assert_allclose(position - plan[-1, :2], factor * start * (1 - PERIOD / 0.05) ** 100, atol=1e-12)
+    assert course.size == 2
 
 
 @pytest.mark.parametrize("block", [None, 2, 4])
@@ -220,6 +284,14 @@ def test_guided_ways_keep_further_from_what_they_avoid_with_a_buffer():
             "at least 1, tolerance positive, drift and buffer not negative; got 0, 10",
         ),
         (lambda: planner(tolerance=0.0), "not negative; got 3, 10, 0.0, 0.05 and 0.0"),
+        (
+            lambda: OnCourse(AsAsked(), (0, 1), (2,), period=0.1, time=0.1),
+            r"position and velocity must name as many channels; got \[0, 1\] and \[2\]",
+        ),
+        (
+            lambda: OnCourse(AsAsked(), (0, 1), (2, 3), period=0.1, time=0.05),
+            "period must be positive and at most time; got 0.1 and 0.05",
+        ),
         (lambda: Tracker((0, 1), (2,), p=1, d=1), r"position and velocity must name as many channels; got \[0, 1\]"),
     ],
 )

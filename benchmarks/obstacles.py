@@ -1,0 +1,231 @@
+"""Unseen obstacles: what planning under constraints that training never saw does to collisions and to scores.
+
+    python benchmarks/obstacles.py [--mazes umaze] [--layouts 20]
+
+Obstacles are dropped into a maze after training (`layouts`), one layout for every ten episodes. The simulator does not
+hold them, so a collision is measured and not felt: a rollout collides if the ball, swept along all segments of its
+path, touches an obstacle, by exact geometry; a plan collides if its way would, at its way-points or swept.
+
+All methods share the trained planner, its candidates, durations, ranking and limit of acceleration, obstacles that are
+grown by the ball and a buffer, and the learned inverse dynamics, asked for velocities that lead back to the plan
+(`OnCourse`). They differ in what becomes of the obstacles:
+
+    none                nothing: the same seeds in a world without obstacles
+    noisy mean, DPS     the gradient of the energy of obstacles and walls steers every draw; the quickest way that
+                        arrives is followed, within walls, and these are read at its way-points
+    projection          the same, with way-points pushed out of obstacles and walls after every step of a draw
+    best of n           free draws; the quickest that arrives within walls and obstacles, read at its way-points
+    ours                free draws, certified along the whole way; where none holds, particles, certified again
+
+Nothing certifies the peers' ways, as their papers do not; a strength of each is chosen on other layouts and seeds, by
+the fewest rollouts that collide and then by the score. Scores are ratios to those of "none" on the same seeds.
+
+Writes benchmarks/results/obstacles.json and a picture.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import layouts
+import mazes
+import numpy as np
+import peers
+import shapely
+import torch
+import tyro
+from layouts import RADIUS, Layout
+from peers import EPISODES, NONE, OURS, PEERS, Method, World
+from recorded import Recorded, Track
+
+import envs  # noqa: F401 - registers the environments
+from embodied_gen import pictures, provenance, statistics
+from embodied_gen.commands.console import console
+from embodied_gen.rollouts import Episode, rollouts
+from embodied_gen.slots import Slots, make_slots
+from embodied_gen.training import files
+from envs.pointmaze import GOAL_RADIUS
+from planners.execution import OnCourse
+from planners.guided import GuidedPlanner
+from planners.regions import outlines
+
+FIRST_SEED, FIRST_TUNING_SEED = 1_020_000, 2_000_000
+RETURN = 0.05  # time in which execution leads back to a plan [s]
+SPAN = 100  # seeds from which the episodes of a layout are taken
+NUMBERS = {"umaze": (1, 2), "medium": (2, 3), "large": (3,)}  # of obstacles
+
+
+@dataclass
+class Arguments:
+    """Unseen obstacles in mazes."""
+
+    mazes: tuple[str, ...] = ("umaze", "medium")
+    """Of umaze, medium and large."""
+    layouts: int = 20
+    """Layouts of the test, of ten episodes each."""
+    tuning: int = 2
+    """Layouts on which the peers' strengths are chosen."""
+    work: str = "runs/maze2d"
+    """Folder of runs."""
+    out: str = "benchmarks/results/obstacles.json"
+    """Record to write."""
+    picture: str = "docs/images/obstacles.png"
+    """Picture to write."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Episodes that share a layout."""
+
+    layout: Layout
+    seeds: list[int]
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    arguments = tyro.cli(Arguments, description=__doc__)
+    torch.set_num_threads(1)
+    record: dict[str, Any] = {
+        "schema": files.SCHEMA,
+        "what": "collisions with obstacles that training never saw, and scores over those without obstacles",
+        "seeds": {"first": FIRST_SEED, "count": arguments.layouts * EPISODES},
+        "buffer": peers.BUFFER,
+        "rows": [],
+        "tuning": [],
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+    }
+    for maze in arguments.mazes:
+        with make_slots(mazes.maker_of(maze), EPISODES, 1) as slots:
+            world = _world(maze, Path(arguments.work))
+            tuning = _groups(world, slots, arguments.tuning, FIRST_TUNING_SEED)
+            test = _groups(world, slots, arguments.layouts, FIRST_SEED)
+            free = _run(world, slots, NONE, 0.0, test)
+            record["rows"].append(_row(maze, NONE, 0.0, free, free))
+            for method in (OURS, *PEERS):
+                strength = _strength(world, slots, method, tuning, record["tuning"])
+                runs = _run(world, slots, method, strength, test)
+                record["rows"].append(_row(maze, method, strength, runs, free))
+                files.write_json(Path(arguments.out), record)
+                console.print(_shown(record["rows"][-1]))
+            if maze == arguments.mazes[0]:
+                _draw(world, slots, test, Path(arguments.picture))
+    console.print(f"written: {arguments.out}")
+
+
+def _shown(row: dict[str, Any]) -> str:
+    return (
+        f"{row['maze']}, {row['method']}: {row['rollouts_collide']} of {row['rollouts']} rollouts collide, "
+        f"{row['collide_swept']} of {row['plans']} plans, score kept {row['kept']:.2f}"
+    )
+
+
+def _world(maze: str, work: Path) -> World:
+    run, _ = mazes.trained_planner(maze, work)
+    free = mazes.free_cells(maze)
+    inverse = mazes.trained_inverse(maze, work)
+    return World(
+        maze, run, OnCourse(inverse, (0, 1), (2, 3), period=mazes.PERIOD, time=RETURN), free, mazes.walls(free)
+    )
+
+
+def _groups(world: World, slots: Slots, count: int, seed: int) -> list[Group]:
+    """Layouts, each with the first ten seeds of a hundred whose starts fit it."""
+    goal = slots.reset([0], [seed])[0][list(mazes.GOAL)]
+    drawn = layouts.layouts(world.free, goal, NUMBERS[world.maze], seed)
+    groups: list[Group] = []
+    while len(groups) < count:
+        layout, first = next(drawn), seed + SPAN * len(groups)
+        starts = np.stack([slots.reset([0], [first + index])[0][:2] for index in range(SPAN)])
+        ways = np.array([mazes.middle_way(world.maze, start, goal) for start in starts])
+        seeds = [first + int(index) for index in np.flatnonzero(layouts.fit(layout, starts, ways))[:EPISODES]]
+        if len(seeds) == EPISODES:
+            groups.append(Group(layout, seeds))
+    return groups
+
+
+def _run(world: World, slots: Slots, method: Method, strength: float, groups: list[Group]) -> list[dict[str, Any]]:
+    """What happened in the episodes of each group."""
+    return [_run_group(world, slots, method, strength, group) for group in groups]
+
+
+def _tracks(
+    world: World, slots: Slots, method: Method, strength: float, group: Group
+) -> tuple[list[Episode], list[Track], GuidedPlanner]:
+    """Episodes of a group, where they went, and what planned them."""
+    planner = method.make(world, group.layout, strength)
+    agent = Recorded(planner, world.run.predictor.head.event.shape[0] - 1)
+    episodes = rollouts(agent, slots, group.seeds)
+    return episodes, [agent.tracks[seed] for seed in group.seeds], planner
+
+
+def _run_group(world: World, slots: Slots, method: Method, strength: float, group: Group) -> dict[str, Any]:
+    episodes, tracks, planner = _tracks(world, slots, method, strength, group)
+    plans = np.array([plan for track in tracks for plan in track.plans])
+    paths = np.array([shapely.LineString(track.path()) for track in tracks])
+    return {
+        "returns": [episode.sum_reward for episode in episodes],
+        "room": (group.layout.distance(paths) - RADIUS).tolist(),
+        "plans": len(plans),
+        "collide_points": int((group.layout.distance(shapely.multipoints(plans)) < RADIUS).sum()),
+        "collide_swept": int((group.layout.distance(shapely.linestrings(plans)) < RADIUS).sum()),
+        "replans": planner.plans,
+        "infeasible": planner.infeasible,
+    }
+
+
+def _strength(world: World, slots: Slots, method: Method, groups: list[Group], tried: list[dict[str, Any]]) -> float:
+    """The best of a method's strengths, on groups that are not tested."""
+    if len(method.strengths) == 1:
+        return method.strengths[0]
+    free = _run(world, slots, NONE, 0.0, groups)
+    rows = [_row(world.maze, method, s, _run(world, slots, method, s, groups), free) for s in method.strengths]
+    tried.extend(rows)
+    best = min(rows, key=lambda row: (row["rollouts_collide"], -row["kept"]))
+    return float(best["strength"])
+
+
+def _row(
+    maze: str, method: Method, strength: float, runs: list[dict[str, Any]], free: list[dict[str, Any]]
+) -> dict[str, Any]:
+    returns, without = ([value for run in part for value in run["returns"]] for part in (runs, free))
+    scores, free_scores = (mazes.scores(part, mazes.REFERENCES[maze]) for part in (returns, without))
+    room = np.array([value for run in runs for value in run["room"]])
+    total = {key: sum(run[key] for run in runs) for key in runs[0] if isinstance(runs[0][key], int)}
+    collide = int((room < 0).sum())
+    return {
+        "maze": maze,
+        "method": method.name,
+        "strength": strength,
+        "rollouts": len(room),
+        "rollouts_collide": collide,
+        "rollouts_interval": list(statistics.wilson(collide, len(room))),
+        "least_room": float(room.min()),
+        **total,
+        "swept_interval": list(statistics.wilson(total["collide_swept"], total["plans"])),
+        **mazes.summary(scores),
+        "kept": float(scores.mean() / free_scores.mean()),
+        "returns": returns,
+    }
+
+
+def _draw(world: World, slots: Slots, groups: list[Group], path: Path) -> None:
+    """First plans without obstacles in the limits, and ours, of the group whose layout has most obstacles."""
+    group = max(groups, key=lambda each: len(each.layout.obstacles))
+    drawn = [outlines(world.free), outlines(group.layout.grown(0.0))]
+    goal = slots.reset([0], group.seeds[:1])[0][list(mazes.GOAL)].tolist()
+    scene = {
+        "bounds": [world.free.bounds[::2], world.free.bounds[1::2]],
+        "lines": [line for part in drawn for line in part["lines"]],
+        "discs": [{"role": "goal", "centre": goal, "radius": GOAL_RADIUS}],
+    }
+    plans = {
+        title: np.stack([track.plans[0] for track in _tracks(world, slots, method, 0.0, group)[1]])
+        for title, method in (("free", NONE), ("around unseen obstacles", OURS))
+    }
+    apart = {title: group.layout.distance(shapely.linestrings(each)) >= RADIUS for title, each in plans.items()}
+    pictures.save(pictures.plans(scene, plans, apart), path)
+
+
+if __name__ == "__main__":
+    main()
