@@ -104,7 +104,7 @@ class SceneDriver(Follower):
         execution: Execution,
         guides: Guides = lambda _: None,
         *,
-        candidates: int = 16,
+        candidates: int = 8,
         replan: int = 5,
         block: int | None = None,
     ):
