@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from embodied_gen.control import Chunk, Memory
+from embodied_gen.control import Chunk, Memory, filled
 from embodied_gen.events.scene import STATE
 from embodied_gen.heads import Guide
 from planners.collisions import NoCollision
@@ -119,8 +119,7 @@ class SceneDriver(Follower):
 
     def _plan_anew(self, memories: Sequence[Memory]) -> int:
         generators, _ = self._filled(memories, self.block)
-        seen = np.stack([memory.observations for memory in memories])
-        seen = np.concatenate([seen, np.repeat(seen[:1], len(generators) - len(seen), axis=0)])
+        seen = filled(np.stack([memory.observations for memory in memories]), self.block)
         observations = torch.from_numpy(seen).to(self._device)
         guide = self.guides(observations[:, -1])
         drawn = self.model.draw(observations, self.candidates, generator=generators, guide=guide)

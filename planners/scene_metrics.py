@@ -16,6 +16,7 @@ of the whole distributions is given too (`unclipped`).
 Definitions: those of CTG's evaluation (Zhong et al. 2023, arXiv:2210.17366), with boxes and swept boxes beside centres.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from planners.boxes import boxes_of, outline, separation
 from planners.collisions import NoCollision
+from planners.constraints import Constraint
 from planners.roads import OnRoad
 from planners.scenes import HEADING, SPEED, present
 
@@ -62,12 +64,13 @@ def failures(scenes: Tensor, region: shapely.Geometry, road: OnRoad) -> Failures
     agents = counted.sum(1).clamp(min=1)
     steps = there.sum((1, 2)).clamp(min=1)
     hit = _overlaps(later, there)
+    each = range(scenes.shape[1])
     return Failures(
         off_road_centre=outside.sum((1, 2)) / steps,
         off_road_box=offside.sum((1, 2)) / steps,
-        off_road_swept=_broken(road, scenes) / agents,
+        off_road_swept=_broken([OnRoad(road.distance, agents=[agent]) for agent in each], scenes) / agents,
         collision=hit.any(-1).sum(1) / agents,
-        collision_swept=_broken(NoCollision(), scenes) / agents,
+        collision_swept=_broken([NoCollision(agents=[agent]) for agent in each], scenes) / agents,
         fail=(hit.any(-1) | offside.any(-1)).sum(1) / agents,
     )
 
@@ -85,14 +88,9 @@ def _overlaps(boxes: Tensor, there: Tensor) -> Tensor:
     return ((apart < 0) & both & other).any(2)
 
 
-def _broken(constraint: OnRoad | NoCollision, scenes: Tensor) -> Tensor:
-    """How many agents of each scene break a constraint at any moment, each judged by itself; `(S,)`."""
-    count = scenes.shape[1]
-    kinds = [
-        OnRoad(constraint.distance, agents=[agent]) if isinstance(constraint, OnRoad) else NoCollision(agents=[agent])
-        for agent in range(count)
-    ]
-    margins = [kind.margin(scenes.unsqueeze(1))[:, 0] for kind in kinds]
+def _broken(each: Sequence[Constraint], scenes: Tensor) -> Tensor:
+    """How many agents of each scene break their own constraint at any moment; `(S,)`."""
+    margins = [constraint.margin(scenes.unsqueeze(1))[:, 0] for constraint in each]
     there = present(scenes).any(-1)
     return ((torch.stack(margins, 1) < 0) & there).sum(1)
 

@@ -15,7 +15,7 @@ from embodied_gen.predictor import Predictor
 from planners import SpeedLimit, guide_of
 from planners.attributes import Fixed
 from planners.collisions import NoCollision
-from planners.scene_driver import SceneDriver, Steering, aimed
+from planners.scene_driver import SceneDriver, Steering, aimed, risk
 from planners.scene_model import SceneModel, on_motions
 from planners.scenes import OfAgents
 from tests.scenes import episodes, moving, observations_of
@@ -147,3 +147,16 @@ def test_episodes_are_driven_alike_whatever_lies_beside_them():
         np.testing.assert_array_equal(action[0], actions[seed])
     with pytest.raises(ValueError, match="candidates and replan must be at least 1; got 0 and 5"):
         SceneDriver(model_of(), Steering(), candidates=0)
+
+
+def test_risk_is_the_share_of_others_futures_with_a_collision():
+    lane = torch.tensor([0.0, 0.0, 0.0, 5.0, 4.0, 2.0, 1.0]).expand(1, 1, 2, 6, 7).clone()
+    lane[0, 0, 0, :, 0] = torch.arange(6.0)  # the driven agent
+    lane[0, 0, 1, :, 0] = 30 + torch.arange(6.0)
+    still = lane.clone()
+    still[0, 0, 0, :, 0] = -20.0
+    scenes = torch.cat([lane, still], 1)
+    near = lane.clone()
+    near[0, 0, 1, :, 0] = 8.0  # stands in the way of the first
+    others = torch.cat([lane, near, near, near], 1)
+    assert risk(scenes, others).tolist() == [[0.75, 0.0]]
