@@ -1,8 +1,8 @@
-"""Tables of the results: rewrites the tables of README.md from benchmarks/results/*.json.
+"""Tables of the results: rewrites the tables of README.md and of docs/*.md from benchmarks/results/*.json.
 
     python benchmarks/tables.py [--check]
 
-With --check nothing is written, and the exit status is 1 where the README is not what the results say.
+With --check nothing is written, and the exit status is 1 where a page is not what the results say.
 """
 
 import json
@@ -16,19 +16,26 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 
 def main() -> int:
-    """Rewrites or checks README.md."""
-    page = ROOT / "README.md"
-    old = page.read_text()
-    new = with_tables(old)
-    if "--check" in sys.argv:
-        return int(new != old)
-    page.write_text(new)
-    return 0
+    """Rewrites or checks the pages."""
+    changed = False
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        old = page.read_text()
+        new = with_tables(old)
+        changed |= new != old
+        if new != old and "--check" not in sys.argv:
+            page.write_text(new)
+    return int(changed and "--check" in sys.argv)
 
 
 def with_tables(text: str) -> str:
     """The text with every table between its marks made anew."""
-    makers = {"avoid": avoid, "metaworld": metaworld, "evaluation_speed": speed, "maze2d_umaze": maze2d}
+    makers = {
+        "avoid": avoid,
+        "metaworld": metaworld,
+        "evaluation_speed": speed,
+        "maze2d_umaze": maze2d,
+        "guidance_speed": guidance,
+    }
 
     def replace(match: re.Match[str]) -> str:
         path = RESULTS / f"{match[1]}.json"
@@ -93,6 +100,21 @@ def speed(record: dict[str, Any]) -> str:
         lines.append(
             f"| {name} | {row['episodes_per_second']:.1f} | {row['plain_episodes_per_second']:.1f} "
             f"| {row['ratio_median']:.1f} ({row['ratio_min']:.1f} to {row['ratio_max']:.1f}) |"
+        )
+    return "\n".join([*lines, "", _footnote(record)])
+
+
+def guidance(record: dict[str, Any]) -> str:
+    """Cost of guided sampling."""
+    lines = [
+        "| method | guide | over free sampling (median, range) | ms a sample | free |",
+        "|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        low, high = row["ratio_min"], row["ratio_max"]
+        lines.append(
+            f"| {row['method']} | {row['guide']} | {row['ratio_median']:.2f} ({low:.2f} to {high:.2f}) "
+            f"| {row['guided_ms_a_sample']:.2f} | {row['free_ms_a_sample']:.2f} |"
         )
     return "\n".join([*lines, "", _footnote(record)])
 
