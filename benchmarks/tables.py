@@ -208,6 +208,21 @@ def driving(record: dict[str, Any]) -> str:
     return "\n".join([*lines, "", difference, "", _footnote(record)])
 
 
+def guidance(record: dict[str, Any]) -> str:
+    """Cost of guided sampling."""
+    lines = [
+        "| method | guide | over free sampling (median, range) | ms a sample | free |",
+        "|---|---|---|---|---|",
+    ]
+    for row in record["rows"]:
+        low, high = row["ratio_min"], row["ratio_max"]
+        lines.append(
+            f"| {row['method']} | {row['guide']} | {row['ratio_median']:.2f} ({low:.2f} to {high:.2f}) "
+            f"| {row['guided_ms_a_sample']:.2f} | {row['free_ms_a_sample']:.2f} |"
+        )
+    return "\n".join([*lines, "", _footnote(record)])
+
+
 def _footnote(record: dict[str, Any]) -> str:
     machine, versions = record["machine"], record["versions"]
     seeds = record.get("seeds")
@@ -228,6 +243,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "obstacles": (("obstacles",), obstacles),
     "scenes": (("scenes",), scenes),
     "driving": (("driving",), driving),
+    "guidance_speed": (("guidance_speed",), guidance),
 }
 
 if __name__ == "__main__":

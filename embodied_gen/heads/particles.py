@@ -82,7 +82,7 @@ class Particles(Guidance):
         *,
         eta: float = 1.0,
         free: float = 0.3,
-        threshold: float = 0.5,
+        threshold: float = 0.25,
         corrections: int = 0,
         corrected: float = 0.5,
         iterations: int = 3,
@@ -111,8 +111,9 @@ class Particles(Guidance):
     def run(self, walk: Walk, guide: RowGuide, n: int) -> Tensor:
         """Walks the particles; n equally weighted ones are returned."""
         k = self.population(n)
-        state = _blind(walk)
-        log_weight = state.energy.view(-1, k)  # zero
+        # The only level of a single step is the last one too, whose steered estimates mend what is infeasible.
+        state = _blind(walk) if len(walk.grid) > 2 else self._look(walk, guide, walk.start(), walk.grid[0])
+        log_weight = torch.zeros_like(state.energy).view(-1, k)
         exponent = log_weight[:, :1]
         for now, then in pairwise(walk.grid[:-1]):
             log_weight, index = self._resample(log_weight, walk)

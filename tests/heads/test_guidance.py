@@ -318,6 +318,15 @@ def test_a_cost_sees_physical_units_and_the_samples_of_its_own_context():
     torch.testing.assert_close(potential, 2 * (torch.tensor([1.0, 1, 1, 5, 5, 5]) + y.flatten(2).sum(2).flatten()))
 
 
+def test_measuring_at_once_is_measuring_one_after_the_other():
+    guide = RowGuide(Guide(cost=near(0.4), margins=lambda y: (y - 1.0).flatten(2), scale=3.0), event(), 2)
+    x, probes = estimates(6), estimates(4, seed=1)
+    potential, margins = guide.measure(x, probes)
+    torch.testing.assert_close(potential, guide.potential(x))
+    torch.testing.assert_close(margins[:, :3].flatten(0, 1), guide.margins(x))
+    torch.testing.assert_close(margins[:, 3:].flatten(0, 1), guide.margins(probes))
+
+
 def test_each_context_is_steered_to_its_own_goal():
     goals = torch.tensor([-0.6, 0.1, 0.6])
     head = RegressionHead(unit_event(1), Constant(1, 1))

@@ -4,6 +4,7 @@ Two constraints in the plane on a mixture of eight normals on a circle, whose de
 holds a fifth of the mass, and a disc to stay in that holds a hundredth.
 """
 
+import dataclasses
 import math
 
 import pytest
@@ -18,7 +19,7 @@ from embodied_gen.heads.analytic import Exact, Normals
 from embodied_gen.heads.parametrisation import V, Velocity
 from embodied_gen.heads.particles import Particles, effective, systematic, tempered
 from embodied_gen.heads.samplers import Ancestral
-from embodied_gen.heads.schedules import Cosine
+from embodied_gen.heads.schedules import Cosine, Rectified
 from tests.heads.analytic import normal, two_modes, unit_event
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -218,6 +219,24 @@ def test_a_set_that_is_empty_is_answered_with_finite_samples_that_are_flagged():
     answer = head.certified(torch.zeros(3, 1), 2, generator=draws.generator(0), guide=guide)
     assert answer.x.shape == (3, 2, 1, 2) and answer.x.isfinite().all() and answer.x.abs().max() < 3
     assert not answer.feasible.any() and (answer.weight == 0).all() and (answer.margin < 0).all()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_few_steps_are_enough_for_a_constraint_that_the_estimate_can_reach(steps):
+    head = head_of(Particles(8), data=normal(-0.2, 0.3, 2), half=1.0, schedule=Rectified(), steps=steps, deviation=0.3)
+    guide = Guide(margins=lambda y: y[..., 0])
+    assert head.certified(torch.zeros(20, 1), 2, generator=draws.generator(0), guide=guide).feasible.all()
+
+
+def test_nothing_is_steered_from_pure_noise():
+    looked = []
+    guide = Guide(margins=lambda y: looked.append(y.shape) or inside(y))
+    head = head_of(Particles(8), steps=10)
+    walk = head._walk(torch.zeros(8, 1), 8, draws.generator(0))
+    levels = []
+    watched = dataclasses.replace(walk, variance=lambda level: levels.append(level) or walk.variance(level))
+    head.guidance.run(watched, RowGuide(guide, head.event, 1), 2)
+    assert levels == head._grid[1:-1] and looked
 
 
 def test_what_is_feasible_is_told_for_each_sample():

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from planners import AccelerationLimit, CurvatureLimit, KeepInBox, KeepOutDisc, ReachPoint, SpeedLimit, feasible
+from planners.constraints import position
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -209,3 +210,9 @@ def test_what_has_a_place_is_drawn_in_plain_numbers(constraint):
         assert set(line) == {"role", "start", "end"}
     assert bool(shapes) != isinstance(constraint, SpeedLimit | AccelerationLimit | CurvatureLimit)
     assert constraint.name
+
+
+@pytest.mark.parametrize("channels", [(0, 1), (1, 0), (0, 2), (2, 1)])
+def test_a_position_is_its_two_channels_in_their_order(channels):
+    y = torch.randn(2, 3, 4, 3, generator=torch.Generator().manual_seed(0))
+    assert position(y, channels).equal(torch.stack([y[..., channel] for channel in channels], -1))
