@@ -103,6 +103,10 @@ class Spans(Examples, abc.ABC):
         episode = block // self._kinds
         return self._starts[episode] + index - self._before[block], block % self._kinds
 
+    def _beginning(self, step: Tensor) -> Tensor:
+        """First step of the episode of each step, int64."""
+        return self._starts[torch.searchsorted(self._starts, step, right=True) - 1]
+
     def _whole(self, observations: Tensor, value: Tensor) -> Batch:
         """Examples without padding."""
         return Batch(observations, value, torch.ones(value.shape[:2], dtype=torch.bool, device=value.device))

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from embodied_gen.demos.episodes import Episodes
-from embodied_gen.demos.examples import Batch, Examples
+from embodied_gen.demos.examples import Batch, Spans
 from embodied_gen.events.scene import STATE, motions_of
 
 
 @final
-class Scenes(Examples):
+class Scenes(Spans):
     """Every example of some episodes whose whole future is known.
 
     Args:
@@ -52,38 +52,16 @@ class Scenes(Examples):
                 f"{episodes.source}: observations must begin with {agents} states of {STATE} numbers; got "
                 f"{episodes.observations.shape[1]} numbers. Set control.agents to that of the environment."
             )
-        counts = (episodes.lengths - horizon * stride).clamp(min=0)
-        if int(counts.sum()) == 0:
-            raise ValueError(
-                f"{episodes.source}: the longest of {len(episodes)} episodes has {int(episodes.lengths.max())} steps; "
-                f"a scene needs {horizon * stride + 1}. Shorten control.horizon or collect longer episodes."
-            )
-        self.episodes, self.agents, self.stride = episodes, agents, stride
-        self._observations = episodes.observations.to(device)
-        self._before = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)]).to(device)
-        self._starts = episodes.starts[:-1].to(device)
+        super().__init__(episodes, range(episodes.observations.shape[1]), [horizon * stride], device)
+        self.agents = agents
         self._back = stride * torch.arange(1 - history, 1, device=device)
         self._ahead = stride * torch.arange(horizon + 1, device=device)
 
-    def __len__(self) -> int:
-        """The number of examples."""
-        return int(self._before[-1])
-
-    @property
-    def device(self) -> torch.device:
-        """Where the data are kept."""
-        return self._observations.device
-
-    def place(self, example: int) -> tuple[int, int]:
-        """The episode of an example, and the number of its present step there."""
-        _, step = self._find(torch.tensor([example], device=self.device))
-        return self.episodes.place(int(step))
-
     def batch(self, index: Tensor) -> Batch:
         """Histories `(B, H, O)`, motions `(B, A, T, 4)`, and which of their steps were seen, `(B, A, T)`."""
-        first, step = self._find(index)
-        seen = self._observations[torch.maximum(step[:, None] + self._back, first[:, None])]
-        states = self._observations[step[:, None] + self._ahead, : self.agents * STATE]
+        step, _ = self._find(index)
+        seen = self._states[torch.maximum(step[:, None] + self._back, self._beginning(step)[:, None])]
+        states = self._states[step[:, None] + self._ahead, : self.agents * STATE]
         scenes = states.unflatten(-1, (self.agents, STATE)).transpose(1, 2)
         present = scenes[..., 6] > 0.5
         valid = present.cumprod(-1).bool()[..., 1:] & present[..., :1]
@@ -101,12 +79,6 @@ class Scenes(Examples):
 
     def _some(self) -> Batch:
         return self.batch(torch.arange(0, len(self), len(self._ahead) - 1, device=self.device))
-
-    def _find(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """First step of the episode and present step of examples, int64, each of the shape of the index."""
-        episode = torch.searchsorted(self._before, index, right=True) - 1
-        first = self._starts[episode]
-        return first, first + index - self._before[episode]
 
 
 def _carried_on(scenes: Tensor, last: Tensor) -> Tensor:

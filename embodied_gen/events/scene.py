@@ -17,7 +17,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from embodied_gen.events.base import Event, bounds_of
+from embodied_gen.events.base import bounds_of
+from embodied_gen.events.steps import Steps
 
 STATE = 7
 """Numbers of an agent's state: x, y, heading, speed, length, width, valid."""
@@ -26,7 +27,7 @@ MOTION = 4
 
 
 @final
-class Scene(Event):
+class Scene(Steps):
     """An event of shape `(A, T, 4)`: motions of A agents over T steps; `placed` makes a scene of them.
 
     Args:
@@ -68,24 +69,6 @@ class Scene(Event):
     def unscale(self, x: Tensor) -> Tensor:
         """Steps to motions; shape `(..., A, T, 4)`."""
         return (x * self._step_half + self._step_centre).cumsum(-2)
-
-    def encode(self, value: Tensor) -> Tensor:
-        """Motions in physical units, shape `(B, A, T, 4)`, to model units of the same shape."""
-        self.check(value, "value")
-        return self.scale(value)
-
-    def decode(self, x: Tensor) -> Tensor:
-        """The inverse of `encode`."""
-        self.check(x)
-        return self.unscale(x)
-
-    def error(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Mean squared difference over valid steps of agents; `valid` has shape `(B, A, T)`."""
-        steps = (x_hat - x).square().mean(-1)
-        if valid is None:
-            return steps.mean((1, 2))
-        weight = valid.to(steps.dtype)
-        return (steps * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
 
     @property
     def _step_centre(self) -> Tensor:

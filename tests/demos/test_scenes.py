@@ -58,7 +58,10 @@ def test_bounds_do_not_come_from_padding():
     [
         ({"agents": 9}, "must begin with 9 states of 7 numbers; got 45 numbers. Set control.agents"),
         ({"stride": 0}, "must be at least 1; got 3, 3, 4 and 0"),
-        ({"horizon": 40}, "the longest of 2 episodes has 30 steps; a scene needs 81. Shorten control.horizon"),
+        (
+            {"horizon": 40},
+            "the longest of 2 episodes has 30 steps; the shortest span needs 81. Shorten control.horizon",
+        ),
     ],
 )
 def test_what_cannot_be_cut_is_refused(changes, message):
