@@ -24,8 +24,10 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import shapely
 import torch
 import tyro
+from rules import Rule, rules_of
 from torch import Tensor
 
 import envs  # noqa: F401 - registers the environments
@@ -38,23 +40,20 @@ from embodied_gen.heads import Guide
 from embodied_gen.slots import EnvMaker
 from embodied_gen.training import files
 from envs.maps import read_map
-from planners import Constraint, KeepInRegion, guide_of, polygon_of, smallest_margin
-from planners.attributes import AttributeRange, Fixed
+from planners import guide_of, smallest_margin
 from planners.collisions import NoCollision
 from planners.regions import SignedDistance
 from planners.roads import OnRoad
 from planners.scene_metrics import Failures, failures, realism
 from planners.scene_model import SceneModel
-from planners.scenes import HEADING, SPEED, OfAgents
-from planners.spans import During
 
 FIRST_SEED = 1_000_000
 PERIOD = 0.1  # control [s]
 ROOM = 0.3  # how far a corner may be off the road [m]
 CELL = 0.5  # of the grid of a road [m]
 BEFORE = 20  # control steps before a scene is drawn
+REACH = 100.0  # around vehicles [m]
 FREE = 64  # free draws that rules are made from
-ASKED = 1  # the vehicle that rules are about: the nearest to the ego
 
 
 @dataclass
@@ -84,15 +83,6 @@ class Situation:
     truth: Tensor
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What is asked for beside no collision and the road."""
-
-    name: str
-    constraints: tuple[Constraint, ...] = ()
-    cost: Callable[[Tensor], Tensor] | None = None
-
-
 def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
@@ -102,9 +92,8 @@ def main() -> None:
     first = models[arguments.runs[0]]
     with progress("scenes", len(arguments.maps) * len(models) * arguments.scenes) as advance:
         for map_ in arguments.maps:
-            region = read_map(map_).road.open.buffer(ROOM)
-            road = SignedDistance(region, cell=CELL)
             situations = [_situation(map_, FIRST_SEED + index, first) for index in range(arguments.scenes)]
+            road = SignedDistance(_around(read_map(map_).road.open.buffer(ROOM), situations), cell=CELL)
             for run, model in models.items():
                 rows += _rows(Path(run).name, model, Path(map_).stem, situations, road, arguments.samples, advance)
     record = {
@@ -145,6 +134,14 @@ def _situation(map_: str, seed: int, model: SceneModel) -> Situation:
     return Situation(seed, observations[None, BEFORE + 1 - model.seen : BEFORE + 1], future.transpose(0, 1)[None])
 
 
+def _around(region: shapely.Geometry, situations: list[Situation]) -> shapely.Geometry:
+    """The part of a road where vehicles of the situations may come to [m]: a grid of all of it would be large."""
+    places = torch.cat([situation.truth[..., 0, :2].flatten(0, 1) for situation in situations])
+    places = places[places.abs().sum(-1) > 0]
+    low, high = places.amin(0) - REACH, places.amax(0) + REACH
+    return region.intersection(shapely.box(*low.tolist(), *high.tolist()))
+
+
 def _rows(
     run: str,
     model: SceneModel,
@@ -157,7 +154,7 @@ def _rows(
     found: dict[str, list[dict[str, Any]]] = {}
     for situation in situations:
         free = model.draw(situation.seen, FREE, generator=draws.generator(1, situation.seed)).scenes
-        for rule in _rules(free):
+        for rule in rules_of(free):
             found.setdefault(rule.name, []).append(_asked(model, situation, rule, road, free[:, :samples], samples))
         advance(f"{run}, {map_}")
     return [_row(run, map_, name, answers, situations, road, model) for name, answers in found.items()]
@@ -230,36 +227,6 @@ def _measured(scenes: list[Tensor], truth: Tensor, road: SignedDistance, model: 
         **{name: float(share.mean()) for name, share in parts._asdict().items()},
         **motions._asdict(),
     }
-
-
-def _rules(free: Tensor) -> list[Rule]:
-    """The rules of one scene, from free draws `(1, FREE, A, 1 + T, 7)`."""
-    asked = free[0, :, ASKED]
-    gone = asked[:, 1:, :2].sub(asked[:, :-1, :2]).norm(dim=-1).sum(-1)
-    order = gone.argsort()
-    x, y = asked[order[len(order) // 4], -1, :2].tolist()
-    square = polygon_of([(x - 3, y - 3), (x + 3, y - 3), (x + 3, y + 3), (x - 3, y + 3)])
-    slow = float(asked[:, -1, SPEED].quantile(1 / 3))
-    given = asked[order[-len(order) // 4]]
-    return [
-        Rule("region", (During(OfAgents(KeepInRegion(square), [ASKED]), -1, -1),)),
-        Rule("attribute", (During(OfAgents(AttributeRange("speed", -1.0, slow + 0.1), [ASKED]), -1, -1),)),
-        Rule("initial", (During(OfAgents(_given(given), [ASKED]), 1, 5),)),
-        Rule("collision"),
-        Rule("on-road"),
-        Rule("reward", cost=_faster),
-    ]
-
-
-def _given(track: Tensor) -> Constraint:
-    mask = torch.zeros(5, STATE, dtype=torch.bool)
-    mask[:, : SPEED + 1] = True
-    return Fixed(track[1:6], mask, 0.3, angles=[HEADING])
-
-
-def _faster(scenes: Tensor) -> Tensor:
-    """How many vehicles do not end slower than they are by 0.5 m/s: a cost without slope."""
-    return (scenes[..., -1, SPEED] > scenes[..., 0, SPEED] - 0.5).to(scenes.dtype).sum(-1)
 
 
 def _draw(model: SceneModel, arguments: Arguments) -> None:

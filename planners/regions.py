@@ -27,6 +27,7 @@ from planners.constraints import Place, _plane, position
 
 ALONG = 2  # parts of a segment at whose ends the grid is read
 CELLS = 256  # of the longer side of the grid
+LARGEST = 20_000_000  # cells of a grid
 _STRETCH = 8  # cells between the points at which the depth of a broken constraint is measured
 _READINGS = 64  # of a segment at most; one that needs more is longer than the grid is wide, and ends far outside
 _TOUCHED = 1e-9  # depth [m] of a path of which the grid sees no part on the wrong side
@@ -66,11 +67,14 @@ class SignedDistance:
         self.cell = float((high - low).max()) / CELLS if cell is None else cell
         count = np.ceil((high - low) / self.cell).astype(int) + 1
         axes = [low[axis] + self.cell * np.arange(count[axis]) for axis in (0, 1)]
-        points = shapely.points(*(grid.ravel() for grid in np.meshgrid(*axes, indexing="xy")))
+        if count.prod() > LARGEST:
+            raise ValueError(
+                f"a grid of {count[0]} x {count[1]} cells of {self.cell:g} m is too large; give wider cells, or the "
+                "part of the region that matters."
+            )
         self.boundary = shapely.boundary(self.region)
         shapely.prepare([self.region, self.boundary])
-        distance = shapely.distance(self.boundary, points)
-        signed = np.where(shapely.covers(self.region, points), distance, -distance)
+        signed = np.stack([self._row(axes[0], y) for y in axes[1]])  # row by row: points take much memory
         high = low + self.cell * (count - 1)
         values = torch.from_numpy(signed.reshape(1, 1, count[1], count[0]))  # rows of y, columns of x
         self._grid: tuple[Tensor, ...] = (
@@ -79,6 +83,12 @@ class SignedDistance:
             torch.from_numpy((high - low) / 2),
         )
         self._read: tuple[Tensor, ...] = self._grid
+
+    def _row(self, x: np.ndarray, y: float) -> np.ndarray:
+        """Signed distance at points of one row of the grid."""
+        points = shapely.points(x, y)
+        distance = shapely.distance(self.boundary, points)
+        return np.where(shapely.covers(self.region, points), distance, -distance)
 
     def __call__(self, p: Tensor) -> Tensor:
         """Signed distance of points `(..., 2)` [m], shape `(...)`; differentiable almost everywhere."""

@@ -10,13 +10,16 @@ from typing import Any, final
 
 import gymnasium as gym
 import numpy as np
+import shapely
 import torch
+from shapely.geometry import MultiPolygon, Polygon
 
 from embodied_gen import draws, pictures
 from embodied_gen.blocks import EnvBlock, SceneControl
 from embodied_gen.commands.console import console
 from embodied_gen.commands.task import surroundings_of
 from embodied_gen.demos.collect import expert_of
+from embodied_gen.events.scene import STATE
 from embodied_gen.experiment import Run
 from embodied_gen.heads import Guide
 from embodied_gen.training import files
@@ -25,6 +28,8 @@ from planners.constraints import Constraint
 from planners.guides import GuideFile
 from planners.scene_model import Drawn, SceneModel
 from planners.scenes import VALID
+
+REACH = 150.0  # how far vehicles may come from where they are [m]
 
 
 def block_of(run: Run, env: EnvBlock, scene: str | None) -> EnvBlock:
@@ -94,8 +99,17 @@ class ScenePlans:
     def _wanted(self, file: GuideFile | None) -> tuple[Guide | None, list[Constraint], list[str]]:
         if file is None:
             return None, [], []
-        guide, constraints = file.of_scenes(self.period, free=self.around.free)
+        guide, constraints = file.of_scenes(self.period, free=self._nearby())
         return guide, constraints, file.model_copy(update={"walls": None}).contradictions(self.period)
+
+    def _nearby(self) -> Polygon | MultiPolygon | None:
+        """The free space that vehicles may come to; a grid of a whole town would be large."""
+        if self.around.free is None:
+            return None
+        present = self.seen[0, -1, : self.model.agents * STATE].view(-1, STATE)
+        places = present[present[:, VALID] > 0.5, :2]
+        low, high = places.amin(0) - REACH, places.amax(0) + REACH
+        return self.around.free.intersection(shapely.box(*low.tolist(), *high.tolist()))
 
     def _draw(self, guide: Guide | None, constraints: list[Constraint]) -> Drawn:
         generator = draws.generator(self.seed, device=self.model.device)
