@@ -36,6 +36,7 @@ from planners.scene_driver import SceneDriver, Steering
 FIRST_SEED = 1_000_000
 CLEARANCE = 0.1  # inside of where the environment lets corners be [m]
 BLOCK = 8  # episodes planned together
+CELLS = 1_000_000  # of the grid of a map, about
 
 
 @dataclass
@@ -66,6 +67,15 @@ def main() -> None:
             for name, guide in (("free", None), ("guided", _guide(maker))):
                 driver = SceneDriver(model, Steering(), lambda _, guide=guide: guide, block=BLOCK)  # type: ignore[misc]
                 rows.append(_row(Path(map_).stem, name, driver, maker, seeds, reference, advance))
+            _write(rows, seeds, Path(arguments.out))  # a map at a time: it takes long
+    for row in rows:
+        console.print(
+            f"{row['map']}, {row['driver']}: score {row['score']:.3f}, failed {row['failed']} of {len(seeds)}"
+        )
+    console.print(str(_together(rows)))
+
+
+def _write(rows: Sequence[dict[str, Any]], seeds: Sequence[int], path: Path) -> None:
     record_ = {
         "schema": files.SCHEMA,
         "what": "score: 0 after a failure, else speed of progress over the traffic model's driver, at most 1",
@@ -75,19 +85,16 @@ def main() -> None:
         "versions": provenance.versions(),
         "machine": provenance.machine(),
     }
-    files.write_json(Path(arguments.out), record_)
-    for row in rows:
-        console.print(
-            f"{row['map']}, {row['driver']}: score {row['score']:.3f}, failed {row['failed']} of {len(seeds)}"
-        )
-    console.print(str(record_["together"]))
+    files.write_json(path, record_)
 
 
 def _guide(maker: EnvMaker) -> Guide:
     env = maker()
     region = env.unwrapped.free_space().buffer(-CLEARANCE)  # type: ignore[attr-defined]
     env.close()
-    return guide_of([NoCollision(agents=[0]), OnRoad(SignedDistance(region, cell=CELL), agents=[0])])
+    left, bottom, right, top = region.bounds
+    cell = max(CELL, ((right - left) * (top - bottom) / CELLS) ** 0.5)
+    return guide_of([NoCollision(agents=[0]), OnRoad(SignedDistance(region, cell=cell), agents=[0])])
 
 
 def _reference(maker: EnvMaker, seeds: Sequence[int]) -> list[float]:
