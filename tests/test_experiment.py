@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import safetensors.torch
+import scenes
 import shapely
 import tiny
 import torch
@@ -16,6 +17,7 @@ import yaml
 
 from embodied_gen import config as configs
 from embodied_gen import draws, experiment
+from embodied_gen.blocks import SceneControl
 from embodied_gen.experiment import Experiment, Sizes
 from embodied_gen.heads import Particles, Steered
 from embodied_gen.training import checkpoint, files
@@ -33,31 +35,42 @@ def shrunk(config):
         "mlp": {"width": 16, "depth": 1},
         "unet": {"width": 8, "groups": 4},
         "transformer": {"width": 16, "depth": 1, "heads": 2},
+        "scene": {"width": 16, "depth": 1, "heads": 2},
     }
     net = config.net.model_copy(update=small[config.net.kind])
     return config.model_copy(update={"net": net})
 
 
+def examples_of(config):
+    """A few examples of what a config learns from, and the sizes of its observation and value."""
+    if isinstance(config.control, SceneControl):
+        seen = scenes.episodes((60, 60), agents=config.control.agents)
+        return config.control.examples(seen), Sizes(seen.observations.shape[1], 4)
+    length = config.control.horizon + 3
+    return tiny.windows_of(config, tiny.episodes_of((length, length))), Sizes(4, 2)
+
+
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
 def test_every_config_builds_a_predictor_with_a_loss_and_samples(path):
     config = shrunk(experiment.read(path))
-    length = config.control.horizon + 3
-    windows = tiny.windows_of(config, tiny.episodes_of((length, length)))
-    predictor = experiment.build(config, windows)
-    batch = windows.batch(torch.arange(4))
+    examples, sizes = examples_of(config)
+    predictor = experiment.build(config, examples)
+    batch = examples.batch(torch.arange(4))
     generator = draws.generator(0)
     losses = predictor.loss(batch.observations, batch.value, generator=generator, valid=batch.valid)
     samples = predictor.sample(batch.observations, 2, generator=generator)
     assert losses.shape == (4,) and losses.isfinite().all()
-    assert samples.shape == (4, 2, config.control.horizon, 2) and samples.isfinite().all()
-    assert experiment.sizes_of(predictor) == Sizes(4, 2)
+    assert samples.shape == (4, 2, *config.control.shape(sizes.action)) and samples.isfinite().all()
+    assert experiment.sizes_of(predictor) == sizes
 
 
 @pytest.mark.parametrize("path", GUIDES, ids=lambda path: path.stem)
 def test_every_guide_file_builds_a_guide(path):
-    guide, constraints = read_guide(path).build(period=0.1, free=shapely.box(-1, -1, 1, 1))
+    file, free = read_guide(path), shapely.box(-1, -1, 1, 1)
+    of_scenes = any(entry.agents is not None for entry in file.constraints)
+    guide, constraints = file.of_scenes(0.1, free=free) if of_scenes else file.build(0.1, free=free)
     assert constraints
-    assert guide.certify(torch.zeros(2, 3, 8, 4)).shape == (2, 3)
+    assert guide.certify(torch.zeros(2, 3, 2, 8, 7) if of_scenes else torch.zeros(2, 3, 8, 4)).shape == (2, 3)
 
 
 def test_the_method_of_guidance_is_chosen_by_its_block():

@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from envs.lanelets import lanelet
@@ -77,8 +77,17 @@ def test_routes_turn_and_move_with_the_map(pose):
     heading = ways.heading[row] + turn
     place = ways.point[row] + [aside, 0]
     routes, others = CROSSING.routes(place, heading), moved.routes(place @ matrix.T + shift, heading + angle)
-    assert len(routes) == len(others)
-    assert np.allclose(routes @ matrix.T + shift, others, atol=1e-6)
+    # Of lanes and turns that fit alike rounding decides which comes first, and which of them is one too many.
+    near = 1e-6 * np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
+    assume(all(_alike(CROSSING.routes(place + step[:2], heading + step[2]), routes, 1e-3) for step in near))
+    assert _alike(routes @ matrix.T + shift, others, 1e-6)
+
+
+def _alike(routes, others, tolerance):
+    """Whether every way is one of the others, in any order."""
+    if len(routes) != len(others):
+        return False
+    return all(np.abs(others - route).max((1, 2)).min() < tolerance for route in routes)
 
 
 MOVED = []
