@@ -7,7 +7,8 @@ demonstrations moves as fast as its constraints allow.
 
 The first plan of an episode tries all durations 1 .. S. Later ones start from what is left of the last plan, which goes
 on unless a better way of about its duration is found. Where nothing is good all durations are drawn, then all with the
-constraints as a guide; where none of these is good either, the way that misses least is kept, and counted.
+constraints as a guide, a few times. Where none of these is good either, a way is kept and counted that holds but does
+not arrive, or else the one that breaks least, and a plan is made anew soon.
 
 Way-points are joined linearly, and followed one control step at a time by `Execution`. After `replan` steps, or at its
 end, a plan is made anew from where the agent is.
@@ -33,7 +34,9 @@ from planners.replanning import Follower, joined
 
 Limits = Callable[[Tensor], Sequence[Constraint]]  # from the time between way-points [s], shape (B, 1, 1)
 NEARBY = 4  # strides drawn about the duration of a plan that is being followed
+ATTEMPTS = 3  # draws with the constraints as a guide, before a plan is called infeasible
 LACKING = -1e3  # ranks of ways that are not good lie below
+BREAKING = -2e3  # ranks of ways that break a constraint lie below
 
 
 class _Way(NamedTuple):
@@ -106,7 +109,8 @@ class GuidedPlanner(Follower):
         alone = None if self.block is None else 1
         self._improve(best, memories, _lacking(best), self._all, block=alone, guided=False)
         if self.limits(torch.ones(1, 1, 1, device=self._device)):
-            self._improve(best, memories, _lacking(best), self._all, block=alone, guided=True)
+            for _ in range(ATTEMPTS):
+                self._improve(best, memories, _lacking(best), self._all, block=alone, guided=True)
         for memory, way in zip(memories, best, strict=True):
             memory.chunks = [Chunk(memory.step, way.states, way.rank > LACKING)]
         return len(_lacking(best))
@@ -177,12 +181,15 @@ class GuidedPlanner(Follower):
         return [_Way(ranks[k], joined(chosen_ways[k], int(taken[k]))) for k in range(len(memories))]
 
     def _rank(self, y: Tensor, stride: Tensor, constraints: Sequence[Constraint], arrival: Arrival) -> Tensor:
-        """Of good ways the quickest, then the widest, is best; of others the one that misses least; `(B, N)`."""
+        """Of good ways the quickest, then the widest, is best; `(B, N)`.
+
+        Of others one that holds and ends nearest to the goal, then the one that breaks least.
+        """
         margin = smallest_margin(constraints, y).clamp(-1e3, 1e3)
         arrives = arrival.margin(y)
+        lacking = torch.where(margin >= 0, arrives.clamp(-900, 0) + LACKING, margin + BREAKING)
         good = (margin >= 0) & (arrives >= 0)
-        lacking = (margin.clamp(max=0) + arrives.clamp(max=0)).clamp(min=-1e5)
-        return torch.where(good, -stride[:, None] + margin.clamp(max=1) / 2, lacking + LACKING)
+        return torch.where(good, -stride[:, None] + margin.clamp(max=1) / 2, lacking)
 
 
 def planner_of(

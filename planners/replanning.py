@@ -17,6 +17,8 @@ from torch import Tensor
 from embodied_gen.control import Agent, Memory, filled
 from planners.execution import Execution
 
+SOON = 4  # times as often a plan is made anew that is not good
+
 
 class Replanner(Agent, abc.ABC):
     """Plans in blocks, and counts its plans.
@@ -77,7 +79,8 @@ class Follower(Replanner, abc.ABC):
     Args:
         execution: Follows a plan.
         state: Channels of the observation that are planned.
-        replan: Control steps after which a plan is made anew, if it does not end before.
+        replan: Control steps after which a plan is made anew, if it does not end before; a quarter of them where the
+            plan is not good.
         block: Episodes that are planned together, filled up; None for as many as there are.
         device: Where plans are made.
     """
@@ -112,8 +115,9 @@ class Follower(Replanner, abc.ABC):
     def _is_due(self, memory: Memory) -> bool:
         if not memory.chunks:
             return True
-        made, plan, _ = memory.chunks[0]
-        return memory.step - made >= min(self.replan, len(plan))
+        made, plan, good = memory.chunks[0]
+        patience = self.replan if good else max(self.replan // SOON, 1)
+        return memory.step - made >= min(patience, len(plan))
 
 
 def joined(way: np.ndarray, stride: int) -> np.ndarray:

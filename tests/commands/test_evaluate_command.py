@@ -147,7 +147,7 @@ def test_a_planner_acts_and_the_record_counts_its_plans(follower, cli, planner, 
     assert record["execution"] == (f"inverse dynamics {inverse}" if flags else "tracker")
     assert record["guide"]["constraints"] == [c.name for c in read_guide(guide).build(0.1)[1]]
     plans = record["plans"]
-    assert plans["made"] == 3 * 2  # five steps, a plan every three
+    assert 3 * 2 <= plans["made"] <= 3 * 5  # five steps, a plan every three, sooner after one that is not good
     assert 0 <= plans["infeasible"] <= plans["made"] and 0 < plans["replan_ms_p50"] <= plans["replan_ms_p95"]
     assert f"{plans['made']}, {plans['infeasible']}" in outcome.out and "ms a plan" in outcome.out
     assert "ms an action" not in outcome.out

@@ -150,6 +150,22 @@ def test_a_closed_corridor_is_infeasible_also_where_way_points_could_hop_across(
     assert (agent.plans, agent.infeasible) == (1, 1)
 
 
+def test_where_nothing_arrives_a_way_that_holds_is_followed_before_one_that_breaks():
+    around_the_goal = KeepOutDisc((0.6, 0.0), 0.15)
+    agent = planner(lambda period: [around_the_goal])
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    assert agent.infeasible == 1
+    assert around_the_goal.margin(torch.from_numpy(memory.chunks[0].values)[None, None]) >= 0
+
+
+@pytest.mark.parametrize(("limit", "plans"), [(4.0, 2), (0.5, 7)])
+def test_a_plan_that_is_not_good_is_made_anew_four_times_as_often(limit, plans):
+    agent = planner(lambda period: [SpeedLimit(limit, period)], replan=12)
+    travel(agent, [agent.remember(0, observation())], 20)
+    assert agent.plans == plans
+
+
 def test_where_nothing_is_good_the_way_that_misses_least_is_taken_and_counted():
     agent = planner(lambda period: [SpeedLimit(0.5, period)])
     memory = agent.remember(0, observation())
