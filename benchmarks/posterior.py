@@ -113,7 +113,7 @@ METHODS = (
     Method("DPS", _sweep(ThroughNetwork, (0.01, 0.03, 0.1, 0.3, 1.0))),
     Method("best of K", tuple((f"{k}", BestOf(k)) for k in (4, 16, 64))),
     Method("steered", (("", Steered()),)),
-    Method("particles without steering", tuple((f"{k}", Particles(k, free=0.999)) for k in (4, 16))),
+    Method("particles without steering", tuple((f"{k}", Particles(k, free=0.999, threshold=0.5)) for k in (4, 16))),
     Method("particles (ours)", tuple((f"{k}", Particles(k)) for k in (4, 16, 64))),
 )
 
