@@ -122,7 +122,7 @@ def main() -> None:
 def _entrants(planner: experiment.Run, maze: str, work: Path) -> Iterator[Entrant]:
     free = mazes.free_cells(maze)
     inverse = mazes.trained_inverse(maze, work)
-    tracker = Tracker((0, 1), (2, 3), p=10.0, d=1.0)
+    tracker = Tracker((0, 1), (2, 3), p=10.0, d=4.0)
     walls = mazes.walls(free)
     learned = "demonstrations, map"
     yield Entrant("learned ways, inverse dynamics", learned, lambda: mazes.guided_planner(planner, inverse, [walls]))

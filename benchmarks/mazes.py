@@ -1,8 +1,8 @@
 """The point mazes: what benchmarks in them share; worlds, trained runs, planners and scores.
 
 The walls are known as a map, the region of free cells, and a plan keeps the middle of the ball a little away from them.
-A plan's acceleration is limited to what the largest force can do. Scores are returns over D4RL's published references
-for its random policy (0) and its controller (100).
+What becomes of a plan is what a force that is bounded along each axis can make of it (`control.course`). Scores are
+returns over D4RL's published references for its random policy (0) and its controller (100).
 """
 
 import functools
@@ -14,16 +14,15 @@ import numpy as np
 import scored
 import shapely
 import yaml
-from torch import Tensor
 
 from embodied_gen import experiment, statistics
 from embodied_gen.blocks import PlannerControl
 from embodied_gen.slots import EnvMaker
 from embodied_gen.training import files
 from envs.pointmaze import PointMazeEnv, cell_to_xy, greedy_cells, xy_to_cell
-from planners import Constraint, KeepInRegion, SpeedLimit
+from planners import Constraint, KeepInRegion
 from planners.execution import Execution, InverseDynamics
-from planners.guided import GuidedPlanner
+from planners.guided import GuidedPlanner, planner_of
 
 REFERENCES = {"umaze": (23.85, 161.86), "medium": (13.13, 277.39), "large": (6.7, 273.99)}  # D4RL's random, controller
 CONFIGS = {
@@ -33,7 +32,6 @@ CONFIGS = {
 }
 PERIOD = 0.01  # of a control step [s]
 BALL = 0.08  # clearance from walls [m]; the ball has a radius of 0.1 m and may graze them
-ACCELERATION = 30.0  # [m/s^2], a quarter more than a force can give along one axis
 STATE, GOAL = (0, 1, 2, 3), (4, 5)  # channels of the observation
 
 
@@ -105,23 +103,15 @@ def guided_planner(
     candidates: int = 6,
     block: int = 8,
 ) -> GuidedPlanner:
-    """The planner that learned ways, with constraints on places and the limit of acceleration."""
+    """The planner that learned ways, with constraints on places."""
     control = run.experiment.control
     assert isinstance(control, PlannerControl)
-
-    def limits(period: Tensor) -> Sequence[Constraint]:
-        return [*places, SpeedLimit(ACCELERATION, period, channels=(2, 3))]  # of velocities: an acceleration
-
-    return GuidedPlanner(
+    return planner_of(
         predictor or run.predictor,
+        control.model_copy(update={"candidates": candidates}),
         execution,
-        state=control.state,
-        goal=control.goal,
-        reaches=control.reaches,
-        strides=control.strides,
         period=PERIOD,
-        limits=limits,
-        candidates=candidates,
+        limits=lambda _: places,
         block=block,
     )
 

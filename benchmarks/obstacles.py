@@ -6,9 +6,9 @@ Obstacles are dropped into a maze after training (`layouts`), one layout for eve
 hold them, so a collision is measured and not felt: a rollout collides if the ball, swept along all segments of its
 path, touches an obstacle, by exact geometry; a plan collides if its way would, at its way-points or swept.
 
-All methods share the trained planner, its candidates, durations, ranking and limit of acceleration, obstacles that are
-grown by the ball and a buffer, and the learned inverse dynamics, asked for velocities that lead back to the plan
-(`OnCourse`). They differ in what becomes of the obstacles:
+All methods share the trained planner, its candidates, durations, ranking and course, obstacles that are grown by the
+ball and a buffer, and the learned inverse dynamics, asked for velocities that lead back to the plan. They differ in
+what becomes of the obstacles:
 
     none                nothing: the same seeds in a world without obstacles
     noisy mean, DPS     the gradient of the energy of obstacles and walls steers every draw; the quickest way that
@@ -45,12 +45,10 @@ from embodied_gen.rollouts import Episode, rollouts
 from embodied_gen.slots import Slots, make_slots
 from embodied_gen.training import files
 from envs.pointmaze import GOAL_RADIUS
-from planners.execution import OnCourse
 from planners.guided import GuidedPlanner
 from planners.regions import outlines
 
 FIRST_SEED, FIRST_TUNING_SEED = 1_020_000, 2_000_000
-RETURN = 0.05  # time in which execution leads back to a plan [s]
 SPAN = 100  # seeds from which the episodes of a layout are taken
 NUMBERS = {"umaze": (1, 2), "medium": (2, 3), "large": (3,)}  # of obstacles
 
@@ -123,10 +121,7 @@ def _shown(row: dict[str, Any]) -> str:
 def _world(maze: str, work: Path) -> World:
     run, _ = mazes.trained_planner(maze, work)
     free = mazes.free_cells(maze)
-    inverse = mazes.trained_inverse(maze, work)
-    return World(
-        maze, run, OnCourse(inverse, (0, 1), (2, 3), period=mazes.PERIOD, time=RETURN), free, mazes.walls(free)
-    )
+    return World(maze, run, mazes.trained_inverse(maze, work), free, mazes.walls(free))
 
 
 def _groups(world: World, slots: Slots, count: int, seed: int) -> list[Group]:
@@ -161,14 +156,15 @@ def _tracks(
 
 def _run_group(world: World, slots: Slots, method: Method, strength: float, group: Group) -> dict[str, Any]:
     episodes, tracks, planner = _tracks(world, slots, method, strength, group)
-    plans = np.array([plan for track in tracks for plan in track.plans])
+    plans = [plan for track in tracks for plan in track.plans]
+    swept, at_points = ([kind(plan) for plan in plans] for kind in (shapely.LineString, shapely.MultiPoint))
     paths = np.array([shapely.LineString(track.path()) for track in tracks])
     return {
         "returns": [episode.sum_reward for episode in episodes],
         "room": (group.layout.distance(paths) - RADIUS).tolist(),
         "plans": len(plans),
-        "collide_points": int((group.layout.distance(shapely.multipoints(plans)) < RADIUS).sum()),
-        "collide_swept": int((group.layout.distance(shapely.linestrings(plans)) < RADIUS).sum()),
+        "collide_points": int((group.layout.distance(np.array(at_points)) < RADIUS).sum()),
+        "collide_swept": int((group.layout.distance(np.array(swept)) < RADIUS).sum()),
         "replans": planner.plans,
         "infeasible": planner.infeasible,
     }

@@ -20,7 +20,7 @@ from planners.constraints import Place
 from planners.execution import Execution
 from planners.guided import GuidedPlanner
 
-BUFFER = 0.05  # between the ball and an obstacle, for errors of execution [m]
+BUFFER = 0.03  # between the ball and an obstacle, for errors of execution [m]
 EPISODES = 10  # that are planned together
 
 

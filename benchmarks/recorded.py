@@ -58,7 +58,7 @@ class Recorded(Agent):
             before, now = followed[id(here)], here.chunks
             # What is left of the last plan is a part of its array.
             if now[0].step == here.step and not (before and np.shares_memory(before[0].values, now[0].values)):
-                stride = len(now[0].values) // self.spans
+                stride = max(len(now[0].values) // self.spans, 1)  # 1 of a stop, which is short
                 points = now[0].values[stride - 1 :: stride, :2]
                 track.plans.append(np.concatenate([track.positions[-1][None], points]))
         return actions

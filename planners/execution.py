@@ -6,15 +6,18 @@ reported as such.
 """
 
 import abc
+import math
 from collections.abc import Sequence
 from typing import final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from embodied_gen import draws
 from embodied_gen.control import filled
 from embodied_gen.predictor import Predictor
+from planners.course import Course, require_as_many
 
 
 class Execution(abc.ABC):
@@ -28,6 +31,17 @@ class Execution(abc.ABC):
     @abc.abstractmethod
     def act(self, states: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """Actions that lead from states to wanted next states, each `(S, C)`, physical units; shape `(S, A)`."""
+
+    def held(self, ways: Tensor, period: Tensor) -> Tensor:
+        """Ways `(B, N, T, C)` as they are expected to be followed, with a time [s] between way-points, shape `(B,)`.
+
+        They are kept where nothing better is known.
+        """
+        return ways
+
+    def stopping(self, state: np.ndarray) -> np.ndarray | None:
+        """States `(L, C)` of the control steps in which a state `(C,)` comes to rest; None where that is not known."""
+        return None
 
 
 @final
@@ -66,53 +80,32 @@ class InverseDynamics(Execution):
 
 @final
 class OnCourse(Execution):
-    """An execution that is asked for velocities which lead back to the plan.
-
-    A plan's velocities alone let errors of position add up. With positions x, velocities v and the plan's x', v' one
-    control step later, what is asked for is
-
-        v' + (x' - x - h v') / time,
-
-    so that an error of position falls e-fold within the time where the execution does as it is asked.
+    """An execution that is asked for velocities which lead back to the plan; a plan's alone let errors add up.
 
     Args:
         execution: Follows the states that it is asked for.
-        position: Channels of the plan that are positions.
-        velocity: Channels of the plan that are their velocities, as many.
-        period: Time h of a control step [s], > 0.
-        time: In which an error falls e-fold [s], at least the period.
-
-    Raises:
-        ValueError: If the channels are not as many, or a time is out of range.
+        course: How errors are corrected.
     """
 
-    def __init__(
-        self,
-        execution: Execution,
-        position: Sequence[int],
-        velocity: Sequence[int],
-        *,
-        period: float,
-        time: float,
-    ):
-        _require_as_many(position, velocity)
-        if not 0 < period <= time:
-            raise ValueError(f"period must be positive and at most time; got {period} and {time}.")
-        self.execution, self.period, self.time = execution, period, time
-        self.position, self.velocity = list(position), list(velocity)
+    def __init__(self, execution: Execution, course: Course):
+        self.execution, self.course = execution, course
 
     @property
     def size(self) -> int:
         """Numbers in one action."""
         return self.execution.size
 
+    def held(self, ways: Tensor, period: Tensor) -> Tensor:
+        """What the course makes of ways."""
+        return self.course.held(ways, period)
+
+    def stopping(self, state: np.ndarray) -> np.ndarray | None:
+        """How the course stops, where it knows the largest acceleration."""
+        return self.course.stopping(state) if math.isfinite(self.course.acceleration) else None
+
     def act(self, states: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """The execution's actions."""
-        asked = wanted.copy()
-        speed = wanted[:, self.velocity]
-        away = wanted[:, self.position] - states[:, self.position] - self.period * speed
-        asked[:, self.velocity] = speed + away / self.time
-        return self.execution.act(states, asked)
+        return self.execution.act(states, self.course.asked(states, wanted))
 
 
 @final
@@ -130,7 +123,7 @@ class Tracker(Execution):
     """
 
     def __init__(self, position: Sequence[int], velocity: Sequence[int], *, p: float, d: float):
-        _require_as_many(position, velocity)
+        require_as_many(position, velocity)
         self.position, self.velocity, self.p, self.d = list(position), list(velocity), p, d
 
     @property
@@ -142,10 +135,3 @@ class Tracker(Execution):
         """The controller's actions."""
         away = wanted - states
         return self.p * away[:, self.position] + self.d * away[:, self.velocity]
-
-
-def _require_as_many(position: Sequence[int], velocity: Sequence[int]) -> None:
-    if len(position) != len(velocity) or not position:
-        raise ValueError(
-            f"position and velocity must name as many channels; got {list(position)} and {list(velocity)}."
-        )

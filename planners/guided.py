@@ -1,17 +1,18 @@
 r"""A planner in closed loop: ways of several durations, certified, of which the quickest is followed.
 
 At a replan, n ways of each of several durations s (strides of a control step) are drawn from the state to the goal. A
-way is good if it satisfies every constraint on the exact geometry and ends within `tolerance` of the goal; the good way
-of the shortest duration is kept, of several the one with the largest margin. So a planner that has seen slow
-demonstrations moves as fast as its constraints allow.
+way is what its `Execution` is expected to make of it. It is good if it satisfies every constraint on the exact geometry
+and ends within `tolerance` of the goal; the good way of the shortest duration is kept, of several the one with the
+largest margin. So a planner that has seen slow demonstrations moves as fast as its constraints and its body allow.
 
 The first plan of an episode tries all durations 1 .. S. Later ones start from what is left of the last plan, which goes
 on unless a better way of about its duration is found. Where nothing is good all durations are drawn, then all with the
-constraints as a guide, a few times. Where none of these is good either, a way is kept and counted that holds but does
-not arrive, or else the one that breaks least, and a plan is made anew soon.
+constraints as a guide, a few times. Where none of these is good either, this is counted, and a plan is made anew soon.
+Until then a way is followed that holds and ends nearest to the goal, if the body can stop after it without breaking a
+constraint; else the body stops, if it can; else the way is followed that breaks least.
 
-Way-points are joined linearly, and followed one control step at a time by `Execution`. After `replan` steps, or at its
-end, a plan is made anew from where the agent is.
+Way-points are joined linearly, and followed one control step at a time by `Execution`. After `replan` steps, at its
+end, or where the agent has strayed from it, a plan is made anew from where the agent is.
 """
 
 import math
@@ -28,7 +29,8 @@ from embodied_gen.demos.segments import question
 from embodied_gen.predictor import Predictor
 from planners.arrival import Arrival
 from planners.constraints import Constraint
-from planners.execution import Execution
+from planners.course import course_of
+from planners.execution import Execution, OnCourse
 from planners.guides import guide_of, smallest_margin
 from planners.replanning import Follower, joined
 
@@ -62,7 +64,7 @@ class GuidedPlanner(Follower):
         candidates: Ways drawn of each duration, n.
         replan: Control steps after which a plan is made anew.
         tolerance: Distance from the goal at which a way may end, in the unit of the goal.
-        drift: Distance from where a plan wants the agent beyond which the plan is given up, in the unit of the goal.
+        drift: Distance from where a plan wants the agent beyond which a plan is made anew, in the unit of the goal.
         buffer: Margin aimed at beyond each constraint where ways are drawn with them as a guide; see `guide_of`.
         block: Episodes that are planned together, filled up; None for as many as there are.
 
@@ -111,6 +113,8 @@ class GuidedPlanner(Follower):
         if self.limits(torch.ones(1, 1, 1, device=self._device)):
             for _ in range(ATTEMPTS):
                 self._improve(best, memories, _lacking(best), self._all, block=alone, guided=True)
+        for number in _lacking(best):
+            best[number] = self._careful(memories[number], best[number])
         for memory, way in zip(memories, best, strict=True):
             memory.chunks = [Chunk(memory.step, way.states, way.rank > LACKING)]
         return len(_lacking(best))
@@ -121,11 +125,34 @@ class GuidedPlanner(Follower):
         if not memory.chunks:
             return none
         made, states, good = memory.chunks[0]
-        gone = memory.step - made
+        rest = states[memory.step - made :]
+        return _Way(-len(rest) / self._spans, rest) if good and len(rest) and not self._strayed(memory) else none
+
+    def _is_due(self, memory: Memory) -> bool:
+        return super()._is_due(memory) or (memory.step > memory.chunks[0].step and self._strayed(memory))
+
+    def _strayed(self, memory: Memory) -> bool:
+        """Whether the agent is not where its last plan wanted it."""
+        made, states, _ = memory.chunks[0]
+        away = memory.observations[-1, self.state] - states[memory.step - made - 1]
+        return float(np.linalg.norm(away[self.reaches])) > self.drift
+
+    def _careful(self, memory: Memory, way: _Way) -> _Way:
+        """A way that is not good, or a stop where the body could not stop after what is followed of the way."""
         here = memory.observations[-1, self.state]
-        away = np.linalg.norm((here - states[gone - 1])[self.reaches])
-        rest = states[gone:]
-        return _Way(-len(rest) / self._spans, rest) if good and len(rest) and away <= self.drift else none
+        followed = way.states[: self._soon]
+        later, now = self.execution.stopping(followed[-1]), self.execution.stopping(here)
+        if later is None or now is None:
+            return way
+        if way.rank > BREAKING and self._holds(here, np.concatenate([followed, later])):
+            return way
+        return _Way(LACKING, now) if self._holds(here, now) else way
+
+    def _holds(self, here: np.ndarray, states: np.ndarray) -> bool:
+        """Whether the states of the coming control steps satisfy the constraints."""
+        way = torch.from_numpy(np.concatenate([here[None], states])).to(self._device)[None, None]
+        constraints = self.limits(torch.full((1, 1, 1), self.period, device=self._device))
+        return bool(smallest_margin(constraints, way) >= 0)
 
     def _nearby(self, memory: Memory) -> np.ndarray:
         """Strides about the duration that is left of the last plan."""
@@ -173,6 +200,7 @@ class GuidedPlanner(Follower):
             question(start, goal, stride / self.strides), self.candidates, generator=each, guide=guide
         )
         y[:, :, 0] = start[:, None]
+        y = self.execution.held(y, stride * self.period)
         rank = self._rank(y, stride, constraints, arrival).view(rows, -1)
         chosen = rank.argmax(1)
         taken = strides[np.arange(rows), (chosen // self.candidates).cpu().numpy()]
@@ -202,7 +230,7 @@ def planner_of(
     buffer: float = 0.0,
     block: int | None = None,
 ) -> GuidedPlanner:
-    """The planner of a run.
+    """The planner of a run, which keeps to the course of its control where there is one.
 
     Args:
         predictor: The run's.
@@ -213,9 +241,10 @@ def planner_of(
         buffer: Margin aimed at beyond each of them.
         block: Episodes that are planned together, filled up; None for as many as there are.
     """
+    course = course_of(control, period)
     return GuidedPlanner(
         predictor,
-        execution,
+        execution if course is None else OnCourse(execution, course),
         state=control.state,
         goal=control.goal,
         reaches=control.reaches,

@@ -98,6 +98,7 @@ class Follower(Replanner, abc.ABC):
     ):
         super().__init__(block, device)
         self.execution, self.state, self.replan = execution, list(state), replan
+        self._soon = max(replan // SOON, 1)
 
     @property
     def action_size(self) -> int:
@@ -116,8 +117,7 @@ class Follower(Replanner, abc.ABC):
         if not memory.chunks:
             return True
         made, plan, good = memory.chunks[0]
-        patience = self.replan if good else max(self.replan // SOON, 1)
-        return memory.step - made >= min(patience, len(plan))
+        return memory.step - made >= min(self.replan if good else self._soon, len(plan))
 
 
 def joined(way: np.ndarray, stride: int) -> np.ndarray:

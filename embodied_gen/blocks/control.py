@@ -17,7 +17,7 @@ from embodied_gen.encoder import SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 
 Encoder = StateEncoder | SceneEncoder
-EXECUTION = ("tracker", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
+EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
 Channels = tuple[Annotated[int, Field(ge=0)], ...]
 
 
@@ -69,6 +69,16 @@ class TrackerBlock(Block):
 
 
 @final
+class CourseBlock(Block):
+    """How a body keeps to a plan, so that what is certified is what will happen."""
+
+    position: Channels = Field(description="Channels of the plan that are positions.")
+    velocity: Channels = Field(description="Channels of the plan that are velocities, as many.")
+    acceleration: float = Field(gt=0, allow_inf_nan=False, description="Largest along each axis.")
+    time: float = Field(gt=0, allow_inf_nan=False, description="In which an error of position falls e-fold [s].")
+
+
+@final
 class PlannerControl(Block):
     """Ways from a state to a goal, of several durations, executed by inverse dynamics or a tracker."""
 
@@ -79,20 +89,22 @@ class PlannerControl(Block):
     horizon: int = Field(32, ge=2, description="Way-points of a plan.")
     strides: int = Field(8, ge=1, description="Longest stride between way-points, in control steps.")
     tracker: TrackerBlock | None = Field(None, description="Follows plans; None where inverse dynamics do.")
+    course: CourseBlock | None = Field(None, description="How plans are kept to; None where nothing is known.")
     candidates: int = Field(6, ge=1, description="Ways drawn of each duration.")
     replan: int = Field(20, ge=1, description="Control steps after which a plan is made anew.")
     tolerance: float = Field(0.25, gt=0, description="Distance from the goal at which a way may end, in its unit.")
 
     @model_validator(mode="after")
-    def _check_tracker(self) -> Self:
-        if self.tracker is None:
-            return self
-        named = (*self.tracker.position, *self.tracker.velocity)
-        if len(self.tracker.position) != len(self.tracker.velocity) or not named or max(named) >= len(self.state):
-            raise ValueError(
-                f"control.tracker must name as many positions as velocities among the {len(self.state)} channels of "
-                f"the plan; got {list(self.tracker.position)} and {list(self.tracker.velocity)}"
-            )
+    def _check_channels(self) -> Self:
+        for name, block in (("tracker", self.tracker), ("course", self.course)):
+            if block is None:
+                continue
+            named = (*block.position, *block.velocity)
+            if len(block.position) != len(block.velocity) or not named or max(named) >= len(self.state):
+                raise ValueError(
+                    f"control.{name} must name as many positions as velocities among the {len(self.state)} channels "
+                    f"of the plan; got {list(block.position)} and {list(block.velocity)}"
+                )
         return self
 
     @property

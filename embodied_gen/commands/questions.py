@@ -20,6 +20,7 @@ from embodied_gen.experiment import Run
 from embodied_gen.heads import Certified, Guide
 from planners.arrival import Arrival
 from planners.constraints import Constraint, Period
+from planners.course import Course, course_of
 from planners.guides import smallest_margin
 
 
@@ -35,6 +36,7 @@ class Question:
         also: Constraints that belong to the question.
         drawn: Channels of a plan that are drawn in the plane.
         seed: Of the draws.
+        course: How plans are kept to; None where they are taken as they are.
     """
 
     observations: Tensor
@@ -43,13 +45,16 @@ class Question:
     also: tuple[Constraint, ...]
     drawn: tuple[int, ...]
     seed: int
+    course: Course | None = None
 
     def answer(self, run: Run, guide: Guide | None, constraints: list[Constraint]) -> Certified:
         """Plans of a run, physical units, shape `(B, n, T, D)`, guided or judged by the constraints alone."""
         generator = draws.generator(self.seed, device=self.observations.device)
-        if guide is not None:
+        if guide is not None and self.course is None:
             return run.predictor.certified(self.observations, self.samples, generator=generator, guide=guide)
-        plans = run.predictor.sample(self.observations, self.samples, generator=generator)
+        plans = run.predictor.sample(self.observations, self.samples, generator=generator, guide=guide)
+        if self.course is not None:
+            plans = self.course.held(plans, torch.as_tensor(self.period, device=plans.device).view(-1))
         return Certified.of(plans, smallest_margin(constraints, plans))
 
     def durations(self, horizon: int) -> list[float]:
@@ -83,4 +88,12 @@ def _of_planner(
     strides = torch.linspace(control.strides, 1, n, device=seen.device).round()
     arrival = Arrival(goal, control.tolerance, control.reaches)
     asked = question(start, goal, strides / control.strides)
-    return Question(asked, 1, (strides * around.period).view(-1, 1, 1), (arrival,), control.reaches[:2], seed)
+    return Question(
+        asked,
+        1,
+        (strides * around.period).view(-1, 1, 1),
+        (arrival,),
+        control.reaches[:2],
+        seed,
+        course_of(control, around.period),
+    )

@@ -23,6 +23,7 @@ from planners import (
     KeepOutRegion,
     SpeedLimit,
 )
+from planners.course import Course
 from planners.execution import Execution, InverseDynamics, OnCourse, Tracker
 from planners.guided import GuidedPlanner, planner_of
 
@@ -222,7 +223,7 @@ class AsAsked(Execution):
 
 
 def test_on_course_an_error_of_position_falls_e_fold_within_the_time_and_the_plan_is_followed_where_there_is_none():
-    course = OnCourse(AsAsked(), (0, 1), (2, 3), period=PERIOD, time=0.05)
+    course = OnCourse(AsAsked(), Course((0, 1), (2, 3), period=PERIOD, time=0.05))
     speed = np.array([0.7, -0.3])
     plan = np.array([np.concatenate([k * PERIOD * speed, speed]) for k in range(101)])
     for start, factor in ((np.zeros(2), 0.0), (np.array([0.02, 0.05]), 1.0)):
@@ -301,11 +302,11 @@ def test_guided_ways_keep_further_from_what_they_avoid_with_a_buffer():
         ),
         (lambda: planner(tolerance=0.0), "not negative; got 3, 10, 0.0, 0.05 and 0.0"),
         (
-            lambda: OnCourse(AsAsked(), (0, 1), (2,), period=0.1, time=0.1),
+            lambda: Course((0, 1), (2,), period=0.1, time=0.1),
             r"position and velocity must name as many channels; got \[0, 1\] and \[2\]",
         ),
         (
-            lambda: OnCourse(AsAsked(), (0, 1), (2, 3), period=0.1, time=0.05),
+            lambda: Course((0, 1), (2, 3), period=0.1, time=0.05),
             "period must be positive and at most time; got 0.1 and 0.05",
         ),
         (lambda: Tracker((0, 1), (2,), p=1, d=1), r"position and velocity must name as many channels; got \[0, 1\]"),
