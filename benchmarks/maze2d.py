@@ -124,7 +124,7 @@ def _entrants(planner: experiment.Run, maze: str, work: Path) -> Iterator[Entran
     inverse = mazes.trained_inverse(maze, work)
     tracker = Tracker((0, 1), (2, 3), p=10.0, d=4.0)
     walls = mazes.walls(free)
-    learned = "demonstrations, map"
+    learned = "demonstrations, map, largest acceleration"
     yield Entrant("learned ways, inverse dynamics", learned, lambda: mazes.guided_planner(planner, inverse, [walls]))
     yield Entrant(
         "learned ways, tracker", f"{learned}, gains by hand", lambda: mazes.guided_planner(planner, tracker, [walls])
