@@ -399,27 +399,29 @@ def planner_of(**control):
 
 
 TRACKER = {"position": [0], "velocity": [1], "p": 1.0, "d": 0.5}
+COURSE = {"position": [0], "velocity": [1], "acceleration": 2.0, "time": 0.5}
 
 
 def test_how_plans_are_followed_can_change_without_another_training():
     own = planner_of().fingerprint("data", 1)
-    for change in ({"tracker": TRACKER}, {"candidates": 3}, {"replan": 5}, {"tolerance": 0.5}):
+    for change in ({"tracker": TRACKER}, {"course": COURSE}, {"candidates": 3}, {"replan": 5}, {"tolerance": 0.5}):
         assert planner_of(**change).fingerprint("data", 1) == own, change
     assert planner_of(horizon=5).fingerprint("data", 1) != own
 
 
+@pytest.mark.parametrize(("name", "block"), [("tracker", TRACKER), ("course", COURSE)])
 @pytest.mark.parametrize(
-    ("tracker", "got"),
+    ("channels", "got"),
     [
         ({"position": [0, 1]}, r"\[0, 1\] and \[1\]"),
         ({"velocity": [2]}, r"\[0\] and \[2\]"),
         ({"position": [], "velocity": []}, r"\[\] and \[\]"),
     ],
 )
-def test_a_tracker_names_channels_of_the_plan(tracker, got):
-    sentence = f"control.tracker must name as many positions as velocities among the 2 channels of the plan; got {got}"
+def test_trackers_and_courses_name_channels_of_the_plan(name, block, channels, got):
+    sentence = f"control.{name} must name as many positions as velocities among the 2 channels of the plan; got {got}"
     with pytest.raises(ValueError, match=sentence):
-        planner_of(tracker=TRACKER | tracker)
+        planner_of(**{name: block | channels})
 
 
 def test_a_run_can_be_moved_and_copied(tiny_run, tmp_path):

@@ -47,6 +47,13 @@ class Straight(Head):
         return x if guide is None else steer(x, 0.05, guide, iterations=30)
 
 
+class Stubborn(Straight):
+    """Ways that no guide changes."""
+
+    def _sample(self, c, rows, generator, guide):
+        return super()._sample(c, rows, generator, None)
+
+
 class Follow(Execution):
     """The velocity that is wanted, which the world below obeys."""
 
@@ -56,13 +63,12 @@ class Follow(Execution):
         return (wanted[:, :2] - states[:, :2]) / PERIOD
 
 
-def planner(limits=lambda period: (), **changes):
+def planner(limits=lambda period: (), head=Straight, **changes):
     event = Path(T, [-1.0] * 2 + [-9.0] * 2, [1.0] * 2 + [9.0] * 2, [-0.5] * 2 + [-1.0] * 2, [0.5] * 2 + [1.0] * 2)
-    predictor = Predictor(StateEncoder(1, torch.zeros(7), torch.ones(7)), Straight(event))
-    arguments = {"candidates": 3, "replan": 10, "tolerance": 0.05} | changes
+    predictor = Predictor(StateEncoder(1, torch.zeros(7), torch.ones(7)), head(event))
+    arguments = {"execution": Follow(), "candidates": 3, "replan": 10, "tolerance": 0.05} | changes
     return GuidedPlanner(
         predictor,
-        Follow(),
         state=(0, 1, 2, 3),
         goal=(4, 5),
         reaches=(0, 1),
@@ -234,6 +240,80 @@ def test_on_course_an_error_of_position_falls_e_fold_within_the_time_and_the_pla
         # Euler's steps of dx/dt = -x / time.
         np.testing.assert_allclose(position - plan[-1, :2], factor * start * (1 - PERIOD / 0.05) ** 100, atol=1e-12)
     assert course.size == 2
+
+
+class Body(Execution):
+    """A body of bounded acceleration, which takes the velocity that its course asks for."""
+
+    size = 2
+
+    def __init__(self, acceleration):
+        self.course = Course((0, 1), (2, 3), period=PERIOD, time=0.05, acceleration=acceleration)
+
+    def act(self, states, wanted):
+        return self.course.asked(states, wanted)[:, 2:]
+
+    def held(self, ways, period):
+        return self.course.held(ways, period)
+
+    def stopping(self, state):
+        return self.course.stopping(state)
+
+
+def test_what_is_certified_is_what_the_body_makes_of_a_way():
+    agent = planner(execution=Body(20.0))
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    states = np.concatenate([observation()[None, :4], memory.chunks[0].values])
+    assert agent.infeasible == 0
+    assert np.abs(np.diff(states[:, 2:], axis=0)).max() <= 20.0 * PERIOD * 1.01
+    assert len(memory.chunks[0].values) > (T - 1)  # the quickest would need more than there is
+
+
+NOWHERE = KeepOutDisc((0.6, 0.0), 0.3)  # about the goal
+
+
+def start(speed, x=-0.6):
+    """At x, with a speed towards the goal."""
+    return np.array([x, 0, speed, 0, 0.6, 0], np.float32)
+
+
+def test_where_nothing_is_good_a_way_is_followed_after_which_the_body_can_stop():
+    agent = planner(lambda period: [NOWHERE], execution=Body(5.0), replan=8, tolerance=0.05)
+    memory = agent.remember(0, start(0.5))
+    for _ in range(120):
+        action = agent.plan([memory])[0, 0]
+        last = memory.observations[-1]
+        speed = last[2:4] + np.clip(action - last[2:4], -5.0 * PERIOD, 5.0 * PERIOD)
+        memory.see(np.concatenate([last[:2] + PERIOD * (last[2:4] + speed) / 2, speed, last[4:]])[None])
+        assert np.linalg.norm(memory.observations[-1, :2] - NOWHERE.centre) >= 0.3
+    assert agent.infeasible == agent.plans > 30
+    assert memory.observations[-1, 0] > -0.4  # nearer than where it began
+
+
+def test_a_body_that_has_to_stop_stops_and_says_that_its_plan_is_not_good():
+    agent = planner(lambda period: [NOWHERE], Stubborn, execution=Body(5.0))
+    for speed, x, stops in ((1.0, 0.19, True), (2.0, 0.2, False)):  # it needs 0.1 m to stop, or 0.4 m, and has 0.1 m
+        memory = agent.remember(0, start(speed, x))
+        agent.plan([memory])
+        states = memory.chunks[0].values
+        assert np.allclose(states[-1, 2:], 0) == stops
+        assert not memory.chunks[0].feasible
+
+
+def test_a_plan_is_made_anew_where_the_agent_has_strayed():
+    agent = planner(drift=0.05)
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    for away, plans in ((0.0, 1), (0.04, 1), (0.06, 2)):
+        states = memory.chunks[0].values[0].copy()
+        states[1] += away
+        other = agent.remember(0, observation())
+        other.chunks = memory.chunks
+        other.see(np.concatenate([states, [0.6, 0.0]]).astype(np.float32)[None])
+        agent.plans = 1
+        agent.plan([other])
+        assert agent.plans == plans, away
 
 
 @pytest.mark.parametrize("block", [None, 2, 4])
