@@ -34,7 +34,7 @@ from planners.roads import OnRoad
 from planners.scene_driver import SceneDriver, Steering
 
 FIRST_SEED = 1_000_000
-CLEARANCE = 0.1  # inside of where the environment lets corners be [m]
+CLEARANCE = 0.25  # inside of where the environment lets corners be [m]
 BLOCK = 8  # episodes planned together
 CELLS = 1_000_000  # of the grid of a map, about
 

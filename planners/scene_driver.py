@@ -4,7 +4,8 @@ Every few steps n scenes of all agents are drawn from what was seen, under a gui
 driven agent, agent 0, as much as it to them, which is more than can be asked of others. So n more scenes are drawn
 freely, and what agent 0 does in a guided scene is set among what the others do in each free one: the share in which it
 collides is its risk. Of the scenes that satisfy the constraints the first of the lowest risk is followed; where none
-satisfies them, the one that misses least is, and it is counted. Without a guide the first draw is followed as it is.
+satisfies them, this is counted, the agent brakes on what is left of its last way, and scenes are drawn anew soon.
+Without a guide the first draw is followed as it is.
 
 `Steering` turns what is wanted into the pedal and the wheel of a kinematic bicycle with wheelbase l, whose middle
 slips: it moves in the direction h + beta on a circle of curvature 2 sin(beta) / l. Aiming from its course at a point
@@ -24,6 +25,7 @@ from torch import Tensor
 from embodied_gen.control import Chunk, Memory, filled
 from embodied_gen.events.scene import STATE
 from embodied_gen.heads import Guide
+from planners.braking import braked
 from planners.collisions import NoCollision
 from planners.execution import Execution
 from planners.replanning import Follower, joined
@@ -92,6 +94,8 @@ class SceneDriver(Follower):
         guides: The guide for what is seen; None draws freely.
         candidates: Scenes drawn for each plan.
         replan: Control steps after which scenes are drawn anew.
+        period: Of a control step [s].
+        braking: Where no scene satisfies the constraints [m/s^2].
         block: Episodes planned together, filled up; None for as many as there are.
 
     Raises:
@@ -106,12 +110,18 @@ class SceneDriver(Follower):
         *,
         candidates: int = 8,
         replan: int = 5,
+        period: float = 0.1,
+        braking: float = 6.0,
         block: int | None = None,
     ):
-        if candidates < 1 or replan < 1:
-            raise ValueError(f"candidates and replan must be at least 1; got {candidates} and {replan}.")
+        if candidates < 1 or replan < 1 or not period > 0 or not braking > 0:
+            raise ValueError(
+                "candidates and replan must be at least 1, period and braking positive; "
+                f"got {candidates}, {replan}, {period} and {braking}."
+            )
         super().__init__(execution, state=range(STATE), replan=replan, block=block, device=model.device)
         self.model, self.guides, self.candidates = model, guides, candidates
+        self.period, self.braking = period, braking
 
     def remember(self, seed: int, observation: np.ndarray) -> Memory:
         """The memory of a new episode, with what the model sees."""
@@ -131,8 +141,18 @@ class SceneDriver(Follower):
         ways = drawn.scenes[rows, chosen, 0].cpu().numpy()
         good = drawn.feasible[rows, chosen].tolist()
         for memory, way, feasible in zip(memories, ways, good, strict=False):
-            memory.chunks = [Chunk(memory.step, aimed(joined(way, self.model.stride)), feasible)]
+            states = joined(way, self.model.stride) if feasible else self._braked(memory)
+            memory.chunks = [Chunk(memory.step, aimed(states), feasible)]
         return len(memories) - sum(good[: len(memories)])
+
+    def _braked(self, memory: Memory) -> np.ndarray:
+        """States in which the agent brakes on what is left of its last way, or straight on."""
+        here = memory.observations[-1, self.state]
+        left = np.zeros((0, STATE), here.dtype)
+        if memory.chunks:
+            made, states, _ = memory.chunks[0]
+            left = states[memory.step - made :, :STATE]
+        return braked(here, left, self.braking, period=self.period, steps=self.model.horizon * self.model.stride)
 
 
 def risk(scenes: Tensor, others: Tensor) -> Tensor:
