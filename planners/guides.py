@@ -16,6 +16,7 @@ The same form serves paths and scenes: an entry with `agents: all`, or a list of
 and one with `steps: [first, last]` about a span of steps.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -144,9 +145,14 @@ def _channels(disc: KeepOutDisc) -> tuple[int, int]:
 
 
 def smallest_margin(constraints: Sequence[Constraint], y: Tensor) -> Tensor:
-    """The smallest margin over all constraints, `(B, N, T, D)` to `(B, N)`; infinite where there are none."""
-    margins = [constraint.margin(y) for constraint in constraints]
-    return torch.stack(margins).amin(0) if margins else y.new_full(y.shape[:2], torch.inf)
+    """The smallest margin over all constraints, `(B, N, T, D)` to `(B, N)`; infinite where there are none.
+
+    It is not a number nowhere: such a margin is minus infinity.
+    """
+    if not constraints:
+        return y.new_full(y.shape[:2], torch.inf)
+    smallest = torch.stack([constraint.margin(y) for constraint in constraints]).amin(0)
+    return smallest.nan_to_num(-math.inf, math.inf, -math.inf)
 
 
 def feasible(constraints: Sequence[Constraint], y: Tensor) -> Tensor:

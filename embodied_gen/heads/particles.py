@@ -128,7 +128,7 @@ class Particles(Guidance):
             new = self._look(walk, guide, x, then)
             energy = new.energy.view(-1, k)
             exponent = tempered(untwisted, energy, exponent, self.tempering)
-            log_weight = untwisted - exponent * energy
+            log_weight = _weighing(untwisted - exponent * energy)
             state = self._correct(walk, guide, new, then, exponent.repeat_interleave(k))
         return self._finish(walk, guide, state, log_weight, exponent, n)
 
@@ -193,7 +193,7 @@ class Particles(Guidance):
         both = torch.cat([part.unflatten(0, (contexts, k)) for part in (clean, state.guided)], 1)
         margin, repaired = guide.margin(both.flatten(0, 1)).view(contexts, 2 * k).chunk(2, 1)
         final = log_weight + exponent * state.energy.view(contexts, k) - guide.potential(clean).view(contexts, k)
-        final = torch.nan_to_num(final, nan=-math.inf, posinf=math.inf).masked_fill(margin < 0, -math.inf)
+        final = _weighing(final).masked_fill(margin < 0, -math.inf)
         second = log_weight.masked_fill(repaired < 0, -math.inf)
         last = torch.where(repaired == repaired.amax(1, keepdim=True), 0.0, -math.inf)
         alive, mended = final.amax(1) > -math.inf, second.amax(1) > -math.inf
@@ -207,6 +207,11 @@ def _blind(walk: Walk) -> _State:
     x = walk.start()
     x_hat = walk.denoise(x, walk.grid[0])
     return _State(x, x_hat, x_hat, x.new_zeros(len(x)))
+
+
+def _weighing(log_weight: Tensor) -> Tensor:
+    """Weights of which those that are not a number are zero: one particle must not decide on all others."""
+    return log_weight.masked_fill(log_weight.isnan(), -math.inf)
 
 
 def effective(log_weight: Tensor) -> Tensor:

@@ -266,6 +266,20 @@ def test_costs_without_gradients_are_followed_by_weights():
     assert share == pytest.approx(math.exp(-3) / (1 + math.exp(-3)), abs=0.05)
 
 
+@pytest.mark.parametrize("dead", [math.nan, math.inf])
+def test_particles_whose_cost_is_not_finite_do_not_decide_on_others(dead):
+    # The half-plane of no cost is avoided, and on the other side the cost is followed as if there were no such thing.
+    head = head_of(Particles(64), data=normal(0.0, 0.4, 2), half=1.0, deviation=0.4)
+
+    def cost(y):
+        here = y[..., 0, :]
+        return torch.where(here[..., 0] < 0, dead, (here[..., 1] < 0).to(y.dtype))
+
+    y = head.sample(torch.zeros(200, 1), 1, generator=draws.generator(1), guide=Guide(cost=cost, scale=3.0))[:, 0, 0]
+    assert (y[:, 0] >= 0).all()
+    assert (y[:, 1] < 0).double().mean().item() == pytest.approx(math.exp(-3) / (1 + math.exp(-3)), abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
