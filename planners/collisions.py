@@ -37,7 +37,8 @@ class NoCollision(Constraint):
     """The boxes of agents stay apart, by a gap if wanted.
 
     Args:
-        gap: Smallest separation [m], >= 0, along the best of the directions of both boxes' sides.
+        gap: Smallest distance [m], >= 0; at steps and halfway it is measured along the best of the directions of both
+            boxes' sides, which is at most the distance.
         agents: Agents that stay clear of every other; None for all.
 
     Raises:
@@ -61,7 +62,7 @@ class NoCollision(Constraint):
         return torch.where(both, apart, ABSENT).flatten(2)
 
     def margin(self, y: Tensor) -> Tensor:
-        """Smallest separation less the gap over pairs and all moments [m], `(B, N)`, from below.
+        """Smallest distance less the gap over pairs and all moments [m], `(B, N)`, from below; at most `margins`.
 
         It is short of the smallest separation by `TOLERANCE` or a tenth at most. Where a pose that overlaps is found
         it is that of the deepest pose seen.
@@ -97,7 +98,8 @@ class NoCollision(Constraint):
         share = (-(before[0] * step[0] + before[1] * step[1]) / square).clamp(0, 1)
         nearest = torch.hypot(before[0] + share * step[0], before[1] + share * step[1])
         outer, inner = radius(start), start[..., 3:].amin(-1)
-        at_least = nearest - outer[:, :, first] - outer[:, :, second]
+        # Of two directions at a right angle one sees at least 1 / sqrt(2) of a distance.
+        at_least = nearest / math.sqrt(2) - outer[:, :, first] - outer[:, :, second]
         at_most = torch.hypot(*before) - inner[:, :, first] - inner[:, :, second]
         at_most = at_most.masked_fill(~both, math.inf).flatten(2).amin(-1)
         return both & (at_least <= at_most[..., None, None])
