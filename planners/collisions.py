@@ -19,6 +19,7 @@ Sources: the branch and bound of continuous collision detection (Redon et al. 20
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from typing import final
 
 import torch
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from planners.boxes import boxes_of, frame, moves, radius, separation, with_halfway
 from planners.constraints import Constraint
-from planners.scenes import ABSENT, agents_of, checked_agents, naming
+from planners.scenes import ABSENT, agents_of, checked_agents, indices, naming
 
 TOLERANCE = 1e-3  # [m] to which margins near zero are certified
 DEPTH = 16  # times that an interval is halved at most; what is left then has its bound
@@ -84,10 +85,8 @@ class NoCollision(Constraint):
         return torch.where(unknown, -math.inf, least.clamp(max=ABSENT)).to(y)
 
     def _pairs(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        agents = torch.tensor(agents_of(y, self.agents, self.name), device=y.device)
-        first, second = torch.triu_indices(y.shape[2], y.shape[2], 1, device=y.device)
-        meant = torch.isin(first, agents) | torch.isin(second, agents)
-        return first[meant], second[meant]
+        meant = set(agents_of(y, self.agents, self.name))
+        return indices(tuple(pair for pair in combinations(range(y.shape[2]), 2) if meant & set(pair)), y.device)
 
     def _near(self, start: Tensor, end: Tensor, here: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """Which intervals `(B, N, pairs, T)` may hold the smallest separation of their sample, by circles."""
