@@ -65,7 +65,8 @@ class Particles(Guidance):
         eta: Share of the ancestral step's noise, in (0, 1]. The weights are those of the sampler with this noise.
         free: Share f of steps that are not guided, in (0, 1). Small shares find rare events with few particles, large
             ones hardly disturb what the constraint leaves alone.
-        threshold: Particles are drawn anew where their effective number falls below this share of K.
+        threshold: Particles are drawn anew where their effective number falls below this share of K, or, where K is
+            small, below two, at most a half of K. Zero never draws anew.
         corrections: Langevin steps at each level below `corrected`.
         corrected: Noise sigma / alpha below which particles are corrected, model units.
         iterations: Gradient steps for each steered estimate.
@@ -148,7 +149,9 @@ class Particles(Guidance):
     def _resample(self, log_weight: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
         """Weights and rows after drawing anew in the contexts that need it; shapes `(B, K)` and `(M,)`."""
         contexts, k = log_weight.shape
-        needed = effective(log_weight) < self.threshold * k
+        # The effective number is at least one: a share of few particles would never be fallen below.
+        least = max(self.threshold * k, min(2.0, k / 2)) if self.threshold > 0 else 0.0
+        needed = effective(log_weight) < least
         drawn = systematic(log_weight, k, generator=walk.generator)
         kept = torch.arange(k, device=log_weight.device).expand(contexts, k)
         index = torch.where(needed[:, None], drawn, kept)
