@@ -73,7 +73,7 @@ class _Reading:
         return [self._lanelet(number, node) for number, node in self._lanelets.items()]
 
     def _add_lanelet(self, node: Node) -> None:
-        number = _identity(node)
+        number = node.whole("id")
         if number in self._lanelets:
             raise node.error(f"lanelet {number} occurs twice")
         if not _FOOT & {kind.text for kind in node.all("laneletType")}:
@@ -83,11 +83,11 @@ class _Reading:
         for element in node.all("trafficSignElement"):
             value = element.find("additionalValue")
             if value is not None and element.need("trafficSignID").text in _LIMIT_SIGNS:
-                self._signs[_identity(node)] = value.number()
+                self._signs[node.whole("id")] = value.number()
 
     def _lanelet(self, number: int, node: Node) -> Lanelet:
         limits = [limit.number() for limit in node.all("speedLimit")]
-        signs = [_reference(sign) for sign in node.all("trafficSignRef")]
+        signs = [sign.whole("ref") for sign in node.all("trafficSignRef")]
         limits += [self._signs[sign] for sign in signs if sign in self._signs]
         return lanelet(
             number,
@@ -101,7 +101,7 @@ class _Reading:
         )
 
     def _known(self, nodes: Iterable[Node]) -> list[int]:
-        return [number for node in nodes if (number := _reference(node)) in self._lanelets]
+        return [number for node in nodes if (number := node.whole("ref")) in self._lanelets]
 
     def _beside(self, node: Node, tag: str) -> int | None:
         same = [beside for beside in node.all(tag) if beside.attributes.get("drivingDir") == "same"]
@@ -121,7 +121,7 @@ def _track(node: Node) -> Track:
     if steps != list(range(steps[0], steps[0] + len(steps))):
         raise node.error("the states of an obstacle must follow each other step by step")
     states = np.array([_state(state, static=static) for state in (first, *later)])
-    return Track(_identity(node), kind, length, width, steps[0], states, static)
+    return Track(node.whole("id"), kind, length, width, steps[0], states, static)
 
 
 def _state(node: Node, *, static: bool) -> tuple[float, float, float, float]:
@@ -173,18 +173,3 @@ def _bound(node: Node) -> NDArray[np.float64]:
 
 def _point(node: Node) -> tuple[float, float]:
     return node.need("x").number(), node.need("y").number()
-
-
-def _identity(node: Node) -> int:
-    return _whole(node, "id")
-
-
-def _reference(node: Node) -> int:
-    return _whole(node, "ref")
-
-
-def _whole(node: Node, name: str) -> int:
-    text = node.attribute(name)
-    if not text.lstrip("-").isdecimal():
-        raise node.error(f"{name} of <{node.tag}> must be a whole number; got {text[:40]!r}")
-    return int(text)

@@ -123,10 +123,7 @@ class _Reading:
         if _area(outline) > 0:  # counter-clockwise: the left bound is on the right of where it leads
             flipped, line = [not flip for flip in flipped], [bound[::-1] for bound in line]
         both = (ways[0], flipped[0]), (ways[1], flipped[1])
-        number = relation.attribute("id")
-        if not number.lstrip("-").isdecimal():
-            raise relation.error(f"the id of a lanelet must be a whole number; got {number[:40]!r}")
-        return _Strip(int(number), both, (line[0], line[1]), _speed_limit(relation))
+        return _Strip(relation.whole("id"), both, (line[0], line[1]), _speed_limit(relation))
 
     def _bound(self, relation: Node, side: str, points: dict[str, NDArray[np.float64]]) -> str:
         found = [member.attribute("ref") for member in relation.all("member") if member.attributes.get("role") == side]

@@ -84,7 +84,8 @@ def lanelet(
     """A lanelet from its bounds [m], `(P, 2)` and `(Q, 2)`, both in the direction of travel.
 
     Raises:
-        ValueError: If a bound is no line, a coordinate or the speed limit is out of range, or the area is zero.
+        ValueError: If a bound is no line or crosses itself, a coordinate or the speed limit is out of range, or the
+            area is zero.
     """
     left, right = _bound(number, "left", left), _bound(number, "right", right)
     if speed_limit is not None and not 0 < speed_limit <= MAX_SPEED_LIMIT:
@@ -124,6 +125,9 @@ def _bound(number: int, side: str, points: Any) -> Points:
     bound = without_repeats(bound)
     if len(bound) < 2:
         raise ValueError(f"lanelet {number}: all points of the {side} bound are the same.")
+    # Points in no order cross each other so often that the area between two such lines takes minutes.
+    if not shapely.is_simple(shapely.LineString(bound)):
+        raise ValueError(f"lanelet {number}: the {side} bound crosses itself; order its points along the lane.")
     return bound
 
 
@@ -138,7 +142,8 @@ def _matched(left: Points, right: Points) -> tuple[Points, Points]:
 
 
 def _snapped(both: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.float64]:
-    nearest = own[np.abs(both[:, None] - own).argmin(1)]
+    after = np.searchsorted(own, both).clip(1, len(own) - 1)
+    nearest = np.where(both - own[after - 1] < own[after] - both, own[after - 1], own[after])
     return np.where(np.abs(both - nearest) < 1e-8, nearest, both)
 
 

@@ -7,6 +7,7 @@ well-formed; the error names the file and the line.
 """
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,13 @@ class Node:
         if not math.isfinite(value):
             raise self.error(f"<{self.tag}> must hold a finite number; got {text[:40]!r}")
         return value
+
+    def whole(self, name: str) -> int:
+        """The attribute `name` as a whole number of 64 bits."""
+        text = self.attribute(name)
+        if re.fullmatch(r"-?[0-9]{1,19}", text) is None or abs(int(text)) >= 2**63:
+            raise self.error(f"{name} of <{self.tag}> must be a whole number; got {text[:40]!r}")
+        return int(text)
 
     def error(self, what: str) -> ValueError:
         """An error that says where this element is."""

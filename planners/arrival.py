@@ -8,6 +8,7 @@ over the channels that the goal is about, of which there may be any number.
 from collections.abc import Sequence
 from typing import final
 
+import torch
 from torch import Tensor
 
 from planners.constraints import Constraint
@@ -29,4 +30,5 @@ class Arrival(Constraint):
 
     def margins(self, y: Tensor) -> Tensor:
         """Tolerance minus distance, shape `(B, N, 1)`."""
-        return self.tolerance - (y[:, :, -1, self.channels] - self.goal[:, None]).norm(dim=-1, keepdim=True)
+        end = torch.stack([y[:, :, -1, channel] for channel in self.channels], -1)
+        return self.tolerance - (end - self.goal[:, None]).norm(dim=-1, keepdim=True)

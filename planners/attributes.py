@@ -158,5 +158,5 @@ def _number(channel: int | str) -> int:
 
 
 def _require_range(low: float, high: float) -> None:
-    if not low < high:
-        raise ValueError(f"low must be below high; got {low} and {high}.")
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"low must be below high, both finite; got {low} and {high}.")

@@ -18,10 +18,11 @@ import math
 import torch
 from torch import Tensor
 
+from planners.constants import Constant
 from planners.scenes import HEADING, LENGTH, WIDTH, X, present
 
 # Corners and the middles of sides, in half lengths and half widths.
-_OUTLINE = ((1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1))
+_OUTLINE = Constant([(1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1)])
 
 
 def wrap(angle: Tensor) -> Tensor:
@@ -66,7 +67,7 @@ def moves(boxes: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
 
 def outline(boxes: Tensor) -> Tensor:
     """Corners and middles of the sides in order, `(..., 5)` to `(..., 8, 2)`."""
-    at = boxes.new_tensor(_OUTLINE) * boxes[..., None, 3:]
+    at = _OUTLINE.like(boxes) * boxes[..., None, 3:]
     cos, sin = boxes[..., 2, None].cos(), boxes[..., 2, None].sin()
     turned = torch.stack([cos * at[..., 0] - sin * at[..., 1], sin * at[..., 0] + cos * at[..., 1]], dim=-1)
     return boxes[..., None, :2] + turned

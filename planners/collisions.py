@@ -19,6 +19,7 @@ Sources: the branch and bound of continuous collision detection (Redon et al. 20
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from typing import final
 
 import torch
@@ -26,7 +27,7 @@ from torch import Tensor
 
 from planners.boxes import boxes_of, frame, moves, radius, separation, with_halfway
 from planners.constraints import Constraint
-from planners.scenes import ABSENT, agents_of, checked_agents, naming
+from planners.scenes import ABSENT, agents_of, checked_agents, indices, naming
 
 TOLERANCE = 1e-3  # [m] to which margins near zero are certified
 DEPTH = 16  # times that an interval is halved at most; what is left then has its bound
@@ -37,7 +38,8 @@ class NoCollision(Constraint):
     """The boxes of agents stay apart, by a gap if wanted.
 
     Args:
-        gap: Smallest separation [m], >= 0, along the best of the directions of both boxes' sides.
+        gap: Smallest distance [m], >= 0; at steps and halfway it is measured along the best of the directions of both
+            boxes' sides, which is at most the distance.
         agents: Agents that stay clear of every other; None for all.
 
     Raises:
@@ -61,7 +63,7 @@ class NoCollision(Constraint):
         return torch.where(both, apart, ABSENT).flatten(2)
 
     def margin(self, y: Tensor) -> Tensor:
-        """Smallest separation less the gap over pairs and all moments [m], `(B, N)`, from below.
+        """Smallest distance less the gap over pairs and all moments [m], `(B, N)`, from below; at most `margins`.
 
         It is short of the smallest separation by `TOLERANCE` or a tenth at most. Where a pose that overlaps is found
         it is that of the deepest pose seen.
@@ -83,10 +85,8 @@ class NoCollision(Constraint):
         return torch.where(unknown, -math.inf, least.clamp(max=ABSENT)).to(y)
 
     def _pairs(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        agents = torch.tensor(agents_of(y, self.agents, self.name), device=y.device)
-        first, second = torch.triu_indices(y.shape[2], y.shape[2], 1, device=y.device)
-        meant = torch.isin(first, agents) | torch.isin(second, agents)
-        return first[meant], second[meant]
+        meant = set(agents_of(y, self.agents, self.name))
+        return indices(tuple(pair for pair in combinations(range(y.shape[2]), 2) if meant & set(pair)), y.device)
 
     def _near(self, start: Tensor, end: Tensor, here: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """Which intervals `(B, N, pairs, T)` may hold the smallest separation of their sample, by circles."""
@@ -97,7 +97,8 @@ class NoCollision(Constraint):
         share = (-(before[0] * step[0] + before[1] * step[1]) / square).clamp(0, 1)
         nearest = torch.hypot(before[0] + share * step[0], before[1] + share * step[1])
         outer, inner = radius(start), start[..., 3:].amin(-1)
-        at_least = nearest - outer[:, :, first] - outer[:, :, second]
+        # Of two directions at a right angle one sees at least 1 / sqrt(2) of a distance.
+        at_least = nearest / math.sqrt(2) - outer[:, :, first] - outer[:, :, second]
         at_most = torch.hypot(*before) - inner[:, :, first] - inner[:, :, second]
         at_most = at_most.masked_fill(~both, math.inf).flatten(2).amin(-1)
         return both & (at_least <= at_most[..., None, None])

@@ -12,6 +12,7 @@ Notation: y has shape `(B, N, T, D)`; a smallest margin has shape `(B, N)`, the 
 """
 
 import abc
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, final
@@ -125,8 +126,8 @@ class KeepInBox(Place):
     """
 
     def __init__(self, low: Sequence[float], high: Sequence[float], *, channels: Sequence[int] = (0, 1)):
-        if not (low[0] < high[0] and low[1] < high[1]):
-            raise ValueError(f"low must be below high in both axes; got {list(low)} and {list(high)}.")
+        if not all(-math.inf < a < b < math.inf for a, b in zip(low, high, strict=True)):
+            raise ValueError(f"low must be below high in both axes, all finite; got {list(low)} and {list(high)}.")
         self.low, self.high = tuple(map(float, low)), tuple(map(float, high))
         self._low, self._high = Constant(self.low), Constant(self.high)
         self.channels = _plane(channels)
@@ -204,8 +205,8 @@ class CurvatureLimit(Constraint):
     """
 
     def __init__(self, limit: float, *, channels: Sequence[int] = (0, 1)):
-        if not limit > 0:
-            raise ValueError(f"limit must be positive; got {limit}.")
+        if not 0 < limit < math.inf:
+            raise ValueError(f"limit must be positive and finite; got {limit}.")
         self.limit = limit
         self.channels = _plane(channels)
         self.name = f"curvature at most {limit:g} /m"
@@ -277,8 +278,8 @@ def _plane(channels: Sequence[int]) -> tuple[int, int]:
 
 
 def _require_positive(limit: float, period: Period) -> None:
-    if not (limit > 0 and bool(torch.as_tensor(period > 0).all())):
-        raise ValueError(f"limit and period must be positive; got {limit} and {period}.")
+    if not (0 < limit < math.inf and bool(torch.as_tensor(period > 0).all())):
+        raise ValueError(f"limit and period must be positive and finite; got {limit} and {period}.")
 
 
 def _need(y: Tensor, count: int, what: str) -> None:

@@ -118,6 +118,10 @@ class HeadwayEntry(_CostEntry):
     ahead: Agents = None
     unit: Length = 1.0
 
+    @property
+    def last(self) -> None:
+        """None: it is about scenes."""
+
     def of_agents(self, period: Period) -> Cost:
         """The cost, which knows its agents."""
         ahead = None if self.ahead == "all" else self.ahead

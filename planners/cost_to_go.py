@@ -72,6 +72,8 @@ class CostToGo:
     def __call__(self, p: Tensor, goal: Tensor) -> Tensor:
         """Lengths from points `(M, T, 2)` to goals `(M, 2)` [m], shape `(M, T)`; differentiable almost everywhere.
 
+        From a point that is no number it is no number.
+
         Raises:
             ValueError: If a goal is outside of the region or in a corner that no node of the grid sees.
         """
@@ -79,7 +81,7 @@ class CostToGo:
         fields = torch.stack([self._field(tuple(map(float, place))) for place in goals.tolist()]).to(p)
         last = p.new_tensor(self._count - 1)
         at = (p - p.new_tensor(self._low)) / self.cell
-        inside = torch.minimum(at.clamp(min=0), last)
+        inside = torch.minimum(at.nan_to_num().clamp(min=0), last)
         corner = torch.minimum(inside.floor(), last - 1).long()
         share = inside - corner
         index = (row[:, None] * int(self._count[0]) + corner[..., 0]) * int(self._count[1]) + corner[..., 1]

@@ -19,6 +19,7 @@ from typing import final
 
 from torch import Tensor
 
+from planners.constants import Constant
 from planners.constraints import Period, _length, _need, _plane, _require_positive, position
 from planners.headway import KeepDistance
 from planners.scenes import agents_of, checked_agents, fold, naming
@@ -106,6 +107,7 @@ class TargetPoint(PathCost):
     def __init__(self, point: Sequence[float], unit: float, *, step: int = -1, channels: Sequence[int] = (0, 1)):
         _require_unit(unit)
         self.point = (float(point[0]), float(point[1]))
+        self._point = Constant(self.point)
         self.unit, self.step, self.channels = unit, step, _plane(channels)
 
     def terms(self, y: Tensor) -> Tensor:
@@ -115,7 +117,7 @@ class TargetPoint(PathCost):
             ValueError: If the path has no such step.
         """
         at = span_of(self.step, self.step, y, f"target ({self.point[0]:g}, {self.point[1]:g})")
-        off = y[..., at, list(self.channels)] - y.new_tensor(self.point)
+        off = position(y[..., at, :], self.channels) - self._point.like(y)
         return off.square().sum(-1) / self.unit**2
 
 
@@ -134,14 +136,14 @@ class Progress(PathCost):
         length = math.hypot(*direction)
         if not 0 < length < math.inf:
             raise ValueError(f"direction must be finite and not zero; got {list(direction)}.")
-        self.direction = (direction[0] / length, direction[1] / length)
+        self._direction = Constant([direction[0] / length, direction[1] / length])
         self.unit, self.channels = unit, _plane(channels)
 
     def terms(self, y: Tensor) -> Tensor:
         """Steps against the direction over the unit, times their number, `(B, N, T - 1)`: the mean is of the whole."""
         _need(y, 2, "progress")
         steps = position(y, self.channels).diff(dim=-2)
-        return -(steps * y.new_tensor(self.direction)).sum(-1) * (steps.shape[-2] / self.unit)
+        return -(steps * self._direction.like(y)).sum(-1) * (steps.shape[-2] / self.unit)
 
 
 @final

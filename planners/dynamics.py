@@ -56,7 +56,7 @@ class DoubleIntegrator(Constraint):
         """
         _need(y, 2, "a step")
         step = position(y, self.channels).diff(dim=-2)
-        v = y[..., list(self.velocity)]
+        v = position(y, self.velocity)
         mean = (v[..., 1:, :] + v[..., :-1, :]) / 2
         period = self.period if isinstance(self.period, float | int) else self.period.unsqueeze(-1)
         return self.tolerance - _length(step - period * mean)

@@ -69,6 +69,11 @@ class About(Block):
     steps: Steps = None
 
     @property
+    def last(self) -> int | None:
+        """The highest channel of a path that the entry reads; None where it is about scenes alone."""
+        return 1
+
+    @property
     def numbers(self) -> tuple[int, ...] | None:
         """Numbers of the agents; None for all."""
         return None if self.agents == "all" else self.agents
@@ -105,6 +110,10 @@ class Entry(About, abc.ABC):
 class SceneEntry(Entry, abc.ABC):
     """A constraint that reads scenes, and knows its agents."""
 
+    @property
+    def last(self) -> None:
+        """None: it is about scenes."""
+
     def of_agents(self, period: Period) -> Constraint:
         """The constraint as it is made."""
         return self.make(period)
@@ -118,6 +127,11 @@ class PlaneEntry(Entry, abc.ABC):
     """
 
     channels: Plane = (0, 1)
+
+    @property
+    def last(self) -> int:
+        """The higher of both channels."""
+        return max(self.channels)
 
 
 class RegionEntry(Entry, abc.ABC):

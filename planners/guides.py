@@ -16,6 +16,7 @@ The same form serves paths and scenes: an entry with `agents: all`, or a list of
 and one with `steps: [first, last]` about a span of steps.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -144,9 +145,14 @@ def _channels(disc: KeepOutDisc) -> tuple[int, int]:
 
 
 def smallest_margin(constraints: Sequence[Constraint], y: Tensor) -> Tensor:
-    """The smallest margin over all constraints, `(B, N, T, D)` to `(B, N)`; infinite where there are none."""
-    margins = [constraint.margin(y) for constraint in constraints]
-    return torch.stack(margins).amin(0) if margins else y.new_full(y.shape[:2], torch.inf)
+    """The smallest margin over all constraints, `(B, N, T, D)` to `(B, N)`; infinite where there are none.
+
+    It is not a number nowhere: such a margin is minus infinity.
+    """
+    if not constraints:
+        return y.new_full(y.shape[:2], torch.inf)
+    smallest = torch.stack([constraint.margin(y) for constraint in constraints]).amin(0)
+    return smallest.nan_to_num(-math.inf, math.inf, -math.inf)
 
 
 def feasible(constraints: Sequence[Constraint], y: Tensor) -> Tensor:
@@ -209,13 +215,13 @@ class GuideFile(Block):
         """The guide on scenes of several agents, and the constraints to certify with; see `build`.
 
         Raises:
-            ValueError: If a constraint is about paths, or walls have no free space.
+            ValueError: If an entry is about paths, or walls have no free space.
         """
-        for index, entry in enumerate(self.constraints):
-            if entry.agents is None and not isinstance(entry, SceneEntry):
+        for place, entry in self._entries():
+            if entry.agents is None and not isinstance(entry, SceneEntry | HeadwayEntry):
                 raise ValueError(
-                    f"constraints.{index} of the guide, {entry.kind}, is about a path; the run draws scenes of several "
-                    "agents. Say whom it is about: agents: all, or a list of numbers."
+                    f"{place} of the guide, {entry.kind}, is about a path; the run draws scenes of several agents. "
+                    "Say whom it is about: agents: all, or a list of numbers."
                 )
         walls = [] if self.walls is None else [self.walls.of_boxes(free)]
         constraints = [*walls, *(entry.build(period) for entry in self.constraints)]
@@ -227,13 +233,27 @@ class GuideFile(Block):
         return contradictions(self.limits(free)(period))
 
     def require_channels(self, count: int) -> None:
-        """Raises `ValueError` if a constraint on paths names a channel that way-points of so many numbers lack."""
-        for index, entry in enumerate(self.constraints):
-            if isinstance(entry, PlaneEntry) and entry.agents is None and max(entry.channels) >= count:
+        """Raises `ValueError` if an entry is about scenes, or a channel that way-points of so many numbers lack."""
+        for place, entry in self._entries():
+            if entry.agents is not None or entry.last is None:
                 raise ValueError(
-                    f"constraints.{index} of the guide is about the channels {list(entry.channels)}; the plans have "
+                    f"{place} of the guide, {entry.kind}, is about agents of a scene; the run draws paths. Leave it "
+                    "out, or its agents, or name a run with control.kind scene."
+                )
+            if isinstance(entry, PlaneEntry) and entry.last >= count:
+                raise ValueError(
+                    f"{place} of the guide is about the channels {list(entry.channels)}; the plans have "
                     f"{count}, counted from 0. Name two of them in channels."
                 )
+            if entry.last >= count:
+                raise ValueError(
+                    f"{place} of the guide, {entry.kind}, reads the channels 0 to {entry.last}; the plans have {count}."
+                )
+
+    def _entries(self) -> list[tuple[str, ConstraintEntry | CostEntry]]:
+        """All constraints and costs, each with its place in the file."""
+        constraints = [(f"constraints.{index}", entry) for index, entry in enumerate(self.constraints)]
+        return [*constraints, *((f"costs.{index}", entry) for index, entry in enumerate(self.costs))]
 
 
 def read_guide(path: Path) -> GuideFile:

@@ -11,6 +11,7 @@ has to say who follows whom.
 
 import math
 from collections.abc import Sequence
+from itertools import product
 from typing import final
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from planners.boxes import boxes_of, frame
 from planners.constraints import Constraint
-from planners.scenes import ABSENT, SPEED, agents_of, checked_agents, naming
+from planners.scenes import ABSENT, SPEED, agents_of, checked_agents, indices, naming
 
 
 @final
@@ -69,7 +70,5 @@ class KeepDistance(Constraint):
         return torch.where(both, margins, ABSENT).flatten(2)
 
     def _pairs(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        followers = torch.tensor(agents_of(y, self.agents, self.name), device=y.device)
-        leaders = torch.tensor(agents_of(y, self.ahead, self.name), device=y.device)
-        first, second = torch.cartesian_prod(followers, leaders).unbind(-1)
-        return first[first != second], second[first != second]
+        followers, leaders = agents_of(y, self.agents, self.name), agents_of(y, self.ahead, self.name)
+        return indices(tuple((a, b) for a, b in product(followers, leaders) if a != b), y.device)

@@ -124,6 +124,11 @@ class DoubleIntegratorEntry(Entry):
     kind: Literal["double_integrator"]
     tolerance: Length
 
+    @property
+    def last(self) -> int:
+        """The second channel of the velocity."""
+        return 3
+
     def make(self, period: Period) -> Constraint:
         """The constraint."""
         return DoubleIntegrator(self.tolerance, period)
@@ -135,6 +140,11 @@ class UnicycleEntry(Entry):
 
     kind: Literal["unicycle"]
     tolerance: Length
+
+    @property
+    def last(self) -> int:
+        """The speed, after the heading."""
+        return 3
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""
@@ -150,6 +160,11 @@ class BicycleEntry(Entry):
     wheelbase: Length = 2.8
     steering: float = 0.6
     rear: Metres = 0.0
+
+    @property
+    def last(self) -> int:
+        """The speed, after the heading."""
+        return 3
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""

@@ -58,20 +58,21 @@ class SignedDistance:
     """
 
     def __init__(self, region: Polygon | MultiPolygon, border: float | None = None, *, cell: float | None = None):
-        if cell is not None and not cell > 0:
-            raise ValueError(f"cell must be positive; got {cell}.")
+        if cell is not None and not 0 < cell < math.inf:
+            raise ValueError(f"cell must be positive and finite; got {cell}.")
         self.region = checked(region)
         low, high = np.array(region.bounds[:2]), np.array(region.bounds[2:])
         around = float((high - low).max()) / 4 if border is None else border
         low, high = low - around, high + around
         self.cell = float((high - low).max()) / CELLS if cell is None else cell
-        count = np.ceil((high - low) / self.cell).astype(int) + 1
-        axes = [low[axis] + self.cell * np.arange(count[axis]) for axis in (0, 1)]
-        if count.prod() > LARGEST:
+        wanted = np.ceil((high - low) / self.cell) + 1
+        if not wanted.prod() <= LARGEST:
             raise ValueError(
-                f"a grid of {count[0]} x {count[1]} cells of {self.cell:g} m is too large; give wider cells, or the "
-                "part of the region that matters."
+                f"a grid of {wanted[0]:.0f} x {wanted[1]:.0f} cells of {self.cell:g} m is too large; give wider cells, "
+                "or the part of the region that matters."
             )
+        count = wanted.astype(int)
+        axes = [low[axis] + self.cell * np.arange(count[axis]) for axis in (0, 1)]
         self.boundary = shapely.boundary(self.region)
         shapely.prepare([self.region, self.boundary])
         signed = np.stack([self._row(axes[0], y) for y in axes[1]])  # row by row: points take much memory

@@ -36,6 +36,10 @@ class AttributeRangeEntry(Entry):
     low: float
     high: float
 
+    @property
+    def last(self) -> None:
+        """None: attributes are those of agents."""
+
     def check(self) -> None:
         """Raises `ValueError` if an end is out of what the attribute can be, or the range empty."""
         _checked(self.attribute, self.low)
@@ -56,6 +60,10 @@ class FixedEntry(Entry):
     kind: Literal["fixed"]
     values: dict[Literal["x", "y", "heading", "speed", "length", "width"], float] = Field(min_length=1)
     tolerance: float = Field(gt=0)
+
+    @property
+    def last(self) -> None:
+        """None: attributes are those of agents."""
 
     def check(self) -> None:
         """Raises `ValueError` if a value is out of what the attribute can be."""

@@ -11,6 +11,7 @@ A constraint on a place holds for an agent from its first step to its last; acro
 to move straight. Of other constraints (rates, points at a step) those parts count that read no absent step.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, final
 
@@ -61,6 +62,13 @@ def checked_agents(agents: Sequence[int] | None) -> tuple[int, ...] | None:
     if not agents or len(set(agents)) != len(agents) or min(agents) < 0:
         raise ValueError(f"agents must name different agents by numbers from 0; got {list(agents)}.")
     return tuple(agents)
+
+
+@functools.lru_cache(256)
+def indices(pairs: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The first and the second of pairs, int64 on a device; kept, as a sampler that copies them would wait."""
+    first, second = torch.tensor(pairs, dtype=torch.int64, device=device).view(-1, 2).unbind(-1)
+    return first, second
 
 
 def naming(agents: Sequence[int] | None) -> str:

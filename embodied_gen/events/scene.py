@@ -105,12 +105,15 @@ def placed(motions: Tensor, present: Tensor) -> Tensor:
 def motions_of(scenes: Tensor) -> Tensor:
     """The motions of scenes, the inverse of `placed`; `(..., A, 1 + T, 7)` to `(..., A, T, 4)`.
 
+    Headings are counted on from step to step along the shorter arc, so that who turns around does not jump.
+
     Agents that are not there at present do not move.
     """
     present, later = scenes[..., :1, :], scenes[..., 1:, :]
     cos, sin = present[..., 2].cos(), present[..., 2].sin()
     away = later[..., :2] - present[..., :2]
-    turned = torch.remainder(later[..., 2] - present[..., 2] + math.pi, 2 * math.pi) - math.pi
+    steps = scenes[..., 2].diff(dim=-1)
+    turned = (torch.remainder(steps + math.pi, 2 * math.pi) - math.pi).cumsum(-1)
     parts = [
         cos * away[..., 0] + sin * away[..., 1],
         cos * away[..., 1] - sin * away[..., 0],

@@ -154,8 +154,8 @@ class RowGuide:
 def propose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) -> Tensor:
     """Keeps one of k candidates of each row.
 
-    The probability is proportional to exp(-scale cost) among those with no negative margin. Where there are none, the
-    candidate with the largest margin is kept.
+    The probability is proportional to exp(-scale cost) among those with no negative margin; a cost that is not a number
+    counts as infinite. Where there are none, the candidate with the largest margin is kept.
 
     Args:
         candidates: Independent draws of each row, model units, shape `(M, k, *E)`.
@@ -169,6 +169,7 @@ def propose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) 
     flat = candidates.flatten(0, 1)
     potential, margin = guide.potential(flat).reshape(rows, k), guide.margin(flat).reshape(rows, k)
     holds = margin >= 0
-    drawn = draws.categorical((-potential).masked_fill(~holds, -math.inf), generator=generator)
-    chosen = torch.where(holds.any(1), drawn, margin.argmax(1))
+    log_weight = (-potential).masked_fill(~holds | potential.isnan(), -math.inf)
+    drawn = draws.categorical(log_weight, generator=generator)
+    chosen = torch.where((log_weight > -math.inf).any(1), drawn, margin.argmax(1))
     return guide.project(candidates[torch.arange(rows, device=candidates.device), chosen])

@@ -65,7 +65,8 @@ class Particles(Guidance):
         eta: Share of the ancestral step's noise, in (0, 1]. The weights are those of the sampler with this noise.
         free: Share f of steps that are not guided, in (0, 1). Small shares find rare events with few particles, large
             ones hardly disturb what the constraint leaves alone.
-        threshold: Particles are drawn anew where their effective number falls below this share of K.
+        threshold: Particles are drawn anew where their effective number falls below this share of K, or, where K is
+            small, below two, at most a half of K. Zero never draws anew.
         corrections: Langevin steps at each level below `corrected`.
         corrected: Noise sigma / alpha below which particles are corrected, model units.
         iterations: Gradient steps for each steered estimate.
@@ -128,7 +129,7 @@ class Particles(Guidance):
             new = self._look(walk, guide, x, then)
             energy = new.energy.view(-1, k)
             exponent = tempered(untwisted, energy, exponent, self.tempering)
-            log_weight = untwisted - exponent * energy
+            log_weight = _weighing(untwisted - exponent * energy)
             state = self._correct(walk, guide, new, then, exponent.repeat_interleave(k))
         return self._finish(walk, guide, state, log_weight, exponent, n)
 
@@ -148,7 +149,9 @@ class Particles(Guidance):
     def _resample(self, log_weight: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
         """Weights and rows after drawing anew in the contexts that need it; shapes `(B, K)` and `(M,)`."""
         contexts, k = log_weight.shape
-        needed = effective(log_weight) < self.threshold * k
+        # The effective number is at least one: a share of few particles would never be fallen below.
+        least = max(self.threshold * k, min(2.0, k / 2)) if self.threshold > 0 else 0.0
+        needed = effective(log_weight) < least
         drawn = systematic(log_weight, k, generator=walk.generator)
         kept = torch.arange(k, device=log_weight.device).expand(contexts, k)
         index = torch.where(needed[:, None], drawn, kept)
@@ -193,7 +196,7 @@ class Particles(Guidance):
         both = torch.cat([part.unflatten(0, (contexts, k)) for part in (clean, state.guided)], 1)
         margin, repaired = guide.margin(both.flatten(0, 1)).view(contexts, 2 * k).chunk(2, 1)
         final = log_weight + exponent * state.energy.view(contexts, k) - guide.potential(clean).view(contexts, k)
-        final = torch.nan_to_num(final, nan=-math.inf, posinf=math.inf).masked_fill(margin < 0, -math.inf)
+        final = _weighing(final).masked_fill(margin < 0, -math.inf)
         second = log_weight.masked_fill(repaired < 0, -math.inf)
         last = torch.where(repaired == repaired.amax(1, keepdim=True), 0.0, -math.inf)
         alive, mended = final.amax(1) > -math.inf, second.amax(1) > -math.inf
@@ -207,6 +210,11 @@ def _blind(walk: Walk) -> _State:
     x = walk.start()
     x_hat = walk.denoise(x, walk.grid[0])
     return _State(x, x_hat, x_hat, x.new_zeros(len(x)))
+
+
+def _weighing(log_weight: Tensor) -> Tensor:
+    """Weights of which those that are not a number are zero: one particle must not decide on all others."""
+    return log_weight.masked_fill(log_weight.isnan(), -math.inf)
 
 
 def effective(log_weight: Tensor) -> Tensor:

@@ -117,6 +117,8 @@ def test_lanes_of_others_are_left_out_with_references_to_them(load):
         (document(lane(1, 0, "<laneletType>sidewalk</laneletType>")), "Test holds no lanelets for vehicles"),
         (document(LANES + lane(1, 5)), "lanelet 1 occurs twice"),
         (document(lane("nan", 5)), "id of <lanelet> must be a whole number; got 'nan'"),
+        (document(lane("--5", 5)), "id of <lanelet> must be a whole number; got '--5'"),
+        (document(lane("9" * 5000, 5)), f"id of <lanelet> must be a whole number; got '{'9' * 40}'"),
         (document(lane(1, float("nan"))), "line 1: <x> must hold a finite number; got 'nan'"),
         (document(lane(1, 1e7)), "lanelet 1: the left bound must have finite coordinates up to"),
         (document(lane(1, 0, "<speedLimit>-3</speedLimit>")), "lanelet 1: a speed limit must lie in"),

@@ -104,7 +104,7 @@ def test_what_is_not_for_vehicles_is_no_road(load, tags):
         (document(relations(), {}, NODES), "the left bound, way w01, needs two nodes or more that are in the file"),
         (document(relations(), ways(), {"00": (0, 0)}), "needs two nodes or more that are in the file"),
         (document({1: ("w01", "w01", {})}, ways(), NODES), "lanelet 1: there is no area between its bounds"),
-        (document({"x": ("w01", "w00", {})}, ways(), NODES), "the id of a lanelet must be a whole number; got 'x'"),
+        (document({"x": ("w01", "w00", {})}, ways(), NODES), "id of <relation> must be a whole number; got 'x'"),
         (document(relations(speed_limit="fast"), ways(), NODES), "speed_limit must be a number of km/h; got 'fast'"),
         (document(relations(), ways(), {**NODES, "99": (1e9, 0)}), "lat and lon must be degrees on the earth"),
         (document(relations(), ways(), {**NODES, "99": (float("nan"), 0)}), "<node> must hold a finite number"),

@@ -1,5 +1,8 @@
 """Bounds keep their geometry, and what is no lane is refused by its number."""
 
+import time
+import tracemalloc
+
 import numpy as np
 import pytest
 import shapely
@@ -44,6 +47,19 @@ def test_length_and_area_are_those_of_a_rectangle(length, width):
     assert lane.polygon.area == pytest.approx(length * width)
 
 
+def test_bounds_of_many_points_take_little_time_and_memory():
+    x = np.linspace(0, 5000, 10_000)
+    tracemalloc.start()
+    start = time.perf_counter()
+    lane = lanelet(1, np.stack([x, 2 + np.sin(x)], 1), np.stack([x, -2 + np.cos(1.3 * x)], 1))
+    assert len(lane.left) > 15_000
+    with pytest.raises(ValueError, match="lanelet 1: the left bound crosses itself"):
+        lanelet(1, np.random.default_rng(0).uniform(-100, 100, (10_000, 2)), lane.right)
+    assert time.perf_counter() - start < 1
+    assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+    tracemalloc.stop()
+
+
 LINE = [[0, 1], [5, 1]]
 
 
@@ -54,6 +70,10 @@ LINE = [[0, 1], [5, 1]]
         (lambda: lanelet(7, LINE, [[0, np.nan], [5, 0]]), "lanelet 7: the right bound must have finite coordinates"),
         (lambda: lanelet(7, LINE, [[0, 0], [2e6, 0]]), "coordinates up to 1e[+]06 m; move the map"),
         (lambda: lanelet(7, LINE, [[2, 0], [2, 0]]), "lanelet 7: all points of the right bound are the same"),
+        (
+            lambda: lanelet(7, LINE, [[0, 0], [4, 0], [4, -1], [2, 1]]),
+            "lanelet 7: the right bound crosses itself; order its points along the lane",
+        ),
         (lambda: lanelet(7, LINE, LINE), "lanelet 7: there is no area between its bounds"),
         (lambda: lanelet(7, [[0, 1], [5, 1]], [[5, 0], [0, 0]]), "lanelet 7: its centre line has no length"),
         (lambda: strip(7, speed_limit=0.0), r"lanelet 7: a speed limit must lie in \(0, 100\] m/s; got 0"),

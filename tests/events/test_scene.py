@@ -50,6 +50,13 @@ def test_a_turn_across_the_cut_of_the_angle_is_small():
     torch.testing.assert_close(motions_of(scenes)[0, 0, :, 2], torch.tensor([0.04, 0.0832]).double(), atol=1e-3, rtol=0)
 
 
+def test_who_turns_around_turns_on():
+    scenes = moving(0, steps=30, agents=1, rows=1)
+    heading = 0.3 * torch.arange(30).double()  # more than a whole turn
+    scenes[..., 2] = torch.atan2(heading.sin(), heading.cos())
+    torch.testing.assert_close(motions_of(scenes)[0, 0, :, 2], heading[1:])
+
+
 def test_speeds_are_not_negative():
     present = moving(0, agents=1, steps=1, rows=1)[..., 0, :]
     slower = torch.tensor([[[[0.0, 0.0, 0.0, -1e3]]]]).double()

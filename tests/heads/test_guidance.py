@@ -282,6 +282,22 @@ def test_proposals_without_a_cost_are_draws_of_the_prior():
     assert pvalue(kept(50, scale=0.0), PRIOR) > 0.01
 
 
+def test_a_candidate_whose_cost_is_no_number_is_kept_only_where_nothing_else_is():
+    candidates = torch.stack([torch.full((STEPS, CHANNELS), value) for value in (0.1, 0.2, 0.3, 0.4)])
+    candidates = candidates.expand(50, -1, -1, -1)
+
+    def kept(bad, margins=None):
+        def cost(y):
+            first = event().scale(y)[..., 0, 0]
+            return torch.where((first - torch.tensor(bad)[:, None, None]).abs().amin(0) < 1e-6, math.nan, first)
+
+        guide = RowGuide(Guide(cost=cost, margins=margins), event(), 1)
+        return set(propose(candidates, guide, generator=draws.generator(0))[:, 0, 0].numpy().round(6).tolist())
+
+    assert kept([0.1]) == {0.2, 0.3, 0.4}
+    assert kept([0.1, 0.2, 0.3, 0.4], lambda y: event().scale(y)[..., 0, :1] - 0.2) == {0.4}
+
+
 def test_a_proposal_is_one_of_its_own_rows_candidates_and_is_projected():
     candidates = torch.randn(20, 7, STEPS, CHANNELS, generator=draws.generator(4))
     chosen = propose(candidates, row_guide(near(0.0)), generator=draws.generator(5))

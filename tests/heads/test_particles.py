@@ -266,6 +266,35 @@ def test_costs_without_gradients_are_followed_by_weights():
     assert share == pytest.approx(math.exp(-3) / (1 + math.exp(-3)), abs=0.05)
 
 
+@pytest.mark.parametrize("count", [4, 6, 8, 16])
+def test_a_particle_that_has_nearly_all_weight_takes_the_place_of_the_others(count):
+    head = head_of(None, steps=10)
+    walk = head._walk(torch.zeros(count, 1), count, draws.generator(0))
+    alone = torch.full((1, count), -9.0)
+    alone[0, 1] = 0.0
+    weight, index = Particles(count)._resample(alone, walk)
+    assert (index == 1).all() and (weight == weight[0, 0]).all()
+    even = torch.zeros(1, count)
+    even[0, 0] = 0.5
+    for method, log_weight in ((Particles(count), even), (Particles(count, threshold=0.0), alone)):
+        weight, index = method._resample(log_weight, walk)
+        assert index.equal(torch.arange(count)) and weight.equal(log_weight)
+
+
+@pytest.mark.parametrize("dead", [math.nan, math.inf])
+def test_particles_whose_cost_is_not_finite_do_not_decide_on_others(dead):
+    # The half-plane of no cost is avoided, and on the other side the cost is followed as if there were no such thing.
+    head = head_of(Particles(64), data=normal(0.0, 0.4, 2), half=1.0, deviation=0.4)
+
+    def cost(y):
+        here = y[..., 0, :]
+        return torch.where(here[..., 0] < 0, dead, (here[..., 1] < 0).to(y.dtype))
+
+    y = head.sample(torch.zeros(200, 1), 1, generator=draws.generator(1), guide=Guide(cost=cost, scale=3.0))[:, 0, 0]
+    assert (y[:, 0] >= 0).all()
+    assert (y[:, 1] < 0).double().mean().item() == pytest.approx(math.exp(-3) / (1 + math.exp(-3)), abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -104,10 +104,11 @@ def test_the_gradient_of_margins_is_that_of_finite_differences(constraint):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: AttributeRange("speed", 2, 2), "low must be below high; got 2 and 2"),
+        (lambda: AttributeRange("speed", 2, 2), "low must be below high, both finite; got 2 and 2"),
+        (lambda: AttributeRange("speed", 0, math.inf), "low must be below high, both finite; got 0 and inf"),
         (lambda: AttributeRange("sped", 1, 2), "an attribute is one of x, y, heading, speed, .*; got 'sped'"),
-        (lambda: LongitudinalAcceleration(1, -1, 1), "low must be below high; got 1 and -1"),
-        (lambda: LongitudinalAcceleration(-1, 1, 0), "limit and period must be positive; got 1.0 and 0"),
+        (lambda: LongitudinalAcceleration(1, -1, 1), "low must be below high, both finite; got 1 and -1"),
+        (lambda: LongitudinalAcceleration(-1, 1, 0), "limit and period must be positive and finite; got 1.0 and 0"),
         (
             lambda: LongitudinalAcceleration(-1, 1, 1).margins(Y[:, :, :1]),
             "a change of speed needs a path of 2 way-points or more; got 1",

@@ -88,6 +88,15 @@ def test_a_long_truck_that_turns_sweeps_more_than_its_poses():
     assert at_steps > 0.5 and NoCollision().margin(y).item() < 0
 
 
+@pytest.mark.parametrize("gap", [0.0, 1.0, 3.0])
+def test_what_is_certified_is_at_most_what_is_steered_by(gap):
+    # Small boxes far apart: along their sides two that face each other's corners are nearer than they are.
+    y = cases.traffic(samples=2000, agents=3, steps=2, spread=10.0)
+    y[..., 4:6] *= 0.2
+    constraint = NoCollision(gap)
+    assert (constraint.margin(y) <= constraint.margins(y).amin(-1) + 1e-9).all()
+
+
 def test_margins_hold_pairs_at_steps_then_halfway():
     y = cases.traffic(agents=3, steps=4)
     margins = NoCollision().margins(y).view(1, 4, 3, 7)

@@ -44,6 +44,11 @@ def test_without_walls_it_is_the_distance(p, goal):
     assert length(OPEN, p, goal) == pytest.approx(math.dist(p, goal), abs=OPEN.cell)
 
 
+def test_from_what_is_no_number_it_is_no_number_and_from_elsewhere_it_is():
+    p = torch.tensor([[[math.nan, 0.0], [0.0, math.inf], [-0.9, -0.9]]])
+    assert ROUND(p, torch.tensor([[0.9, 0.9]])).isfinite().tolist() == [[False, False, True]]
+
+
 @given(points, points)
 def test_around_a_wall_it_is_the_shortest_way_to_the_error_of_the_grid(p, goal):
     assume(AROUND.covers(shapely.Point(p)) and AROUND.covers(shapely.Point(goal)))

@@ -106,7 +106,7 @@ def test_any_function_of_the_right_shape_is_a_cost():
         (lambda: Smoothness(1, 1, order=4), "order must be 2 for acceleration or 3 for jerk; got 4"),
         (lambda: Smoothness(1, 1)(torch.zeros(1, 1, 2, 2)), "smoothness needs a path of 3 way-points or more; got 2"),
         (lambda: TargetSpeed(-1, 1, 1), "speed must be at least 0 and finite; got -1"),
-        (lambda: TargetSpeed(1, 1, 0), "limit and period must be positive; got 1 and 0"),
+        (lambda: TargetSpeed(1, 1, 0), "limit and period must be positive and finite; got 1 and 0"),
         (lambda: TargetPoint((0, 0), 1, step=4)(torch.zeros(1, 1, 3, 2)), r"target \(0, 0\): the span must lie in a"),
         (lambda: Progress((0, 0), 1), r"direction must be finite and not zero; got \[0, 0\]"),
         (lambda: Progress((1, 0), math.inf), "unit must be positive and finite; got inf"),

@@ -86,7 +86,7 @@ def test_gradients_are_those_of_finite_differences_and_finite_at_rest(constraint
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Unicycle(0, 1), "limit and period must be positive; got 0 and 1"),
+        (lambda: Unicycle(0, 1), "limit and period must be positive and finite; got 0 and 1"),
         (lambda: Bicycle(1, 1, steering=2), "steering lie between 0 and pi / 2 radians; got 2.8 and 2"),
         (lambda: Bicycle(1, 1, wheelbase=0), "wheelbase must be positive"),
         (lambda: Unicycle(1, 1).margins(torch.zeros(1, 1, 1, 4)), "a step needs a path of 2 way-points or more; got 1"),

@@ -388,13 +388,18 @@ CROSSED = [[0, 0], [1, 1], [1, 0], [0, 1]]
     [
         (
             {"kind": "keep_in_box", "low": [1, 1], "high": [0, 0]},
-            ": low must be below high in both axes; got [1.0, 1.0] and [0.0, 0.0].",
+            ": low must be below high in both axes, all finite; got [1.0, 1.0] and [0.0, 0.0].",
         ),
         (
             {"kind": "keep_out_region", "points": CROSSED},
             ": a region must not cross itself: Self-intersection[0.5 0.5]",
         ),
         ({"kind": "on_road", "points": CROSSED}, ": a region must not cross itself: Self-intersection[0.5"),
+        (
+            {"kind": "acceleration_limit", "limit": float("inf")},
+            ": limit and period must be positive and finite; got inf",
+        ),
+        ({"kind": "curvature_limit", "limit": float("inf")}, ": limit must be positive and finite; got inf"),
         ({"kind": "keep_in_region", "points": []}, ": a polygon needs at least three corners; got 0."),
         ({"kind": "speed_limit", "limit": 130}, ".limit: must lie in [0, 100] m/s; got 130"),
         (
@@ -412,7 +417,7 @@ CROSSED = [[0, 0], [1, 1], [1, 0], [0, 1]]
         ),
         (
             {"kind": "attribute_range", "attribute": "speed", "low": 3, "high": 2},
-            ": low must be below high; got 3.0 and 2.0.",
+            ": low must be below high, both finite; got 3.0 and 2.0.",
         ),
         (
             {"kind": "fixed", "values": {"heading": 45}, "tolerance": 0.1},
@@ -451,6 +456,44 @@ def test_what_makes_no_sense_is_told_with_its_place_in_the_file(tmp_path, entry,
 def test_what_makes_no_sense_as_a_cost_is_told_with_its_place_too(tmp_path, entry, message):
     (line,) = mistakes(tmp_path, {"costs": [OF_COSTS[0][0], entry]})
     assert line.startswith(f"costs.1{message}"), line
+
+
+@pytest.mark.parametrize(
+    ("where", "entry", "message"),
+    [
+        (
+            "constraints",
+            {"kind": "unicycle", "tolerance": 0.1},
+            "unicycle, reads the channels 0 to 3; the plans have 2",
+        ),
+        ("constraints", {"kind": "double_integrator", "tolerance": 0.1}, "reads the channels 0 to 3; the plans have 2"),
+        ("constraints", {"kind": "bicycle", "tolerance": 0.1}, "bicycle, reads the channels 0 to 3; the plans have 2"),
+        (
+            "constraints",
+            {"kind": "attribute_range", "attribute": "speed", "low": 0, "high": 1},
+            "attribute_range, is about agents of a scene; the run draws paths",
+        ),
+        ("constraints", {"kind": "fixed", "values": {"x": 0}, "tolerance": 1}, "fixed, is about agents of a scene"),
+        ("constraints", {"kind": "no_collision"}, "no_collision, is about agents of a scene"),
+        ("constraints", {**ENTRIES[0], "agents": "all"}, "keep_out_disc, is about agents of a scene"),
+        ("costs", {"kind": "headway", "gap": 1}, "headway, is about agents of a scene"),
+        ("costs", {"kind": "smoothness", "agents": [0]}, "smoothness, is about agents of a scene"),
+    ],
+)
+def test_what_is_not_about_the_plans_of_a_run_is_refused_before_any_is_drawn(tmp_path, where, entry, message):
+    file = read_guide(file_of(tmp_path, {where: [entry]}))
+    with pytest.raises(ValueError, match=f"{where}.0 of the guide, .*{message}|{where}.0 of the guide, {message}"):
+        file.require_channels(2)
+
+
+def test_a_cost_of_paths_says_whose_paths_it_is_about_in_a_scene(tmp_path):
+    entry = {"kind": "smoothness"}
+    with pytest.raises(ValueError, match=r"costs.0 of the guide, smoothness, is about a path; .* agents: all"):
+        read_guide(file_of(tmp_path, {"costs": [entry]})).of_scenes(0.1)
+    guide, _ = read_guide(
+        file_of(tmp_path, {"costs": [{**entry, "agents": "all"}, {"kind": "headway", "gap": 1}]})
+    ).of_scenes(0.1)
+    assert guide.cost(cases.traffic(samples=3)).shape == (1, 3)
 
 
 def test_steering_takes_cars_apart_and_keeps_them_on_the_road():

@@ -152,7 +152,7 @@ def test_the_outline_is_drawn():
 
 
 def test_impossible_roads_are_refused():
-    with pytest.raises(ValueError, match="cell must be positive; got 0"):
+    with pytest.raises(ValueError, match="cell must be positive and finite; got 0"):
         OnRoad(REGION, cell=0)
     with pytest.raises(ValueError, match="a region must have an area"):
         OnRoad(Polygon())

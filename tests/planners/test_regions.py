@@ -121,3 +121,5 @@ def test_regions_that_are_none_are_named(make, message):
 def test_a_grid_that_would_fill_the_memory_is_refused():
     with pytest.raises(ValueError, match=r"a grid of 15001 x 15001 cells of 0.001 m is too large; give wider cells"):
         SignedDistance(Polygon([(0, 0), (10, 0), (10, 10), (0, 10)]), cell=0.001)
+    with pytest.raises(ValueError, match=r"a grid of \d+ x \d+ cells of 1e-100 m is too large; give wider cells"):
+        SignedDistance(Polygon([(0, 0), (10, 0), (10, 10), (0, 10)]), cell=1e-100)

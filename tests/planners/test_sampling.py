@@ -181,6 +181,22 @@ def test_a_plan_whose_states_are_not_finite_is_never_kept(kind):
     assert (memory.chunks[0][1][:, 0] <= 0.8).all()
 
 
+@BOTH
+def test_where_no_plan_holds_one_whose_states_are_finite_is_kept(kind):
+    def breaks(states, actions):
+        moved = double_integrator(states, actions)
+        return torch.where(actions[:, :1] > 0.4, torch.nan, moved)
+
+    agent = kind(
+        replace(PROBLEM, step=breaks, constraints=[KeepOutDisc((0, 0), 50.0)]),
+        replace(EFFORT, iterations=1, finalists=64),
+    )
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    assert agent.infeasible == 1
+    assert (memory.chunks[0][1][:, 0] <= 0.4).all()
+
+
 @pytest.mark.parametrize("temperature", [1e-9, 1e9])
 def test_weights_tend_to_the_best_plan_alone_and_to_the_mean_of_all(temperature):
     agent = MPPI(PROBLEM, EFFORT, temperature=temperature)

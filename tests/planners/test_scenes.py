@@ -20,6 +20,7 @@ from planners import (
     LongitudinalAcceleration,
     NoCollision,
     OfAgents,
+    OnRoad,
     ReachPoint,
     SpeedLimit,
     Unicycle,
@@ -226,3 +227,19 @@ def test_distances_do_not_change_with_the_frame_or_the_order():
     gone = with_absence(y, 1, 0, 2)
     assert (keep.margins(gone).unflatten(-1, (12, 6))[..., 3:][:, :, [0, 3, 4, 5]] > 100).all()
     assert keep.margins(gone).isfinite().all() and keep.margin(y[:, :, :1]).gt(100).all()
+
+
+@pytest.mark.parametrize(
+    "margins",
+    [
+        NoCollision().margins,
+        NoCollision(agents=[1]).margins,
+        KeepDistance(1.0).margins,
+        OnRoad(REGION).margins,
+        During(NoCollision(), 1, 2).margins,
+    ],
+)
+def test_what_a_sampler_steers_by_never_waits_for_numbers(margins):
+    y = cases.traffic(agents=3)
+    # On the meta device there are no numbers: what has to look at one fails.
+    assert margins(y.to("meta")).shape == margins(y).shape
