@@ -141,12 +141,12 @@ class GuidedPlanner(Follower):
         """A way that is not good, or a stop where the body could not stop after what is followed of the way."""
         here = memory.observations[-1, self.state]
         followed = way.states[: self._soon]
-        later, now = self.execution.stopping(followed[-1]), self.execution.stopping(here)
-        if later is None or now is None:
-            return way
-        if way.rank > BREAKING and self._holds(here, np.concatenate([followed, later])):
-            return way
-        return _Way(LACKING, now) if self._holds(here, now) else way
+        if way.rank > BREAKING:
+            later = self.execution.stopping(followed[-1])
+            if later is None or self._holds(here, np.concatenate([followed, later])):
+                return way
+        now = self.execution.stopping(here)
+        return way if now is None or not self._holds(here, now) else _Way(LACKING, now)
 
     def _holds(self, here: np.ndarray, states: np.ndarray) -> bool:
         """Whether the states of the coming control steps satisfy the constraints."""
@@ -213,8 +213,9 @@ class GuidedPlanner(Follower):
 
         Of others one that holds and ends nearest to the goal, then the one that breaks least.
         """
-        margin = smallest_margin(constraints, y).clamp(-1e3, 1e3)
         arrives = arrival.margin(y)
+        finite = y.isfinite().flatten(2).all(2)  # what is no number breaks every constraint, and never arrives
+        margin = smallest_margin(constraints, y).clamp(-1e3, 1e3).masked_fill(~finite, -1e3)
         lacking = torch.where(margin >= 0, arrives.clamp(-900, 0) + LACKING, margin + BREAKING)
         good = (margin >= 0) & (arrives >= 0)
         return torch.where(good, -stride[:, None] + margin.clamp(max=1) / 2, lacking)

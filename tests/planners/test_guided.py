@@ -270,12 +270,38 @@ def test_what_is_certified_is_what_the_body_makes_of_a_way():
     assert len(memory.chunks[0].values) > (T - 1)  # the quickest would need more than there is
 
 
-NOWHERE = KeepOutDisc((0.6, 0.0), 0.3)  # about the goal
-
-
 def start(speed, x=-0.6):
     """At x, with a speed towards the goal."""
     return np.array([x, 0, speed, 0, 0.6, 0], np.float32)
+
+
+class Sometimes(Straight):
+    """Of which every other way is no number."""
+
+    every = 2
+
+    def _sample(self, c, rows, generator, guide):
+        x = super()._sample(c, rows, generator, guide)
+        x[:: self.every] = torch.nan
+        return x
+
+
+class Never(Sometimes):
+    every = 1
+
+
+@pytest.mark.parametrize("limits", [lambda period: (), lambda period: [SpeedLimit(20.0, period)]])
+def test_ways_that_are_no_numbers_are_not_followed_where_there_are_others(limits):
+    agent = planner(limits, Sometimes)
+    memory = agent.remember(0, observation())
+    agent.plan([memory])
+    assert np.isfinite(memory.chunks[0].values).all() and agent.infeasible == 0
+    agent = planner(limits, Never, execution=Body(5.0))
+    memory = agent.remember(0, start(0.5))
+    assert np.isfinite(agent.plan([memory])).all() and agent.infeasible == 1
+
+
+NOWHERE = KeepOutDisc((0.6, 0.0), 0.3)  # about the goal
 
 
 def test_where_nothing_is_good_a_way_is_followed_after_which_the_body_can_stop():
