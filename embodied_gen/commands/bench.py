@@ -15,8 +15,8 @@ from embodied_gen.demos.episodes import Episodes
 from embodied_gen.grounds.cell import Cell, measure
 from embodied_gen.grounds.leaderboard import Leaderboard, Record
 from embodied_gen.grounds.table import PICTURE, Row, into_page, rows, table
-from embodied_gen.training import files
-from embodied_gen.training.processes import Processes, joined
+from embodied_gen.training import Interrupted, files
+from embodied_gen.training.processes import Processes, resolve_device
 
 BENCHES = ("families",)
 
@@ -73,8 +73,10 @@ def main(arguments: list[str]) -> None:
     cells = board.cells(parsed.families, parsed.grounds, parsed.seeds)
     due = [cell for cell in cells if not record.has(cell)]
     console.print(f"{len(cells)} cells, {len(cells) - len(due)} of them in {parsed.out} already", soft_wrap=True)
-    with joined(parsed.device) as processes:
-        _fill(record, due, processes, parsed.workers)
+    try:
+        _fill(record, due, Processes(0, 1, resolve_device(parsed.device)), parsed.workers)
+    except Interrupted:  # it names a folder to resume from, which a cell does not keep
+        raise KeyboardInterrupt from None
     if record.content["cells"]:
         _publish(record, Path(parsed.page))
 
@@ -99,8 +101,11 @@ def _fill(record: Record, due: Sequence[Cell], processes: Processes, workers: in
 
 
 def _episodes(cell: Cell) -> Episodes:
-    console.print(f"data of {cell.place}", soft_wrap=True)
-    with progress("collect", 1) as advance:
+    missing = cell.ground.missing()
+    if not missing:
+        return cell.ground.episodes(lambda _: None)
+    console.print(f"demonstrations of {cell.place}", soft_wrap=True)
+    with progress("collect", missing) as advance:
         return cell.ground.episodes(advance)
 
 

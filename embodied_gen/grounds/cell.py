@@ -30,7 +30,7 @@ from embodied_gen.control import Policy
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Batch, Examples
 from embodied_gen.experiment import assembled
-from embodied_gen.grounds.ground import CALIBRATION, Ground
+from embodied_gen.grounds.ground import Ground
 from embodied_gen.grounds.measures import calibration_error, coverage
 from embodied_gen.heads import Head
 from embodied_gen.heads.base import HasLogProb
@@ -42,6 +42,7 @@ Report = Callable[[int, dict[str, float]], None]
 
 _CALIBRATION = 5  # branch of the seed
 _SURPRISES, _ROWS = 1024, 256  # held-out examples whose density is asked for, and how many at once
+_CALIBRATED, _SAMPLES = 256, 100  # held-out examples whose calibration is asked for, and draws of each
 _NETWORKS = "embodied_gen.nets."
 
 
@@ -167,9 +168,9 @@ def _probabilities(predictor: Predictor, checks: Examples, seed: int) -> dict[st
     head = predictor.head
     batch = _whole(checks)
     x, c = head.event.encode(batch.value), predictor.encoder(batch.observations)
-    few = min(CALIBRATION.examples, len(x))
+    few = min(_CALIBRATED, len(x))
     stream = draws.generator(seed, _CALIBRATION, device=checks.device)
-    drawn = head.sample(c[:few], CALIBRATION.draws, generator=stream)
+    drawn = head.sample(c[:few], _SAMPLES, generator=stream)
     shares = coverage(drawn, x[:few])
     found: dict[str, Any] = {"coverage": shares.tolist(), "calibration_error": calibration_error(shares)}
     if isinstance(head, HasLogProb):

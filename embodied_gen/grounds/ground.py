@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import Field
 
@@ -15,16 +15,6 @@ from embodied_gen.training.settings import TrainSettings
 Shown = Callable[[str], None]
 
 
-class Batch(NamedTuple):
-    """Draws asked for on held-out examples: how many examples, and how many draws of each."""
-
-    examples: int
-    draws: int
-
-
-CALIBRATION = Batch(256, 100)
-
-
 class Ground(Block, abc.ABC):
     """A data set, a network, a number of steps, and how the trained predictor is judged."""
 
@@ -34,9 +24,13 @@ class Ground(Block, abc.ABC):
     train: TrainSettings = TrainSettings()
     held_out: float = Field(0.05, gt=0, lt=1, description="Share of episodes that density and calibration are for.")
 
+    def missing(self) -> int:
+        """How many episodes have to be recorded before there are data."""
+        return 0
+
     @abc.abstractmethod
     def episodes(self, show: Shown) -> Episodes:
-        """The data of all families and training seeds; `show` is called with a note as they are made.
+        """The data of all families and training seeds; `show` is called with a note after each recorded episode.
 
         Raises:
             ValueError: If they cannot be made or read.

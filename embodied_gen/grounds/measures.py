@@ -39,8 +39,9 @@ def sliced_w2(a: Tensor, b: Tensor, directions: int = 100) -> Tensor:
             f"clouds must have one shape (..., n, 2); got {tuple(a.shape)} and {tuple(b.shape)}. Draw as many of both."
         )
     angle = torch.arange(directions, dtype=a.dtype, device=a.device) * math.pi / directions
-    axes = torch.stack([angle.cos(), angle.sin()])
-    difference = (a @ axes).sort(-2).values - (b @ axes).sort(-2).values
+    axes = torch.stack([angle.cos(), angle.sin()], -1)
+    first, second = (torch.sort(axes @ cloud.mT).values for cloud in (a, b))  # points last: sorting is along rows
+    difference = first - second
     return difference.square().mean((-1, -2)).sqrt()
 
 

@@ -10,11 +10,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from embodied_gen import context, draws
+from embodied_gen import draws
 from embodied_gen.blocks import MLPBlock, NetBlock, PolicyControl
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.grounds.densities import Angle, Condition, Density, Free, Label, Scale
-from embodied_gen.grounds.ground import Batch, Ground, Shown
+from embodied_gen.grounds.ground import Ground, Shown
 from embodied_gen.grounds.measures import sliced_w2
 from embodied_gen.grounds.shapes import Checkerboard, EightGaussians, Pinwheel, Shape, TwoMoons
 from embodied_gen.predictor import Predictor
@@ -38,7 +38,7 @@ class PlaneGround(Ground):
     condition: Literal["free", "angle", "scale", "label"] = Field("free", description="How a context acts on it.")
     points: int = Field(20_000, ge=2, description="Points to learn from and to hold out.")
     contexts: int = Field(8, ge=1, description="Contexts that draws are judged at.")
-    draws: int = Field(2000, ge=2, description="Draws of each.")
+    samples: int = Field(2000, ge=2, description="Draws for each of them.")
     net: NetBlock = MLPBlock(width=256, depth=3)
     control: PolicyControl = PolicyControl(history=1, horizon=1, actions=1)
 
@@ -52,18 +52,17 @@ class PlaneGround(Ground):
         stream, density = draws.generator(0, _DATA), self.density
         c = density.contexts(self.points, generator=stream)
         y = density.sample(c, generator=stream)
-        show(f"{self.points} points")
         return Episodes(c, y, torch.arange(self.points + 1), f"{self.shape} under {self.condition}")
 
     def judge(self, predictor: Predictor, *, seed: int, workers: int) -> dict[str, Any]:
         """Distance over the floor, draws on the density and on each of its parts, and the truth's own NLL."""
-        density, asked = self.density, Batch(self.contexts, self.draws)
-        c = density.contexts(asked.examples, generator=draws.generator(0, _TRUTH))
-        rows = _rows(c, asked)
+        density, n = self.density, self.samples
+        c = density.contexts(self.contexts, generator=draws.generator(0, _TRUTH))
+        rows = c.repeat_interleave(n, 0)
         truth, other = (density.sample(rows, generator=draws.generator(0, k)) for k in (_TRUTH, _OTHER))
         device = predictor.head.event.low.device
-        y = predictor.sample(c[:, None].to(device), asked.draws, generator=draws.generator(seed, _DRAWS, device=device))
-        clouds = [cloud.reshape(*asked, 2) for cloud in (y.cpu(), truth, other)]
+        y = predictor.sample(c[:, None].to(device), n, generator=draws.generator(seed, _DRAWS, device=device))
+        clouds = [cloud.reshape(-1, n, 2) for cloud in (y.cpu(), truth, other)]
         part = density.part_of(clouds[0].flatten(0, 1), rows)
         floor, distance = (
             float(sliced_w2(cloud, clouds[1]).square().mean().sqrt()) for cloud in (clouds[2], clouds[0])
@@ -83,9 +82,3 @@ class PlaneGround(Ground):
             return {}
         volume = float(predictor.head.event.half_width.log().sum())
         return {"nll_of_truth": -(float(density.log_density(truth, rows).mean()) + volume) / 2}
-
-
-def _rows(c: Tensor, asked: Batch) -> Tensor:
-    repeated = context.repeat(c, asked.draws)
-    assert isinstance(repeated, Tensor)
-    return repeated

@@ -24,16 +24,20 @@ class TaskGround(Ground):
     kind: Literal["task"] = "task"
     env: EnvBlock
     data: DataBlock
-    episodes_of_test: int = Field(200, ge=1, description="Episodes that a policy is judged on.")
+    trials: int = Field(200, ge=1, description="Episodes that a policy is judged on.")
 
     def maker(self) -> EnvMaker:
         """Recipe of the environment."""
         return EnvMaker(self.env.id, dict(self.env.kwargs), ("envs",), self.env.keys)
 
+    def missing(self) -> int:
+        """All demonstrations, where the store has no such dataset."""
+        return 0 if store.exists(self.data.dataset, root=Path(self.data.root)) else self.data.episodes
+
     def episodes(self, show: Shown) -> Episodes:
         """The demonstrations of the store, collected first where there are none."""
         data, root = self.data, Path(self.data.root)
-        if not store.exists(data.dataset, root=root):
+        if self.missing():
             env = self.maker()()
             collect.fill(
                 data.dataset,
@@ -42,7 +46,7 @@ class TaskGround(Ground):
                 episodes=data.episodes,
                 seed=data.seed,
                 only_successes=data.only_successes,
-                progress=lambda kept, tried: show(f"expert success {kept}/{tried}"),
+                progress=lambda kept, tried: show(f"kept {kept} of {tried}"),
             )
             env.close()
         return store.read(data.dataset, root=root, episodes=data.episodes)
@@ -57,9 +61,7 @@ class TaskGround(Ground):
             ensemble=control.ensemble,
             block=evaluation.BLOCK,
         )
-        record = evaluation.evaluate(
-            policy, self.maker(), episodes=self.episodes_of_test, num_envs=_NUM_ENVS, workers=workers
-        )
+        record = evaluation.evaluate(policy, self.maker(), episodes=self.trials, num_envs=_NUM_ENVS, workers=workers)
         summary = record["summary"]
         found = {
             "trials": summary["episodes"],
