@@ -42,7 +42,7 @@ Report = Callable[[int, dict[str, float]], None]
 
 _CALIBRATION = 5  # branch of the seed
 _SURPRISES, _ROWS = 1024, 256  # held-out examples whose density is asked for, and how many at once
-_CALIBRATED, _SAMPLES = 256, 100  # held-out examples whose calibration is asked for, and draws of each
+_CALIBRATED, _SAMPLES = 128, 100  # held-out examples whose calibration is asked for, and draws of each
 _NETWORKS = "embodied_gen.nets."
 
 
@@ -96,6 +96,7 @@ def measure(cell: Cell, episodes: Episodes, *, processes: Processes, workers: in
     found: dict[str, Any] = {**cell.key, "kind": cell.head.kind, "fingerprint": cell.fingerprint()}
     started = time.perf_counter()
     try:
+        ground.control.check(held_out)  # whole chunks are asked about
         predictor = _trained(cell, windows, processes, report)
     except (ValueError, FloatingPointError) as error:
         return found | {"failure": str(error)}
@@ -168,10 +169,10 @@ def _probabilities(predictor: Predictor, checks: Examples, seed: int) -> dict[st
     head = predictor.head
     batch = _whole(checks)
     x, c = head.event.encode(batch.value), predictor.encoder(batch.observations)
-    few = min(_CALIBRATED, len(x))
+    few = _spread(len(x), _CALIBRATED, x.device)
     stream = draws.generator(seed, _CALIBRATION, device=checks.device)
-    drawn = head.sample(c[:few], _SAMPLES, generator=stream)
-    shares = coverage(drawn, x[:few])
+    drawn = head.sample(c[few], _SAMPLES, generator=stream)
+    shares = coverage(drawn, x[few])
     found: dict[str, Any] = {"coverage": shares.tolist(), "calibration_error": calibration_error(shares)}
     if isinstance(head, HasLogProb):
         found["nll"] = _surprise(head, x, c)
@@ -182,8 +183,13 @@ def _whole(checks: Examples) -> Batch:
     """Examples without padding, evenly spread."""
     every = checks.batch(torch.arange(len(checks), device=checks.device))
     whole = every.valid.all(1).nonzero().flatten()
-    count = min(_SURPRISES, len(whole))
-    return checks.batch(whole[torch.arange(count, device=whole.device) * len(whole) // max(count, 1)])
+    return checks.batch(whole[_spread(len(whole), _SURPRISES, whole.device)])
+
+
+def _spread(length: int, most: int, device: torch.device) -> Tensor:
+    """At most so many indices into a sequence, evenly spread."""
+    count = min(most, length)
+    return torch.arange(count, device=device) * length // max(count, 1)
 
 
 def _surprise(head: HasLogProb, x: Tensor, c: Tensor) -> float | None:

@@ -7,11 +7,12 @@ import pytest
 import tiny
 import torch
 
-from embodied_gen.blocks import DenoisingBlock, MLPBlock
+from embodied_gen.blocks import DenoisingBlock, MLPBlock, PolicyControl
 from embodied_gen.blocks.head import MixtureBlock, RegressionBlock, TwoStepBlock
 from embodied_gen.blocks.net import SceneNetBlock
+from embodied_gen.demos.windows import Windows
 from embodied_gen.events import Trajectory
-from embodied_gen.grounds.cell import Cell, measure, network_calls
+from embodied_gen.grounds.cell import Cell, _whole, measure, network_calls
 from embodied_gen.grounds.leaderboard import every_kind
 from embodied_gen.grounds.plane import PlaneGround
 from embodied_gen.nets import ResidualMLP
@@ -91,11 +92,13 @@ def test_every_kind_of_head_has_a_cell(kind):
     assert "failure" not in found and found["trials"] == 100
 
 
-def test_padded_examples_are_not_asked_about(monkeypatch):
-    """Chunks at the end of an episode are padded; only whole ones have a density to compare."""
-    from embodied_gen.demos.windows import Windows
-    from embodied_gen.grounds.cell import _whole
+def test_chunks_that_no_held_out_episode_holds_are_refused():
+    found, _ = measured(RegressionBlock(), GROUND.model_copy(update={"control": PolicyControl(horizon=9)}))
+    assert "fewer than the horizon of 9" in found["failure"]
 
+
+def test_padded_examples_are_not_asked_about():
+    """Chunks at the end of an episode are padded; only whole ones have a density to compare."""
     windows = Windows(tiny.episodes_of((5, 9)), history=1, horizon=4)
     batch = _whole(windows)
     assert bool(batch.valid.all()) and len(batch.value) == (5 - 3) + (9 - 3)
