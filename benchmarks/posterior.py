@@ -27,6 +27,7 @@ from torch import Tensor
 from embodied_gen import draws, provenance
 from embodied_gen.commands.console import console, progress
 from embodied_gen.events import Trajectory
+from embodied_gen.grounds.measures import sliced_w2
 from embodied_gen.heads import (
     ClassifierGuidance,
     DenoisingHead,
@@ -241,13 +242,10 @@ def _near(case: Case, y: Tensor) -> float:
     return float((case.margin(y) < NEAR).double().mean()) if len(y) else math.nan
 
 
-def _sliced(x: Tensor, y: Tensor, directions: int = 100) -> float:
+def _sliced(x: Tensor, y: Tensor) -> float:
     """Sliced Wasserstein-2 of points in the plane [m], of as many of both as there are of the fewer."""
     count = min(len(x), len(y))
-    angle = torch.arange(directions, dtype=x.dtype) * math.pi / directions
-    axes = torch.stack([angle.cos(), angle.sin()])
-    difference = (x[:count] @ axes).sort(0).values - (y[:count] @ axes).sort(0).values
-    return float(difference.square().mean().sqrt())
+    return float(sliced_w2(x[:count], y[:count]))
 
 
 def _draw(rows: list[dict[str, Any]], path: Path) -> None:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from embodied_gen.grounds.table import table as families
+
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -244,6 +246,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "scenes": (("scenes",), scenes),
     "driving": (("driving",), driving),
     "guidance_speed": (("guidance_speed",), guidance),
+    "families": (("families",), families),
 }
 
 if __name__ == "__main__":

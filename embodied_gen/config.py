@@ -105,6 +105,9 @@ def _walk(model: type[BaseModel], location: Sequence[str | int]) -> tuple[list[s
         path.append(str(part))
         if isinstance(part, int):  # an entry of a list, of which `current` is the annotation
             continue
+        if typing.get_origin(current) is dict:  # an entry by its name
+            known, current = [], typing.get_args(current)[1]
+            continue
         fields = next((m.model_fields for m in options), {})
         known = list(fields)
         current = fields[part].annotation if part in fields else None

@@ -128,16 +128,24 @@ class Run:
 
 
 def build(experiment: Experiment, examples: Examples) -> Predictor:
-    """A new predictor, with bounds and statistics of the demonstrations.
+    """A new predictor, with bounds and statistics of the demonstrations; see `assembled`."""
+    parts = experiment.control, experiment.event, experiment.net, experiment.head
+    return assembled(*parts, examples=examples, seed=experiment.seed)
 
-    Weights are initialised from the experiment's seed; the global random state is left as it was.
+
+def assembled(
+    control: ControlBlock, event: EventBlock, net: NetBlock, head: HeadBlock, *, examples: Examples, seed: int
+) -> Predictor:
+    """A new predictor from blocks, with bounds and statistics of examples.
+
+    Weights are initialised from the seed; the global random state is left as it was.
     """
     observations = examples.observations()
-    event = experiment.event.build(examples.values())
+    built = event.build(examples.values())
     deviation = observations.std(0, correction=0)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(experiment.seed)  # torch.manual_seed would touch the GPUs' states too
-        return _assemble(experiment, event, observations.mean(0), deviation)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch the GPUs' states too
+        return _assemble(control, built, net, head, observations.mean(0), deviation)
 
 
 def empty(experiment: Experiment, sizes: Sizes) -> Predictor:
@@ -145,7 +153,7 @@ def empty(experiment: Experiment, sizes: Sizes) -> Predictor:
     event = experiment.event.build(torch.zeros(1, *experiment.control.shape(sizes.action)))
     zeros = torch.zeros(sizes.observation)
     with torch.random.fork_rng(devices=[]):
-        return _assemble(experiment, event, zeros, zeros + 1)
+        return _assemble(experiment.control, event, experiment.net, experiment.head, zeros, zeros + 1)
 
 
 def sizes_of(predictor: Predictor) -> Sizes:
@@ -209,13 +217,15 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Run:
     return Run(folder, experiment, predictor.to(device).eval(), int(note["step"]))
 
 
-def _assemble(experiment: Experiment, event: Event, mean: Tensor, deviation: Tensor) -> Predictor:
-    encoder = experiment.control.encoder(mean, deviation)
+def _assemble(
+    control: ControlBlock, event: Event, net: NetBlock, head: HeadBlock, mean: Tensor, deviation: Tensor
+) -> Predictor:
+    encoder = control.encoder(mean, deviation)
 
     def make_net(channels_out: int) -> nn.Module:
-        return experiment.net.build(event.shape, channels_out, encoder.width)
+        return net.build(event.shape, channels_out, encoder.width)
 
-    return Predictor(encoder, experiment.head.build(event, make_net))
+    return Predictor(encoder, head.build(event, make_net))
 
 
 def _fill(predictor: Predictor, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -6,6 +6,7 @@ A scene is plain numbers, as environments give it: `bounds` ((x0, x1), (y0, y1))
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,40 @@ def modes(counts: Mapping[str, Sequence[int]]) -> Any:
         axes.set_title(name, fontsize=10)
         axes.set_xlabel("way taken by a success")
         axes.set_ylabel("episodes")
+    return figure
+
+
+def trade_offs(panels: Mapping[str, Mapping[str, Sequence[float]]], wanted: Mapping[str, str]) -> Any:
+    """What families are worth against what a draw costs, one panel a ground.
+
+    Args:
+        panels: For each title and family: milliseconds, value, and the ends of the value's interval.
+        wanted: For each title what the value is. Values that start with "distance" have a logarithmic axis.
+
+    Returns:
+        A figure; a family has one colour in all panels.
+    """
+    columns = min(3, len(panels))
+    figure = _figure(columns, height=3.2 * math.ceil(len(panels) / columns))
+    names = list(dict.fromkeys(name for points in panels.values() for name in points))
+    flat = figure.subplots(math.ceil(len(panels) / columns), columns, squeeze=False).flatten()
+    for axes in flat[len(panels) :]:
+        axes.set_axis_off()
+    for axes, (title, points) in zip(flat, panels.items(), strict=False):
+        for name, (cost, value, low, high) in points.items():
+            index = names.index(name)
+            marks = {"color": f"C{index % 10}", "marker": "osD^vP*X"[index // 10 % 8], "label": name}
+            axes.errorbar([cost], [value], yerr=[[value - low], [high - value]], capsize=2, linestyle="none", **marks)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel("ms a call")
+        axes.set_ylabel(wanted[title])
+        axes.set_xscale("log")
+        if wanted[title].startswith("distance"):
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(-0.03, 1.03)
+    handles = {h.get_label(): h for axes in flat for h in axes.get_legend_handles_labels()[0]}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
     return figure
 
 

@@ -6,7 +6,9 @@ imported when an environment is made.
     embodied/Avoid-v0      planar arm, three rows of posts, 24 ways through
     embodied/Reach-v0      planar arm, one goal
     embodied/MetaWorld-v0  Meta-World V3 manipulation, `task="reach-v3"` and 49 others (extra `robotics`)
+    embodied/Particle-v0   a point between two goals in `dimension=1` to 32 dimensions
     embodied/PointMaze-v0  force-driven ball, `maze="umaze" | "medium" | "large"` (extra `robotics`)
+    embodied/PushBlocks-v0 a tip, two cubes and two zones, four ways to sort them
     embodied/Traffic-v0    a vehicle among others, `map="crossing" | "merge"` or a CommonRoad or Lanelet2 file
 
 Every environment writes `info["is_success"]` at every step, is a function of its seed and the actions
@@ -20,7 +22,9 @@ _ENVIRONMENTS = (
     ("embodied/Avoid-v0", "envs.avoid:AvoidEnv", 100),
     ("embodied/Reach-v0", "envs.reach:ReachEnv", 60),
     ("embodied/MetaWorld-v0", "envs.metaworld:MetaWorldEnv", 500),
+    ("embodied/Particle-v0", "envs.particle:ParticleEnv", 50),
     ("embodied/PointMaze-v0", "envs.pointmaze:PointMazeEnv", 10_000),
+    ("embodied/PushBlocks-v0", "envs.push_blocks:PushBlocksEnv", 350),
     ("embodied/Traffic-v0", "envs.traffic:TrafficEnv", 100),
 )
 

@@ -26,7 +26,8 @@ from planners.guides import read_guide
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 GUIDES = [path for path in CONFIGS if path.name.startswith("guide_")]
-EXPERIMENTS = [path for path in CONFIGS if path not in GUIDES]
+BOARDS = [ROOT / "configs" / "families.yaml"]
+EXPERIMENTS = [path for path in CONFIGS if path not in GUIDES + BOARDS]
 
 
 def shrunk(config):

@@ -24,6 +24,7 @@ LAYERS = (
     "evaluate video",
     "blocks",
     "experiment",
+    "grounds",
     "commands",
     "__main__",
 )

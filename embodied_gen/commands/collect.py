@@ -10,7 +10,7 @@ import envs  # noqa: F401 - registers the environments
 from embodied_gen import statistics
 from embodied_gen.commands.console import console, parse, progress
 from embodied_gen.demos import store
-from embodied_gen.demos.collect import collect, expert_of
+from embodied_gen.demos.collect import fill
 from embodied_gen.experiment import read
 
 
@@ -53,21 +53,15 @@ def main(arguments: list[str]) -> None:
                 shown = kept
                 advance(f"expert success {kept}/{tried}" if data.only_successes else f"{kept} kept")
 
-        kept, tried = collect(
+        folder, kept, tried = fill(
+            data.dataset,
             env,
-            expert_of(env),
+            root=root,
             episodes=episodes,
             seed=data.seed if parsed.seed is None else parsed.seed,
             only_successes=data.only_successes,
             progress=show,
         )
-    folder = store.write(
-        data.dataset,
-        kept,
-        env,
-        root=root,
-        description=f"Scripted expert of {experiment.env.id}, {tried} episodes tried.",
-    )
     env.close()
     successes = sum(recording.success for recording in kept)
     low, high = statistics.wilson(successes, tried)

@@ -13,6 +13,7 @@ VERBS = {
     "compare": "scores of several runs on the same seeds are compared",
     "plan": "plans are drawn, with constraints that training never saw",
     "report": "runs become one HTML file",
+    "bench": "families are compared on proving grounds, cell by cell",
     "info": "says what a run or a config is",
 }
 

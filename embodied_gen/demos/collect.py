@@ -5,11 +5,13 @@ seeds follow until enough are found. The expert sees what a policy sees.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
 
+from embodied_gen.demos import store
 from embodied_gen.demos.store import Recording
 from embodied_gen.slots import succeeded
 
@@ -114,3 +116,40 @@ def collect(
             )
         progress(len(kept), tried)
     return kept, tried
+
+
+def fill(
+    dataset: str,
+    env: gym.Env,
+    *,
+    root: Path,
+    episodes: int,
+    seed: int,
+    only_successes: bool,
+    progress: Callable[[int, int], None],
+) -> tuple[Path, list[Recording], int]:
+    """Records episodes of an environment's own expert into a new dataset of the store.
+
+    Args:
+        dataset: Minari id.
+        env: With flat observations and an expert.
+        root: Folder of datasets.
+        episodes: As `collect`.
+        seed: As `collect`.
+        only_successes: As `collect`.
+        progress: As `collect`.
+
+    Returns:
+        The dataset's folder, the kept episodes, and how many were tried.
+
+    Raises:
+        FileExistsError: If the dataset exists.
+        ValueError: If there is no expert, or `collect` or the store refuses.
+    """
+    store.check_new(dataset, root=root)
+    kept, tried = collect(
+        env, expert_of(env), episodes=episodes, seed=seed, only_successes=only_successes, progress=progress
+    )
+    name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
+    description = f"Scripted expert of {name}, {tried} episodes tried."
+    return store.write(dataset, kept, env, root=root, description=description), kept, tried

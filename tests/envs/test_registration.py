@@ -20,5 +20,6 @@ def test_registering_again_changes_nothing():
 
 
 def test_every_environment_is_registered_with_an_end():
-    for name, steps in {"Avoid": 100, "Reach": 60, "MetaWorld": 500, "PointMaze": 10_000, "Traffic": 100}.items():
+    ends = {"Avoid": 100, "MetaWorld": 500, "Particle": 50, "PointMaze": 10_000, "PushBlocks": 350, "Reach": 60}
+    for name, steps in (ends | {"Traffic": 100}).items():
         assert gymnasium.spec(f"embodied/{name}-v0").max_episode_steps == steps

@@ -1,0 +1,1 @@
+"""Proving grounds: where families of heads are compared on equal terms."""

@@ -1,0 +1,96 @@
+"""Leaderboards: families by grounds by training seeds, and the record that grows cell by cell."""
+
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, final
+
+from pydantic import Field
+
+from embodied_gen import provenance
+from embodied_gen.blocks import HeadBlock
+from embodied_gen.config import Block
+from embodied_gen.grounds.cell import Cell
+from embodied_gen.grounds.plane import PlaneGround
+from embodied_gen.grounds.task import TaskGround
+from embodied_gen.training import files
+
+GroundBlock = Annotated[PlaneGround | TaskGround, Field(discriminator="kind")]
+
+
+@final
+class Leaderboard(Block):
+    """What is compared where."""
+
+    families: dict[str, HeadBlock] = Field({}, description="Heads by name; every kind with its defaults if empty.")
+    grounds: dict[str, GroundBlock] = Field(description="Grounds by name.")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), description="Training seeds.")
+
+    def cells(self, families: Sequence[str], grounds: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
+        """The cells of some families, grounds and seeds, of all where none is named; one ground after another.
+
+        Raises:
+            ValueError: If a name is unknown.
+        """
+        heads = self.families or every_kind()
+        return [
+            Cell(family, heads[family], place, self.grounds[place], seed)
+            for place in _chosen(grounds, self.grounds, "ground")
+            for seed in seeds or self.seeds
+            for family in _chosen(families, heads, "family")
+        ]
+
+
+def every_kind() -> dict[str, HeadBlock]:
+    """A head of every kind that a config can name, with its defaults."""
+    blocks = typing.get_args(typing.get_args(HeadBlock)[0])
+    return {block.model_fields["kind"].default: block() for block in blocks}
+
+
+def _chosen(names: Sequence[str], known: Mapping[str, object], what: str) -> list[str]:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"there is no {what} {name!r}; expected one of {', '.join(known)}.")
+    return list(names or known)
+
+
+@final
+class Record:
+    """The measured cells of a file.
+
+    Args:
+        path: JSON; read where it exists, replaced after every cell.
+
+    Raises:
+        ValueError: If the file is damaged, or no such record.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.content: dict[str, Any] = {
+            "schema": files.SCHEMA,
+            "what": "families on proving grounds: same data, network and steps; one cell a family, ground and seed",
+            "cells": [],
+        }
+        if path.is_file():
+            self.content = files.read_json(path, "leaderboard", ("cells",), "Name another file with --out.")
+
+    def has(self, cell: Cell) -> bool:
+        """Whether a cell is measured already.
+
+        Raises:
+            ValueError: If it is, but with other settings.
+        """
+        found = [known for known in self.content["cells"] if cell.key.items() <= known.items()]
+        if found and found[0]["fingerprint"] != cell.fingerprint():
+            raise ValueError(
+                f"{self.path} holds {cell.family} on {cell.place}, seed {cell.seed}, measured with other settings. "
+                "Name another file with --out, or delete this one to measure anew."
+            )
+        return bool(found)
+
+    def add(self, found: dict[str, Any]) -> None:
+        """Adds a cell and writes the file."""
+        self.content["cells"].append(found)
+        self.content |= {"versions": provenance.versions(), "machine": provenance.machine()}
+        files.write_json(self.path, self.content)

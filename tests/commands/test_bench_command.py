@@ -1,0 +1,101 @@
+"""`embodied-gen bench families` measures what is missing, and publishes what is there."""
+
+import json
+
+import yaml
+
+NET = {"kind": "mlp", "width": 16, "depth": 1}
+TRAIN = {"steps": 15, "batch": 32, "precision": "fp32", "warmup": 2}
+BOARD = {
+    "families": {"least squares": {"kind": "regression"}, "flow": {"kind": "denoising", "steps": 2}},
+    "seeds": [0],
+    "grounds": {
+        "board": {
+            "kind": "plane",
+            "shape": "checkerboard",
+            "condition": "label",
+            "points": 300,
+            "contexts": 2,
+            "samples": 50,
+            "net": NET,
+            "train": TRAIN,
+        },
+        "particle": {
+            "kind": "task",
+            "env": {"id": "embodied/Particle-v0", "kwargs": {"dimension": 1}},
+            "data": {"dataset": "embodied/tiny-particle/expert-v0", "episodes": 5},
+            "held_out": 0.2,
+            "trials": 3,
+            "net": NET,
+            "control": {"history": 1, "horizon": 4, "actions": 2},
+            "train": TRAIN,
+        },
+    },
+}
+
+
+def written(folder, **changes):
+    path = folder / "board.yaml"
+    path.write_text(yaml.safe_dump(BOARD | changes, sort_keys=False))
+    return path
+
+
+def test_cells_are_measured_once_and_published(cli, tmp_path):
+    config, page = written(tmp_path), tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    page.write_text("# Families\n\n<!-- table: families -->\n<!-- end -->\n")
+    call = ["bench", "families", config, "--out", "r.json", "--page", page, "--device", "cpu"]
+    first = cli(*call, "--grounds", "board", "--families", "flow")
+    assert first.status == 0, first.err
+    assert "1 cells, 0 of them in r.json already" in first.out and "train: 15/15" in first.out
+    begun = json.loads((tmp_path / "r.json").read_text())["cells"]
+    assert [cell["family"] for cell in begun] == ["flow"]
+
+    second = cli(*call)
+    assert second.status == 0, second.err
+    assert "4 cells, 1 of them in r.json already" in second.out and "3/3 particle: flow, seed 0" in second.out
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert record["cells"][0] == begun[0] and len(record["cells"]) == 4
+    assert {"torch", "gymnasium"} <= record["versions"].keys() and "cores" in record["machine"]
+    assert all("failure" not in cell for cell in record["cells"])
+    task = next(cell for cell in record["cells"] if cell["ground"] == "particle")
+    assert task["trials"] == 3 and task["successes"] <= task["rewarded"] <= 3 and "distance" not in task
+    assert (page.parent / "images" / "families.png").read_bytes().startswith(b"\x89PNG")
+    text = page.read_text()
+    assert text.count("| board |") == 2 and text.count("| particle |") == 2 and "calibration error" in text
+
+    third = cli(*call)
+    assert third.status == 0 and "4 cells, 4 of them" in third.out and "train:" not in third.out
+    assert page.read_text() == text
+
+
+def test_without_a_page_the_table_is_printed_and_the_picture_lies_beside_the_record(cli, tmp_path):
+    board = written(tmp_path, grounds={"board": BOARD["grounds"]["board"]})
+    outcome = cli("bench", "families", board, "--out", "r.json", "--families", "flow", "--device", "cpu")
+    assert outcome.status == 0, outcome.err
+    assert "| board | flow | 1 |" in outcome.out and "training [s]" in outcome.out
+    assert (tmp_path / "r.png").is_file()
+
+
+def test_wrong_input_is_one_sentence(cli, tmp_path):
+    config = written(tmp_path)
+    for arguments, message in (
+        (["heads"], "there is no bench 'heads'; expected one of families."),
+        (["families", "absent.yaml"], "there is no leaderboard file absent.yaml."),
+        (["families", config, "--families", "flaw"], "there is no family 'flaw'; expected one of least squares, flow."),
+        (["families", config, "--threads", "0"], "--threads and --workers must be at least 1; got 0 and 1."),
+    ):
+        outcome = cli("bench", *arguments)
+        assert outcome.status == 2 and outcome.err.startswith(f"embodied-gen bench: {message}")
+
+
+def test_a_record_of_other_settings_is_left_alone(cli, tmp_path):
+    board = {"board": BOARD["grounds"]["board"]}
+    call = ["--out", "r.json", "--families", "least squares", "--device", "cpu"]
+    assert cli("bench", "families", written(tmp_path, grounds=board), *call).status == 0
+    before = (tmp_path / "r.json").read_text()
+    board["board"] = board["board"] | {"points": 400}
+    outcome = cli("bench", "families", written(tmp_path, grounds=board), *call)
+    assert outcome.status == 2
+    assert "r.json holds least squares on board, seed 0, measured with other settings" in outcome.err
+    assert (tmp_path / "r.json").read_text() == before
