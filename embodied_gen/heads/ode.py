@@ -47,9 +47,7 @@ class Tableau:
 EULER = Tableau((0.0,), ((),), (1.0,))
 MIDPOINT = Tableau((0.0, 1 / 2), ((), (1 / 2,)), (0.0, 1.0))
 HEUN = Tableau((0.0, 1.0), ((), (1.0,)), (1 / 2, 1 / 2))
-KUTTA = Tableau(
-    (0.0, 1 / 3, 2 / 3, 1.0), ((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)), (1 / 8, 3 / 8, 3 / 8, 1 / 8)
-)
+KUTTA = Tableau((0.0, 1 / 3, 2 / 3, 1.0), ((), (1 / 3,), (-1 / 3, 1.0), (1.0, -1.0, 1.0)), (1 / 8, 3 / 8, 3 / 8, 1 / 8))
 DORMAND_PRINCE = Tableau(
     (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0),
     (
@@ -132,9 +130,7 @@ class DormandPrince(Solver):
 
     def __init__(self, relative: float = 1e-5, absolute: float = 1e-6, *, most: int = 1000):
         if not (relative > 0 and absolute > 0 and most >= 1):
-            raise ValueError(
-                f"tolerances must be positive and most at least 1; got {relative}, {absolute} and {most}."
-            )
+            raise ValueError(f"tolerances must be positive and most at least 1; got {relative}, {absolute} and {most}.")
         self.relative, self.absolute, self.most = relative, absolute, most
 
     def solve(self, field: Field, y: Tensor, times: Sequence[float]) -> tuple[Tensor, list[Step]]:
@@ -181,9 +177,7 @@ class DormandPrince(Solver):
         return (_combine(slopes, self.tableau.errors, width) / scale).square().mean(1).sqrt()
 
 
-def adjoint(
-    field: Field, y: Tensor, times: Sequence[float], solver: Solver, tensors: Sequence[Tensor] = ()
-) -> Tensor:
+def adjoint(field: Field, y: Tensor, times: Sequence[float], solver: Solver, tensors: Sequence[Tensor] = ()) -> Tensor:
     """States at the last of `times`, as `solver` finds them, with the gradient of the adjoint equation.
 
     Args:
@@ -205,7 +199,9 @@ class _Adjoint(torch.autograd.Function):
     """The solution of an equation; nothing but its end and the widths of its steps is kept for the gradient."""
 
     @staticmethod
-    def forward(ctx: Any, field: Field, solver: Solver, times: tuple[float, ...], y: Tensor, *tensors: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, field: Field, solver: Solver, times: tuple[float, ...], y: Tensor, *tensors: Tensor
+    ) -> Tensor:
         end, ctx.steps = solver.solve(field, y, times)
         ctx.field, ctx.tableau = field, solver.tableau
         ctx.save_for_backward(end, *tensors)
@@ -260,6 +256,6 @@ def _slopes(field: Field, y: Tensor, step: Step, tableau: Tableau, first: Tensor
 
 
 def _combine(slopes: list[Tensor], weights: tuple[float, ...], width: Tensor) -> Tensor | float:
-    """h times the weighted sum of slopes; the number zero of none."""
+    """The weighted sum of slopes times the width; the number zero of none."""
     parts = [weight * slope for weight, slope in zip(weights, slopes, strict=True) if weight]
     return width[:, None] * sum(parts) if parts else 0.0

@@ -8,15 +8,15 @@ The norm is bounded from above by Gram iteration: with G_0 = W and G_(k+1) = G_k
 
     |W|  <=  |G_k|_F^(1 / 2^k)  <=  n^(1 / 2^(k+1)) |W|.
 
-Power iteration approaches the norm from below, so that L would hold only nearly, and keeps vectors from call to call, so
-that equal calls would give different numbers. The bound here is certain, a function of the weights alone, and has a
+Power iteration approaches the norm from below, so that L would hold only nearly, and keeps vectors from call to call,
+so that equal calls would give different numbers. The bound here is certain, a function of the weights alone, and has a
 gradient.
 
 Sources: Chen et al. 2019, "Residual Flows" (arXiv:1906.02735), section 3.3 for the activation; Delattre et al. 2023
 (arXiv:2305.16173) for the iteration.
 """
 
-import math
+from itertools import pairwise
 from typing import cast, final
 
 import torch
@@ -69,7 +69,7 @@ class LipschitzMLP(Net):
         self.lipschitz = lipschitz
         sizes = [horizon * channels_in, *[width] * depth, horizon * channels_out]
         self.embed = TimeEmbedding(width=embedding, context=context)
-        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in zip(sizes[:-1], sizes[1:], strict=True))
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in pairwise(sizes))
         self.shifts = nn.ModuleList(nn.Linear(embedding, size, bias=False) for size in sizes[1:])
         self.sharpness = nn.Parameter(torch.full((depth,), 0.5))
         for layer in self.layers:

@@ -1,7 +1,7 @@
 r"""Block autoregressive perceptron: each output entry increases in its own input entry and reads those before it.
 
-Each of the n = T D entries of a chunk owns a block of a features in every hidden layer. Weights between layers are block
-lower triangular, with positive blocks on the diagonal,
+Each of the n = T D entries of a chunk owns a block of a features in every hidden layer. Weights between layers are
+block lower triangular, with positive blocks on the diagonal,
 
     V_ij = exp(R_ii) for i = j,  R_ij for j < i,  0 else,    W = exp(g) V / |V|  with |V| the norm of a row,
 
@@ -16,6 +16,7 @@ Source: De Cao et al. 2019, "Block Neural Autoregressive Flow" (arXiv:1904.04676
 """
 
 import math
+from itertools import pairwise
 from typing import final
 
 import torch
@@ -66,9 +67,7 @@ class MonotoneMLP(Net):
         entries = horizon * channels_in
         sizes = [1, *[block] * depth, 1]
         self.embed = TimeEmbedding(width=embedding, context=context)
-        self.layers = nn.ModuleList(
-            BlockLinear(entries, size, following) for size, following in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(BlockLinear(entries, *pair) for pair in pairwise(sizes))
         self.shifts = nn.ModuleList(nn.Linear(embedding, entries * size) for size in sizes[1:])
 
     def forward(self, x: Tensor, t: Tensor, c: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen.context import Context
-from embodied_gen.heads.flows.base import Layer, read, total
+from embodied_gen.heads.flows.base import Layer, put, read, total
 from embodied_gen.heads.flows.elementwise import Elementwise
 
 
@@ -41,16 +41,15 @@ class _Sequential(Layer, abc.ABC):
         self.net, self.transform, self.time = net, transform, time
 
     def _at_once(self, x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
-        """g of all entries, in one pass, and the logarithms of its slopes."""
+        """What g makes of all entries, in one pass, and the logarithms of its slopes."""
         return self.transform.forward(x, read(self.net, x, self.time, c, self.transform.numbers))
 
     def _one_by_one(self, y: Tensor, c: Context) -> Tensor:
         """The inverse of g, entry by entry; those that are not known yet are zero."""
         x = torch.zeros_like(y)
-        place = torch.arange(y[0].numel(), device=y.device).view(y.shape[1:])
-        for i in range(y[0].numel()):
-            raw = read(self.net, x, self.time, c, self.transform.numbers)
-            x = torch.where(place == i, self.transform.inverse(y, raw), x)
+        for i, aim in enumerate(y.flatten(1).unbind(1)):
+            raw = read(self.net, x, self.time, c, self.transform.numbers).flatten(1, -2)[:, i]
+            x = put(x, i, self.transform.inverse(aim, raw))
         return x
 
 

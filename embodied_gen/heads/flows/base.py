@@ -104,7 +104,7 @@ class FlowHead(Head):
             return self.push(draws.normal((rows, *shape), generator=generator, like=self._like()), c)
 
         def push(u: Tensor, c: Context) -> Tensor:
-            return self.push(u.unflatten(1, shape), c)
+            return self.push(u.reshape(len(u), *shape), c)
 
         return self.chain.run(push, math.prod(shape), c, guide, generator=generator, like=self._like())
 
@@ -137,6 +137,12 @@ def read(net: nn.Module, x: Tensor, time: float | Tensor, c: Context, numbers: i
             f"Build it with {numbers} channels for each channel of the event."
         )
     return output.unflatten(-1, (numbers, -1)).transpose(-1, -2)
+
+
+def put(x: Tensor, i: int, entry: Tensor) -> Tensor:
+    """Rows `(M, *E)` with `entry`, `(M,)`, in place i of the flattened event."""
+    flat = x.flatten(1)
+    return torch.cat([flat[:, :i], entry[:, None], flat[:, i + 1 :]], 1).view_as(x)
 
 
 def total(log_slopes: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 r"""Block autoregressive layers: each entry goes through an increasing network of its own.
 
-With a network y whose output for entry i increases in x_i and reads the entries before it (`MonotoneMLP`), and a learned
-share g in (0, 1) for each entry,
+With a network y whose output for entry i increases in x_i and reads the entries before it (`MonotoneMLP`), and a
+learned share g in (0, 1) for each entry,
 
     z_i = g x_i + (1 - g) y_i(x_1 .. x_i, c),    log |det| = sum_i log(g + (1 - g) dy_i/dx_i).
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from embodied_gen.context import Context
 from embodied_gen.heads.flows.autoregressive import require
-from embodied_gen.heads.flows.base import Layer, read, total
+from embodied_gen.heads.flows.base import Layer, put, read, total
 from embodied_gen.heads.flows.root import increasing_root
 
 
@@ -54,31 +54,26 @@ class BlockAutoregressive(Layer):
 
     def generate(self, z: Tensor, c: Context) -> Tensor:
         """Entry by entry; the last of Newton's steps carries the gradient."""
-        x, flat = torch.zeros_like(z).flatten(1), z.flatten(1)
-        for i in range(flat.shape[1]):
-            guess = flat[:, i]
-            root = self._root(x.view_as(z), flat[:, i], guess, i, c)
-            x = _put(x, i, root)
-            value, slope = self._entry(x.view_as(z), i, c)
-            x = _put(x, i, root - (value - flat[:, i]) / slope.detach())
-        return x.view_as(z)
+        x = torch.zeros_like(z)
+        for i, aim in enumerate(z.flatten(1).unbind(1)):
+            root = self._root(x, aim, i, c)
+            value, slope = self._entry(put(x, i, root), i, c)
+            x = put(x, i, root - (value - aim) / slope.detach())
+        return x
 
     @torch.no_grad()
-    def _root(self, x: Tensor, z: Tensor, guess: Tensor, i: int, c: Context) -> Tensor:
-        def lack(entry: Tensor) -> tuple[Tensor, Tensor]:
-            value, slope = self._entry(_put(x.flatten(1), i, entry).view_as(x), i, c)
-            return value - z, slope
+    def _root(self, x: Tensor, aim: Tensor, i: int, c: Context) -> Tensor:
+        """Entry i where f_i is `aim`, for known earlier entries of x."""
 
-        far = -lack(guess)[0] / self.gate.flatten()[i].sigmoid()
-        return increasing_root(lack, guess + far.clamp(max=0), guess + far.clamp(min=0), iterations=self.iterations)
+        def lack(entry: Tensor) -> tuple[Tensor, Tensor]:
+            value, slope = self._entry(put(x, i, entry), i, c)
+            return value - aim, slope
+
+        far = -lack(aim)[0] / self.gate.flatten()[i].sigmoid()
+        return increasing_root(lack, aim + far.clamp(max=0), aim + far.clamp(min=0), iterations=self.iterations)
 
     def _entry(self, x: Tensor, i: int, c: Context) -> tuple[Tensor, Tensor]:
         """One entry of f and its slope, `(M,)` each."""
         y, log_slope = read(self.net, x, self.time, c, 2).flatten(1, -2)[:, i].unbind(-1)
         kept = self.gate.flatten()[i].sigmoid()
         return kept * x.flatten(1)[:, i] + (1 - kept) * y, kept + (1 - kept) * log_slope.exp()
-
-
-def _put(x: Tensor, i: int, entry: Tensor) -> Tensor:
-    """Rows `(M, n)` with another entry i."""
-    return torch.cat([x[:, :i], entry[:, None], x[:, i + 1 :]], 1)

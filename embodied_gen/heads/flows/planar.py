@@ -3,8 +3,8 @@ r"""Planar layers: a push along one direction, as far as another direction says.
     f(x) = x + v tanh(w . x + b),    log |det| = log(1 + w . v (1 - tanh^2))
     v    = u + (softplus(w . u) + e - 1 - w . u) w / |w|^2,    so that w . v > -1 and f is invertible,
 
-where a network gives w, u and b from the context, and e is a small number. f is evaluated from data to noise: then the density of data, and with
-it training, is exact and cheap. The inverse needs one number for each row: with a = w . x,
+where a network gives w, u and b from the context, and e is a small number. f is evaluated from data to noise: then the
+density of data, and with it training, is exact and cheap. The inverse needs one number for each row: with a = w . x,
 
     a + (w . v) tanh(a + b) = w . z,    x = z - v tanh(a + b),
 

@@ -6,9 +6,10 @@ L^k |g| / (1 - L) of it. With J = dg/dx the log-determinant is a power series, a
     log det(1 + J) = sum_(k>=1) (-1)^(k+1) tr(J^k) / k,
     d log det(1 + J) = tr( sum_(k>=0) (-1)^k J^k dJ ).
 
-`normalise` takes the determinant of the whole Jacobian, exact, n products for n entries. `estimate`, for training, takes
-traces by one probe v (Hutchinson), and cuts the series off after N terms (`Truncation`): after a fixed number, which is
-biased by L^N, or after a random one with the k-th term divided by P(N >= k), which is unbiased (Russian roulette).
+`normalise` takes the determinant of the whole Jacobian, exact, n products for n entries. `estimate`, for training,
+takes traces by one probe v (Hutchinson), and cuts the series off after N terms (`Truncation`): after a fixed number,
+which is biased by L^N, or after a random one with the k-th term divided by P(N >= k), which is unbiased (Russian
+roulette).
 
 Sources: Behrmann et al. 2019 (arXiv:1811.00995); Chen et al. 2019, "Residual Flows" (arXiv:1906.02735), theorem 1 and
 eq. 8.

@@ -21,7 +21,8 @@ def increasing_root(
 
     Args:
         function: Maps places to values and positive slopes, each of the shape of `low`.
-        low, high: Brackets: the functions are not positive at `low` and not negative at `high`.
+        low: Lower ends of brackets, where the functions are not positive.
+        high: Upper ends, where they are not negative.
         iterations: Evaluations; the bracket is at least halved by every second one until Newton's steps converge.
 
     Returns:
