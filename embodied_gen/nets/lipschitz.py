@@ -17,7 +17,7 @@ Sources: Chen et al. 2019, "Residual Flows" (arXiv:1906.02735), section 3.3 for 
 """
 
 from itertools import pairwise
-from typing import cast, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -124,5 +124,5 @@ def spectral_bound(weight: Tensor) -> Tensor:
         size = gram.square().sum().clamp(min=torch.finfo(gram.dtype).tiny).sqrt()
         log_bound = log_bound + size.log() / 2**k
         gram = gram / size
-        gram = cast(Tensor, gram.T @ gram)
+        gram = gram.T @ gram
     return (log_bound + gram.square().sum().sqrt().log() / 2 ** (SQUARINGS + 1)).exp()
