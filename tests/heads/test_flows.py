@@ -171,7 +171,8 @@ LEARNERS = [
 ]
 
 
-SHORT = {"planar": 1.2}  # four layers bend the plane in four places only
+# How far from the truth, nat: four planes bend little, and three residual layers stretch by no more than 1.8 each.
+SHORT = {"planar": 1.2, "residual": 1.2}
 
 
 @pytest.mark.parametrize("family", LEARNERS)
