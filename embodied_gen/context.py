@@ -19,6 +19,11 @@ def apply(function: Callable[[Tensor], Tensor], c: Context) -> Context:
     return {name: function(leaf) for name, leaf in c.items()}
 
 
+def leaves(c: Context) -> list[Tensor]:
+    """The tensors of a context."""
+    return [c] if isinstance(c, Tensor) else list(c.values())
+
+
 def size(c: Context) -> int:
     """The number B of contexts.
 

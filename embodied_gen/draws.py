@@ -49,6 +49,15 @@ def uniform(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tens
     return _draw(lambda g, s: torch.rand(s, generator=g, device=g.device, dtype=like.dtype), shape, generator, like)
 
 
+def signs(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tensor:
+    """Independent entries of `shape`, +1 or -1 equally often, with the dtype and device of `like`.
+
+    Raises:
+        ValueError: If there are several generators and they do not divide `shape[0]`.
+    """
+    return torch.where(uniform(shape, generator=generator, like=like) < 0.5, -1.0, 1.0).to(like.dtype)
+
+
 def categorical(log_weights: Tensor, *, generator: Generator) -> Tensor:
     """One index for each row with probability proportional to exp(log_weights).
 

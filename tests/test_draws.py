@@ -170,3 +170,9 @@ def test_drawing_goes_on_where_a_generator_stopped(name):
     assert not torch.equal(first, second)
     draws.reseed(stream, 1)
     assert torch.equal(DRAWS[name](stream), first)
+
+
+def test_signs_are_plus_and_minus_one_equally_often():
+    signs = draws.signs((20_000,), generator=draws.generator(1), like=torch.zeros((), dtype=torch.float64))
+    assert signs.dtype == torch.float64 and (signs.abs() == 1).all()
+    assert abs(signs.sum().item()) < 4 * 20_000**0.5

@@ -181,8 +181,9 @@ def test_a_block_without_a_kind_lists_the_kinds():
     with pytest.raises(ValueError) as caught:
         experiment.parse(content, "tiny.yaml")
     assert sorted(str(caught.value).splitlines()) == [
-        "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture",
-        "tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer, scene",
+        "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture, "
+        "planar, coupling, maf, iaf, bnaf, residual_flow, continuous_flow",
+        "tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer, scene, masked, monotone, lipschitz",
     ]
 
 
@@ -270,13 +271,32 @@ HEADS = [
     {"kind": "regression"},
     {"kind": "two_step", "temperature": 1.0},
     {"kind": "mixture", "components": 3},
+    {"kind": "planar", "layers": 2},
+    {"kind": "coupling", "layers": 2, "transform": {"kind": "affine"}, "chain": {"steps": 3}},
+    {"kind": "coupling", "layers": 2, "transform": {"kind": "spline", "bins": 3}},
+    {"kind": "maf", "layers": 2},
+    {"kind": "iaf", "layers": 2, "transform": {"kind": "spline", "bins": 3}},
+    {"kind": "bnaf", "iterations": 8},
+    {"kind": "residual_flow", "layers": 2, "iterations": 10, "truncation": {"kind": "first", "terms": 3}},
+    {"kind": "residual_flow", "layers": 1, "truncation": {"kind": "poisson"}},
+    {"kind": "continuous_flow", "solver": {"kind": "fixed", "method": "midpoint", "steps": 2}},
+    {"kind": "continuous_flow", "solver": {"kind": "dormand_prince", "relative": 1e-3, "absolute": 1e-3}},
 ]
+
+# Heads that need a network with a quality of its own.
+NETS = {
+    "maf": {"kind": "masked", "width": 16, "depth": 1},
+    "iaf": {"kind": "masked", "width": 16, "depth": 1},
+    "bnaf": {"kind": "monotone", "block": 2},
+    "residual_flow": {"kind": "lipschitz", "width": 16},
+}
+SMALL = {"kind": "mlp", "width": 16, "depth": 1}
 
 
 @pytest.mark.parametrize("event", ["path", "trajectory"])
 @pytest.mark.parametrize("head", HEADS, ids=lambda head: head["kind"])
 def test_a_saved_run_loads_and_draws_exactly_the_same(head, event, tmp_path):
-    config = tiny.experiment_of(head=head, event={"kind": event})
+    config = tiny.experiment_of(head=head, net=NETS.get(head["kind"], SMALL), event={"kind": event})
     predictor = tiny.predictor_of(config)
     experiment.save_config(tmp_path, config, experiment.sizes_of(predictor))
     checkpoint.save_model(tmp_path, 7, predictor)
@@ -291,6 +311,13 @@ def test_a_saved_run_loads_and_draws_exactly_the_same(head, event, tmp_path):
             getattr(p, question)(observations, 2, generator=draws.generator(5)) for p in (predictor, run.predictor)
         )
         assert mine.equal(theirs)
+
+
+@pytest.mark.parametrize("kind", NETS)
+def test_a_head_says_which_network_it_needs(kind):
+    config = tiny.experiment_of(head={"kind": kind}, net=SMALL)
+    with pytest.raises(ValueError, match=rf"got ResidualMLP, .* Set net.kind to {NETS[kind]['kind']}\."):
+        tiny.predictor_of(config)
 
 
 def test_a_run_is_loaded_without_unpickling_anything(tiny_run, monkeypatch):

@@ -5,6 +5,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from embodied_gen.blocks.denoising import DenoisingBlock
+from embodied_gen.blocks.flows import (
+    BNAFBlock,
+    ContinuousFlowBlock,
+    CouplingBlock,
+    IAFBlock,
+    MAFBlock,
+    PlanarBlock,
+    ResidualFlowBlock,
+)
 from embodied_gen.blocks.net import MakeNet
 from embodied_gen.config import Block
 from embodied_gen.events import Event
@@ -54,4 +63,7 @@ class MixtureBlock(Block):
         )
 
 
-HeadBlock = Annotated[DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock, Field(discriminator="kind")]
+FlowBlocks = PlanarBlock | CouplingBlock | MAFBlock | IAFBlock | BNAFBlock | ResidualFlowBlock | ContinuousFlowBlock
+HeadBlock = Annotated[
+    DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock | FlowBlocks, Field(discriminator="kind")
+]

@@ -7,7 +7,15 @@ from pydantic import Field
 from torch import nn
 
 from embodied_gen.config import Block
-from embodied_gen.nets import ResidualMLP, SceneTransformer, TemporalUNet, Transformer
+from embodied_gen.nets import (
+    LipschitzMLP,
+    MaskedMLP,
+    MonotoneMLP,
+    ResidualMLP,
+    SceneTransformer,
+    TemporalUNet,
+    Transformer,
+)
 
 Shape = tuple[int, ...]  # of an event
 
@@ -108,6 +116,68 @@ class SceneNetBlock(Block):
         )
 
 
+class MaskedBlock(Block):
+    """Masked MLP (MADE): an output reads the entries before it. For head.kind maf and iaf."""
+
+    kind: Literal["masked"] = "masked"
+    width: int = Field(256, ge=1, description="Hidden features.")
+    depth: int = Field(2, ge=0, description="Residual blocks.")
+
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
+        """The network."""
+        horizon, channels_in = _chunk(shape, self.kind)
+        return MaskedMLP(
+            horizon=horizon,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            context=context,
+            width=self.width,
+            depth=self.depth,
+        )
+
+
+class MonotoneBlock(Block):
+    """Block autoregressive MLP: an output increases in its own entry. For head.kind bnaf."""
+
+    kind: Literal["monotone"] = "monotone"
+    block: int = Field(8, ge=1, description="Hidden features of each entry.")
+    depth: int = Field(2, ge=1, description="Hidden layers.")
+
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
+        """The network."""
+        horizon, channels_in = _chunk(shape, self.kind)
+        return MonotoneMLP(
+            horizon=horizon,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            context=context,
+            block=self.block,
+            depth=self.depth,
+        )
+
+
+class LipschitzBlock(Block):
+    """MLP with a Lipschitz constant below one. For head.kind residual_flow."""
+
+    kind: Literal["lipschitz"] = "lipschitz"
+    width: int = Field(128, ge=1, description="Hidden features.")
+    depth: int = Field(2, ge=1, description="Hidden layers.")
+    lipschitz: float = Field(0.8, gt=0, lt=1, description="Lipschitz constant.")
+
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
+        """The network."""
+        horizon, channels_in = _chunk(shape, self.kind)
+        return LipschitzMLP(
+            horizon=horizon,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            context=context,
+            width=self.width,
+            depth=self.depth,
+            lipschitz=self.lipschitz,
+        )
+
+
 def _chunk(shape: Shape, kind: str) -> tuple[int, int]:
     if len(shape) != 2:
         raise ValueError(
@@ -116,5 +186,8 @@ def _chunk(shape: Shape, kind: str) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-NetBlock = Annotated[MLPBlock | UNetBlock | TransformerBlock | SceneNetBlock, Field(discriminator="kind")]
+NetBlock = Annotated[
+    MLPBlock | UNetBlock | TransformerBlock | SceneNetBlock | MaskedBlock | MonotoneBlock | LipschitzBlock,
+    Field(discriminator="kind"),
+]
 MakeNet = Callable[[int], nn.Module]  # from the number of output channels for each step

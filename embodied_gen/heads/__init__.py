@@ -13,7 +13,10 @@ from embodied_gen.heads.bound import Bound, variational_bound
 from embodied_gen.heads.check import check_head
 from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, fit_classifier
 from embodied_gen.heads.denoising import DenoisingHead
-from embodied_gen.heads.guidance import Guide, RowGuide, propose
+from embodied_gen.heads.flows import FlowHead
+from embodied_gen.heads.guidance import Guide, RowGuide, choose, propose
+from embodied_gen.heads.latent_chain import LatentChain
+from embodied_gen.heads.likelihood import log_likelihood
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.particles import Particles
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
@@ -26,6 +29,7 @@ __all__ = [
     "Certified",
     "ClassifierGuidance",
     "DenoisingHead",
+    "FlowHead",
     "Guidance",
     "Guide",
     "HasCostMap",
@@ -34,6 +38,7 @@ __all__ = [
     "HasLatent",
     "HasLogProb",
     "Head",
+    "LatentChain",
     "MixtureHead",
     "NoisyClassifier",
     "Particles",
@@ -43,7 +48,9 @@ __all__ = [
     "Steered",
     "TwoStepHead",
     "check_head",
+    "choose",
     "fit_classifier",
+    "log_likelihood",
     "propose",
     "scale_for",
     "settle",

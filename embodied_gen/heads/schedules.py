@@ -53,6 +53,10 @@ class Schedule(nn.Module, abc.ABC):
         """alpha, sigma and their rates at times t in (0, 1]."""
 
     @abc.abstractmethod
+    def time(self, angle: Tensor) -> Tensor:
+        """The time at which tan(angle) = sigma / alpha, for angles in [0, pi / 2]; the nearest where there is none."""
+
+    @abc.abstractmethod
     def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
         """Training times, shape `(rows,)`."""
 
@@ -78,6 +82,7 @@ class _Table(Schedule):
     """Variance-preserving levels from a list of betas; times off the table read the nearest level."""
 
     _tables: Tensor
+    _angles: Tensor
 
     def __init__(self, betas: Tensor):
         super().__init__()
@@ -88,10 +93,15 @@ class _Table(Schedule):
         curves = [product.sqrt(), (1 - product).sqrt()]
         rates = [torch.gradient(curve, spacing=1 / self.levels)[0] for curve in curves]
         self.register_buffer("_tables", torch.stack(curves + rates), persistent=False)
+        self.register_buffer("_angles", torch.atan2(curves[1], curves[0]), persistent=False)
 
     def coefficients(self, t: Tensor) -> Coefficients:
         index = (t * self.levels).round().long().clamp(0, self.levels)
         return Coefficients(*self._tables[:, index].to(t.dtype))
+
+    def time(self, angle: Tensor) -> Tensor:
+        between = (self._angles[1:] + self._angles[:-1]) / 2
+        return (torch.searchsorted(between, angle.to(between.dtype)) / self.levels).to(angle.dtype)
 
     def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
         u = draws.uniform((rows,), generator=generator, like=like)
@@ -142,6 +152,10 @@ class Rectified(Schedule):
         """1 - t, t and their rates -1, 1."""
         one = torch.ones_like(t)
         return Coefficients(1 - t, t, -one, one)
+
+    def time(self, angle: Tensor) -> Tensor:
+        """The share of the sine in sine and cosine."""
+        return angle.sin() / (angle.sin() + angle.cos())
 
     def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
         """Uniform or logit-normal times."""
@@ -199,6 +213,11 @@ class Karras(Schedule):
         root = low + t * (high - low)
         rate = self.rho * root ** (self.rho - 1) * (high - low)
         return Coefficients(torch.ones_like(t), root**self.rho, torch.zeros_like(t), rate)
+
+    def time(self, angle: Tensor) -> Tensor:
+        """Linear in the root of sigma."""
+        low, high = self._ends()
+        return ((angle.tan() ** (1 / self.rho) - low) / (high - low)).clamp(0, 1)
 
     def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
         """Times at which log sigma is normal, confined to [0, 1]."""

@@ -7,11 +7,25 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen.events import Path, Trajectory
-from embodied_gen.heads import DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead
+from embodied_gen.heads import DenoisingHead, FlowHead, Head, LatentChain, MixtureHead, RegressionHead, TwoStepHead
+from embodied_gen.heads.flows import (
+    Affine,
+    BlockAutoregressive,
+    Continuous,
+    Coupling,
+    InverseAutoregressive,
+    Layer,
+    MaskedAutoregressive,
+    Planar,
+    Residual,
+    Spline,
+    alternating,
+)
+from embodied_gen.heads.ode import HEUN, Fixed
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
-from embodied_gen.nets import ResidualMLP, TemporalUNet, Transformer
+from embodied_gen.nets import LipschitzMLP, MaskedMLP, MonotoneMLP, ResidualMLP, TemporalUNet, Transformer
 
 HORIZON, CHANNELS, CONTEXT = 4, 2, 3
 
@@ -30,11 +44,11 @@ def mlp(channels_out: int = CHANNELS) -> nn.Module:
     )
 
 
-def unet() -> nn.Module:
+def unet(channels_out: int = CHANNELS) -> nn.Module:
     return TemporalUNet(
         horizon=HORIZON,
         channels_in=CHANNELS,
-        channels_out=CHANNELS,
+        channels_out=channels_out,
         context=CONTEXT,
         width=8,
         multipliers=(1, 2),
@@ -42,11 +56,11 @@ def unet() -> nn.Module:
     )
 
 
-def transformer() -> nn.Module:
+def transformer(channels_out: int = CHANNELS) -> nn.Module:
     return Transformer(
         horizon=HORIZON,
         channels_in=CHANNELS,
-        channels_out=CHANNELS,
+        channels_out=channels_out,
         context=CONTEXT,
         width=16,
         depth=1,
@@ -56,6 +70,31 @@ def transformer() -> nn.Module:
 
 def mixture(event: Trajectory) -> Head:
     return MixtureHead(event, mlp(MixtureHead.width(CHANNELS, 3)), components=3)
+
+
+SIZES = {"horizon": HORIZON, "channels_in": CHANNELS, "context": CONTEXT}
+
+
+def masked(numbers: int = 2) -> nn.Module:
+    return MaskedMLP(**SIZES, channels_out=numbers * CHANNELS, width=24, depth=1)
+
+
+def monotone() -> nn.Module:
+    return MonotoneMLP(**SIZES, channels_out=2 * CHANNELS, block=3, depth=1)
+
+
+def lipschitz() -> nn.Module:
+    return LipschitzMLP(**SIZES, channels_out=CHANNELS, width=16, lipschitz=0.5)
+
+
+def couplings(make: Callable[[int], nn.Module], transform: Spline | Affine, layers: int = 4) -> list[Layer]:
+    masks = alternating((HORIZON, CHANNELS), layers)
+    width = transform.numbers * CHANNELS
+    return [Coupling(make(width), transform, mask, time=i / layers) for i, mask in enumerate(masks)]
+
+
+def flow(event: Trajectory, layers: list[Layer], steps: int = 2) -> Head:
+    return FlowHead(event, layers, chain=LatentChain(4, steps=steps, iterations=steps))
 
 
 @dataclass(frozen=True)
@@ -107,6 +146,15 @@ CASES = [
     Case("regression_with_noise", lambda e: RegressionHead(e, mlp(), temperature=1.0)),
     Case("two_step", lambda e: TwoStepHead(e, mlp())),
     Case("mixture", mixture),
+    Case("planar", lambda e: flow(e, [Planar(e.shape, mlp(3 * CHANNELS), time=i / 2) for i in range(2)])),
+    Case("coupling", lambda e: flow(e, couplings(mlp, Affine()))),
+    Case("coupling_transformer", lambda e: flow(e, couplings(transformer, Affine(), 2))),
+    Case("spline_unet", lambda e: flow(e, couplings(unet, Spline(3), 2))),
+    Case("maf", lambda e: flow(e, [MaskedAutoregressive(masked(), Affine())])),
+    Case("iaf", lambda e: flow(e, [InverseAutoregressive(masked(), Affine())])),
+    Case("bnaf", lambda e: flow(e, [BlockAutoregressive(e.shape, monotone(), iterations=10)], 1)),
+    Case("residual", lambda e: flow(e, [Residual(lipschitz(), iterations=20)])),
+    Case("continuous", lambda e: flow(e, [Continuous(mlp(), solver=Fixed(2, HEUN))])),
 ]
 
 

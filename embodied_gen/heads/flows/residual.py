@@ -1,0 +1,181 @@
+r"""Residual layers: z = x + g(x, c) with a network g that is a contraction in x.
+
+With a Lipschitz constant L < 1 of g, the inverse is the limit of x <- z - g(x), whose k-th term is within
+L^k |g| / (1 - L) of it. With J = dg/dx the log-determinant is a power series, and its gradient another,
+
+    log det(1 + J) = sum_(k>=1) (-1)^(k+1) tr(J^k) / k,
+    d log det(1 + J) = tr( sum_(k>=0) (-1)^k J^k dJ ).
+
+`normalise` takes the determinant of the whole Jacobian, exact, n products for n entries. `estimate`, for training,
+takes traces by one probe v (Hutchinson), and cuts the series off after N terms (`Truncation`): after a fixed number,
+which is biased by L^N, or after a random one with the k-th term divided by P(N >= k), which is unbiased (Russian
+roulette).
+
+Sources: Behrmann et al. 2019 (arXiv:1811.00995); Chen et al. 2019, "Residual Flows" (arXiv:1906.02735), theorem 1 and
+eq. 8.
+"""
+
+import abc
+import math
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from embodied_gen import draws
+from embodied_gen.context import Context
+from embodied_gen.heads.flows.autoregressive import require
+from embodied_gen.heads.flows.base import Layer, read
+from embodied_gen.heads.flows.trace import jacobian, pull
+
+
+class Truncation(abc.ABC):
+    """How many terms of a series are added up, and with which weights."""
+
+    @abc.abstractmethod
+    def weights(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
+        """Weights of the terms 1, 2, .. for each row, zero from some term on; shape `(rows, K)`."""
+
+
+@final
+class First(Truncation):
+    """The first terms, which is biased.
+
+    Args:
+        terms: As many, >= 1.
+    """
+
+    def __init__(self, terms: int = 10):
+        if terms < 1:
+            raise ValueError(f"terms must be at least 1; got {terms}.")
+        self.terms = terms
+
+    def weights(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
+        """Ones."""
+        return like.new_ones(rows, self.terms)
+
+
+@final
+class Geometric(Truncation):
+    """The first terms, and more while a coin of each row says so: unbiased.
+
+    Args:
+        terms: That are always taken, >= 1.
+        more: Probability of each further term, in [0, 1). Where it is above L^2 the variance is finite.
+    """
+
+    def __init__(self, terms: int = 4, more: float = 0.65):
+        if terms < 1 or not 0 <= more < 1:
+            raise ValueError(f"terms must be at least 1 and more lie in [0, 1); got {terms} and {more}.")
+        self.terms, self.more = terms, more
+
+    def weights(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
+        """1 / more^j for the j-th of the further terms. Waits for the device once, for their number."""
+        u = draws.uniform((rows,), generator=generator, like=like)
+        extra = torch.zeros_like(u) if self.more == 0 else ((1 - u).log() / math.log(self.more)).floor()
+        j = torch.arange(1 - self.terms, int(extra.max()) + 1, device=like.device, dtype=like.dtype)
+        return torch.where(j <= extra[:, None], self.more ** -j.clamp(min=0), 0.0)
+
+
+@final
+class Poisson(Truncation):
+    """The first terms, and a Poisson number of further ones: unbiased, and never many.
+
+    Args:
+        terms: That are always taken, >= 1.
+        mean: Of the further terms, > 0.
+    """
+
+    def __init__(self, terms: int = 4, mean: float = 2.0):
+        if terms < 1 or not mean > 0:
+            raise ValueError(f"terms must be at least 1 and mean positive; got {terms} and {mean}.")
+        self.terms = terms
+        most = int(mean + 10 * math.sqrt(mean) + 20)  # no draw of a float reaches beyond
+        log_mass = [j * math.log(mean) - mean - math.lgamma(j + 1) for j in range(most + 1)]
+        # P(N >= j), added up from the small end to keep its digits.
+        self._reach = torch.tensor(log_mass, dtype=torch.float64).exp().flip(0).cumsum(0).flip(0)
+        self._reach[0] = 1
+
+    def weights(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
+        """1 / P(N >= j) for the j-th of the further terms. Waits for the device once, for their number."""
+        reach = self._reach.to(like)
+        u = draws.uniform((rows, 1), generator=generator, like=like)
+        extra = (reach[1:] > u).sum(1)  # N >= j where u < P(N >= j)
+        j = torch.arange(1 - self.terms, int(extra.max()) + 1, device=like.device)
+        return torch.where(j <= extra[:, None], 1 / reach[j.clamp(min=0)], 0.0)
+
+
+@final
+class Residual(Layer):
+    """A residual layer.
+
+    Args:
+        net: `net(x_t, t, c)`, a contraction in x_t such as `LipschitzMLP`; as many channels as the event has.
+        time: t with which the network is called; says which layer this is.
+        truncation: Of the series in training.
+        iterations: Terms of the way back.
+
+    Raises:
+        ValueError: If the network is not a contraction.
+    """
+
+    def __init__(
+        self, net: nn.Module, *, time: float = 0.0, truncation: Truncation | None = None, iterations: int = 60
+    ):
+        super().__init__()
+        require(net, "contracting", "lipschitz")
+        if iterations < 1:
+            raise ValueError(f"iterations must be at least 1; got {iterations}.")
+        self.net, self.time, self.iterations = net, time, iterations
+        self.truncation = truncation or Geometric()
+
+    def normalise(self, x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
+        """The determinant of the Jacobian."""
+        wanted = torch.is_grad_enabled()
+        x, g = self._with_graph(x, c)
+        with torch.set_grad_enabled(wanted):
+            whole = jacobian(g, x)
+            log_det = torch.linalg.slogdet(whole + torch.eye(whole.shape[1], dtype=x.dtype, device=x.device))[1]
+            return x + g, log_det
+
+    def estimate(self, x: Tensor, c: Context, *, generator: draws.Generator) -> tuple[Tensor, Tensor]:
+        """The power series along one probe; value and gradient are estimates on their own."""
+        wanted = torch.is_grad_enabled()
+        probe = draws.signs(x.shape, generator=generator, like=x)
+        weights = self.truncation.weights(len(x), generator=generator, like=x)
+        x, g = self._with_graph(x, c)
+        with torch.no_grad():
+            log_det, neumann = _series(g, x, probe, weights)
+        with torch.set_grad_enabled(wanted):
+            if wanted:  # its value is of no use, its gradient is that of the log-determinant
+                slope = (pull(g, x, neumann) * probe).flatten(1).sum(1)
+                log_det = log_det + slope - slope.detach()
+            return x + g, log_det
+
+    def generate(self, z: Tensor, c: Context) -> Tensor:
+        """Fixed-point iteration."""
+        with parametrize.cached():  # weights are scaled once, not at every term
+            x = z
+            for _ in range(self.iterations):
+                x = z - self._g(x, c)
+        return x
+
+    def _g(self, x: Tensor, c: Context) -> Tensor:
+        return read(self.net, x, self.time, c, 1).squeeze(-1)
+
+    @torch.enable_grad()
+    def _with_graph(self, x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
+        x = x if x.requires_grad else x.detach().requires_grad_()
+        return x, self._g(x, c)
+
+
+def _series(g: Tensor, x: Tensor, probe: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Estimates of log det(1 + J), `(M,)`, and of v (1 + J)^-1, `(M, *E)`, by powers of J from the left."""
+    power = neumann = probe
+    log_det = x.new_zeros(len(x))
+    for k, weight in enumerate(weights.unbind(1), start=1):
+        power = -pull(g, x, power)
+        log_det = log_det - weight / k * (power * probe).flatten(1).sum(1)
+        neumann = neumann + weight.view(-1, *[1] * (x.ndim - 1)) * power
+    return log_det, neumann

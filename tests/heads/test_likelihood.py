@@ -1,0 +1,100 @@
+"""Log-likelihoods of denoising heads against closed forms: the exact denoiser of normal data has their density."""
+
+import math
+
+import pytest
+import torch
+
+from embodied_gen import draws
+from embodied_gen.heads import DenoisingHead, log_likelihood
+from embodied_gen.heads.analytic import Exact
+from embodied_gen.heads.flows.trace import hutchinson
+from embodied_gen.heads.ode import DormandPrince
+from embodied_gen.heads.parametrisation import V
+from tests.heads.analytic import SCHEDULES, normal, two_modes, unit_event
+from tests.heads.cases import CASES
+from tests.heads.cases import batch as contract_batch
+
+pytestmark = pytest.mark.usefixtures("double")
+
+
+def head_of(data, schedule):
+    channels = data.mean.shape[1]
+    return DenoisingHead(unit_event(channels), Exact(data, schedule, V()), schedule=schedule, parametrisation=V())
+
+
+def density(data, x, noise):
+    """Of data with noise of a deviation on them."""
+    variance = data.deviation**2 + noise**2
+    away = (x[:, None] - data.mean).square().sum(2) / (2 * variance)
+    return torch.logsumexp(data.weight.log() - away - x.shape[1] / 2 * (2 * math.pi * variance).log(), 1)
+
+
+def errors(data, schedule, steps, **options):
+    """Largest error against the density with the noise of the first level."""
+    x = data.draw(40, draws.generator(1))
+    told = log_likelihood(head_of(data, schedule), schedule, x[:, None], torch.zeros(40, 1), steps=steps, **options)
+    level = schedule.grid(steps)[-2]
+    return (told - density(data, x, level.sigma / level.alpha)).abs().max().item()
+
+
+# What steps along the grid leave, in nat, of densities of two entries.
+TOLERANCE = {"linear": 0.03, "cosine": 0.01, "rectified": 0.006, "karras": 0.04}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("data", [normal(channels=2), two_modes()], ids=["normal", "two_modes"])
+def test_the_exact_denoiser_has_the_density_of_its_data(name, data):
+    assert errors(data, SCHEDULES[name](), 100) < TOLERANCE[name]
+
+
+def test_errors_fall_with_the_square_of_the_steps():
+    coarse, fine = (errors(two_modes(), SCHEDULES["rectified"](), steps) for steps in (40, 80))
+    assert coarse / fine == pytest.approx(4, rel=0.15)
+
+
+def test_an_adaptive_solver_reaches_its_tolerance():
+    solver = DormandPrince(1e-7, 1e-8)
+    assert errors(two_modes(), SCHEDULES["rectified"](), 1000, solver=solver) < 1e-6
+    # On Karras' schedule what is left is the start: its last level is almost, not quite, pure noise.
+    assert errors(two_modes(), SCHEDULES["karras"](), 1000, solver=solver) < 3e-3
+
+
+def test_probes_estimate_the_density_without_bias():
+    data, schedule = two_modes(), SCHEDULES["rectified"]()
+    x = data.draw(1, draws.generator(2)).expand(600, -1)[:, None]
+    told = log_likelihood(
+        head_of(data, schedule),
+        schedule,
+        x,
+        torch.zeros(600, 1),
+        steps=30,
+        divergence=hutchinson(x, generator=draws.generator(3)),
+    )
+    exact = log_likelihood(head_of(data, schedule), schedule, x[:1], torch.zeros(1, 1), steps=30)
+    assert told.std() > 1e-3
+    assert abs((told.mean() - exact).item()) < 4 * told.std().item() / math.sqrt(600)
+
+
+def test_a_density_of_a_trained_head_integrates_to_one():
+    data, schedule = normal(channels=1), SCHEDULES["cosine"]()
+    x = torch.linspace(-3, 3, 301)
+    told = log_likelihood(head_of(data, schedule), schedule, x.view(-1, 1, 1), torch.zeros(301, 1))
+    assert (told.exp().sum() * (x[1] - x[0])).item() == pytest.approx(1, abs=1e-3)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.head(), DenoisingHead)][:7], ids=str)
+def test_every_denoising_head_with_every_network_has_one(case):
+    torch.set_default_dtype(torch.float32)
+    head = case.head()
+    x, c = contract_batch(3)
+    told = log_likelihood(head, head.schedule, x, c, steps=5)
+    assert told.shape == (3,) and told.isfinite().all() and not told.requires_grad
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_times_of_angles_are_those_of_the_levels(name):
+    schedule = SCHEDULES[name]()
+    levels = schedule.grid(20)[:-1]
+    angles = torch.tensor([math.atan2(level.sigma, level.alpha) for level in levels])
+    torch.testing.assert_close(schedule.time(angles), torch.tensor([level.t for level in levels]))

@@ -1,0 +1,107 @@
+"""The series of residual flows: unbiased, as normflows', and in the limit the determinant."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embodied_gen import draws
+from embodied_gen.heads.flows import First, Geometric, Poisson, Residual
+from embodied_gen.heads.flows import residual as module
+from embodied_gen.nets import LipschitzMLP
+
+pytestmark = pytest.mark.usefixtures("double")
+TRUNCATIONS = {"first": First(60), "geometric": Geometric(2, 0.7), "poisson": Poisson(2, 2.0)}
+
+
+def layer(truncation=None, lipschitz=0.8):
+    net = LipschitzMLP(horizon=2, channels_in=2, channels_out=2, context=1, width=32, lipschitz=lipschitz)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return Residual(net, truncation=truncation)
+
+
+def batch(rows=1):
+    return torch.randn(rows, 2, 2), torch.randn(rows, 1)
+
+
+@pytest.mark.parametrize("name", TRUNCATIONS)
+def test_values_and_gradients_are_unbiased(name):
+    flow, rows = layer(TRUNCATIONS[name]), 4000
+    x, c = (part.expand(rows, *part.shape[1:]) for part in batch())
+    _, told = flow.estimate(x, c, generator=draws.generator(1))
+    _, exact = flow.normalise(x[:1], c[:1])
+    assert told.std() > 0
+    assert abs((told.mean() - exact[0]).item()) < 4 * told.std().item() / math.sqrt(rows)
+    weights = list(flow.net.parameters())
+    options = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+    truth = torch.autograd.grad(exact[0], weights, **options)
+    eighths = [torch.autograd.grad(part.mean(), weights, **options) for part in told.chunk(8)]
+    for parts, expected in zip(zip(*eighths, strict=True), truth, strict=True):
+        several = torch.stack(parts)
+        error = (several.mean(0) - expected).norm()
+        assert error < 4 * (several - several.mean(0)).square().sum().sqrt() / 7 + 1e-9
+
+
+def test_the_series_is_that_of_normflows():
+    theirs = pytest.importorskip("normflows.flows.residual")
+    flow = layer()
+    x, c = batch(5)
+    probe = draws.signs(x.shape, generator=draws.generator(1), like=x)
+    x, g = flow._with_graph(x, c)
+    mine, _ = module._series(g, x, probe, torch.ones(5, 7))
+    torch.testing.assert_close(mine, theirs.basic_logdet_estimator(g, x, 7, probe, lambda k: 1.0, False))
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 5), st.floats(0, 0.9), st.floats(0.1, 8), st.integers(0, 1000))
+def test_weights_of_terms_are_one_in_the_mean(terms, more, mean, seed):
+    for truncation in (Geometric(terms, more), Poisson(terms, mean)):
+        weights = truncation.weights(20_000, generator=draws.generator(seed), like=torch.zeros(()))
+        assert (weights[:, :terms] == 1).all()
+        taken = (weights > 0).double()
+        for term in range(weights.shape[1]):
+            share = taken[:, term].mean().item()
+            if share > 0.01:  # of rarer terms 20 000 rows say little
+                assert weights[:, term].mean().item() == pytest.approx(1, abs=5 * math.sqrt((1 / share - 1) / 20_000))
+
+
+@pytest.mark.parametrize("terms", [1, 2, 5])
+def test_a_short_series_has_the_mean_of_its_terms(terms):
+    flow, rows = layer(First(terms)), 4000
+    x, c = batch()
+    whole = torch.autograd.functional.jacobian(lambda v: flow.normalise(v, c)[0] - v, x).view(4, 4)
+    expected = sum((-1) ** (k + 1) / k * whole.matrix_power(k).trace().item() for k in range(1, terms + 1))
+    x, c = (part.expand(rows, *part.shape[1:]) for part in (x, c))
+    _, told = flow.estimate(x, c, generator=draws.generator(1))
+    assert abs(told.mean().item() - expected) < 4 * told.std().item() / math.sqrt(rows)
+
+
+def test_the_way_back_converges_as_fast_as_promised():
+    flow = layer(lipschitz=0.9)
+    x, c = batch(20)
+    z, _ = flow.normalise(x, c)
+    errors = []
+    for iterations in (5, 10, 20):
+        flow.iterations = iterations
+        errors.append((flow.generate(z, c) - x).flatten(1).norm(dim=1).max().item())
+    first = (z - x).flatten(1).norm(dim=1).max().item()
+    for error, iterations in zip(errors, (5, 10, 20), strict=True):
+        assert error <= 0.9**iterations * first / (1 - 0.9)
+    assert errors[2] < errors[0]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Geometric(0), "terms must be at least 1 and more lie in .*; got 0 and 0.65"),
+        (lambda: Geometric(2, 1.0), "got 2 and 1.0"),
+        (lambda: Poisson(2, 0.0), "terms must be at least 1 and mean positive; got 2 and 0.0"),
+    ],
+)
+def test_impossible_truncations_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
