@@ -1,6 +1,6 @@
 """Unseen obstacles: what planning under constraints that training never saw does to collisions and to scores.
 
-    python benchmarks/obstacles.py [--mazes umaze] [--layouts 20]
+    python benchmarks/obstacles.py [--maze umaze] [--layouts 20]
 
 Obstacles are dropped into a maze after training (`layouts`), one layout for every ten episodes. The simulator does not
 hold them, so a collision is measured and not felt: a rollout collides if the ball, swept along all segments of its
@@ -20,7 +20,7 @@ what becomes of the obstacles:
 Nothing certifies the peers' ways, as their papers do not; a strength of each is chosen on other layouts and seeds, by
 the fewest rollouts that collide and then by the score. Scores are ratios to those of "none" on the same seeds.
 
-Writes benchmarks/results/obstacles.json and a picture.
+Writes benchmarks/results/obstacles_MAZE.json, after every row, and where it is asked for a picture.
 """
 
 from dataclasses import dataclass
@@ -57,18 +57,18 @@ NUMBERS = {"umaze": (1, 2), "medium": (2, 3), "large": (3,)}  # of obstacles
 class Arguments:
     """Unseen obstacles in mazes."""
 
-    mazes: tuple[str, ...] = ("umaze", "medium")
-    """Of umaze, medium and large."""
+    maze: str = "umaze"
+    """umaze, medium or large."""
     layouts: int = 20
     """Layouts of the test, of ten episodes each."""
     tuning: int = 2
     """Layouts on which the peers' strengths are chosen."""
     work: str = "runs/maze2d"
     """Folder of runs."""
-    out: str = "benchmarks/results/obstacles.json"
+    out: str | None = None
     """Record to write."""
-    picture: str = "docs/images/obstacles.png"
-    """Picture to write."""
+    picture: str | None = None
+    """Picture of first plans to write, such as docs/images/obstacles.png."""
 
 
 @dataclass(frozen=True)
@@ -93,22 +93,22 @@ def main() -> None:
         "versions": provenance.versions(),
         "machine": provenance.machine(),
     }
-    for maze in arguments.mazes:
-        with make_slots(mazes.maker_of(maze), EPISODES, 1) as slots:
-            world = _world(maze, Path(arguments.work))
-            tuning = _groups(world, slots, arguments.tuning, FIRST_TUNING_SEED)
-            test = _groups(world, slots, arguments.layouts, FIRST_SEED)
-            free = _run(world, slots, NONE, 0.0, test)
-            record["rows"].append(_row(maze, NONE, 0.0, free, free))
-            for method in (OURS, *PEERS):
-                strength = _strength(world, slots, method, tuning, record["tuning"])
-                runs = _run(world, slots, method, strength, test)
-                record["rows"].append(_row(maze, method, strength, runs, free))
-                files.write_json(Path(arguments.out), record)
-                console.print(_shown(record["rows"][-1]))
-            if maze == arguments.mazes[0]:
-                _draw(world, slots, test, Path(arguments.picture))
-    console.print(f"written: {arguments.out}")
+    maze, target = arguments.maze, Path(arguments.out or f"benchmarks/results/obstacles_{arguments.maze}.json")
+    with make_slots(mazes.maker_of(maze), EPISODES, 1) as slots:
+        world = _world(maze, Path(arguments.work))
+        tuning = _groups(world, slots, arguments.tuning, FIRST_TUNING_SEED)
+        test = _groups(world, slots, arguments.layouts, FIRST_SEED)
+        if arguments.picture:
+            _draw(world, slots, test, Path(arguments.picture))
+        free = _run(world, slots, NONE, 0.0, test)
+        record["rows"].append(_row(maze, NONE, 0.0, free, free))
+        for method in (OURS, *PEERS):
+            strength = _strength(world, slots, method, tuning, record["tuning"])
+            runs = _run(world, slots, method, strength, test)
+            record["rows"].append(_row(maze, method, strength, runs, free))
+            files.write_json(target, record)
+            console.print(_shown(record["rows"][-1]))
+    console.print(f"written: {target}")
 
 
 def _shown(row: dict[str, Any]) -> str:
