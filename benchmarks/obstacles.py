@@ -216,11 +216,17 @@ def _draw(world: World, slots: Slots, groups: list[Group], path: Path) -> None:
         "discs": [{"role": "goal", "centre": goal, "radius": GOAL_RADIUS}],
     }
     plans = {
-        title: np.stack([track.plans[0] for track in _tracks(world, slots, method, 0.0, group)[1]])
+        title: _of_one_length([track.plans[0] for track in _tracks(world, slots, method, 0.0, group)[1]])
         for title, method in (("free", NONE), ("around unseen obstacles", OURS))
     }
     apart = {title: group.layout.distance(shapely.linestrings(each)) >= RADIUS for title, each in plans.items()}
     pictures.save(pictures.plans(scene, plans, apart), path)
+
+
+def _of_one_length(plans: list[np.ndarray]) -> np.ndarray:
+    """Plans whose last way-point is repeated where they are shorter: a stop has fewer."""
+    most = max(map(len, plans))
+    return np.stack([np.pad(plan, ((0, most - len(plan)), (0, 0)), mode="edge") for plan in plans])
 
 
 if __name__ == "__main__":
