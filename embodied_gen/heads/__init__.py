@@ -10,14 +10,18 @@ from embodied_gen.heads.base import (
     Head,
 )
 from embodied_gen.heads.bound import Bound, variational_bound
+from embodied_gen.heads.chains import Hamiltonian, Langevin, RandomWalk, Resampling
 from embodied_gen.heads.check import check_head
 from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, fit_classifier
 from embodied_gen.heads.denoising import DenoisingHead
+from embodied_gen.heads.energy import EnergyHead
 from embodied_gen.heads.guidance import Guide, RowGuide, propose
 from embodied_gen.heads.mixture import MixtureHead
+from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
 from embodied_gen.heads.particles import Particles
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
+from embodied_gen.heads.score_matching import DenoisingScoreMatching, ImplicitScoreMatching, SlicedScoreMatching
 from embodied_gen.heads.steering import settle, steer
 from embodied_gen.heads.walk import Guidance, Steered
 
@@ -25,21 +29,33 @@ __all__ = [
     "Bound",
     "Certified",
     "ClassifierGuidance",
+    "ContrastiveDivergence",
     "DenoisingHead",
+    "DenoisingScoreMatching",
+    "EnergyHead",
     "Guidance",
     "Guide",
+    "Hamiltonian",
     "HasCostMap",
     "HasDenoiser",
     "HasEnergy",
     "HasLatent",
     "HasLogProb",
     "Head",
+    "ImplicitScoreMatching",
+    "InfoNCE",
+    "Langevin",
+    "MaxMargin",
+    "MaximumLikelihood",
     "MixtureHead",
     "NoisyClassifier",
     "Particles",
     "PointHead",
+    "RandomWalk",
     "RegressionHead",
+    "Resampling",
     "RowGuide",
+    "SlicedScoreMatching",
     "Steered",
     "TwoStepHead",
     "check_head",

@@ -6,8 +6,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.events import Path, Trajectory
-from embodied_gen.heads import DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead
+from embodied_gen.events import Event, Path, Trajectory
+from embodied_gen.heads import (
+    ContrastiveDivergence,
+    DenoisingHead,
+    DenoisingScoreMatching,
+    EnergyHead,
+    Hamiltonian,
+    Head,
+    ImplicitScoreMatching,
+    InfoNCE,
+    Langevin,
+    MaximumLikelihood,
+    MaxMargin,
+    MixtureHead,
+    RandomWalk,
+    RegressionHead,
+    Resampling,
+    SlicedScoreMatching,
+    TwoStepHead,
+)
+from embodied_gen.heads.chains import EnergySampler
+from embodied_gen.heads.objectives import Objective
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
@@ -30,11 +50,11 @@ def mlp(channels_out: int = CHANNELS) -> nn.Module:
     )
 
 
-def unet() -> nn.Module:
+def unet(channels_out: int = CHANNELS) -> nn.Module:
     return TemporalUNet(
         horizon=HORIZON,
         channels_in=CHANNELS,
-        channels_out=CHANNELS,
+        channels_out=channels_out,
         context=CONTEXT,
         width=8,
         multipliers=(1, 2),
@@ -42,11 +62,11 @@ def unet() -> nn.Module:
     )
 
 
-def transformer() -> nn.Module:
+def transformer(channels_out: int = CHANNELS) -> nn.Module:
     return Transformer(
         horizon=HORIZON,
         channels_in=CHANNELS,
-        channels_out=CHANNELS,
+        channels_out=channels_out,
         context=CONTEXT,
         width=16,
         depth=1,
@@ -56,6 +76,10 @@ def transformer() -> nn.Module:
 
 def mixture(event: Trajectory) -> Head:
     return MixtureHead(event, mlp(MixtureHead.width(CHANNELS, 3)), components=3)
+
+
+def energy(event: Event, net: nn.Module, objective: Objective, sampler: EnergySampler | None = None) -> Head:
+    return EnergyHead(event, net, objective=objective, sampler=sampler or Langevin(20))
 
 
 @dataclass(frozen=True)
@@ -107,6 +131,14 @@ CASES = [
     Case("regression_with_noise", lambda e: RegressionHead(e, mlp(), temperature=1.0)),
     Case("two_step", lambda e: TwoStepHead(e, mlp())),
     Case("mixture", mixture),
+    Case("energy", lambda e: energy(e, mlp(1), InfoNCE(4, chain=Langevin(5)))),
+    Case("energy_uniform", lambda e: energy(e, mlp(1), InfoNCE(), RandomWalk(50))),
+    Case("energy_divergence", lambda e: energy(e, mlp(1), ContrastiveDivergence(), Hamiltonian(5, leapfrogs=4))),
+    Case("energy_likelihood", lambda e: energy(e, mlp(1), MaximumLikelihood(Langevin(10, starts=4)))),
+    Case("energy_margin", lambda e: energy(e, mlp(1), MaxMargin(), Resampling(64))),
+    Case("energy_denoising", lambda e: energy(e, unet(1), DenoisingScoreMatching(), RandomWalk(20))),
+    Case("energy_sliced", lambda e: energy(e, transformer(1), SlicedScoreMatching(4), Langevin(10))),
+    Case("energy_implicit_path", lambda e: energy(path(), mlp(1), ImplicitScoreMatching())),
 ]
 
 

@@ -68,7 +68,12 @@ def test_mapping_contexts_work_through_a_network_that_reads_them(case):
         torch.testing.assert_close(ask(named, {"state": c}), ask(head, c), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+# Their loss compares events with draws of the model itself, which improve as it learns: its value measures nothing.
+# That they learn is shown by tests of their own.
+AGAINST_OWN_DRAWS = ("energy", "energy_divergence", "energy_likelihood")
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name not in AGAINST_OWN_DRAWS], ids=str)
 def test_training_lowers_the_loss_on_one_batch(case):
     x, c = batch(16)
     head = case.head()
