@@ -28,12 +28,13 @@ class RandomWalkBlock(Block):
 
     kind: Literal["random_walk"] = "random_walk"
     steps: int = Field(200, ge=0, description="Of the chain.")
-    step: float = Field(0.1, gt=0, description="Length of the first, model units.")
+    step: float = Field(0.5, gt=0, description="Longest deviation of a proposal, model units.")
+    span: float = Field(100.0, ge=1, description="Ratio of the longest and the shortest.")
     starts: int = Field(16, ge=1, description="Places of which a chain starts at one.")
 
     def build(self) -> chains.Chain:
         """The chain."""
-        return chains.RandomWalk(self.steps, step=self.step, starts=self.starts)
+        return chains.RandomWalk(self.steps, step=self.step, span=self.span, starts=self.starts)
 
 
 class HamiltonianBlock(Block):

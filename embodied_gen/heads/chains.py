@@ -9,18 +9,19 @@ Markov chains leave exp(-V) unchanged: what they propose is accepted with the pr
     Hamiltonian    L leapfrog steps of length h from a momentum p ~ N(0, 1)            H = V + |p|^2 / 2
                    p <- p - h/2 grad V(z);  z <- z + h p;  p <- p - h/2 grad V(z)
 
-and each row finds its own h from its own acceptances,  log h <- log h + (a - a*) 2 / sqrt(k)  after its k-th step,
-where a* is the best share in many dimensions: 0.234 for walks, 0.651 for Hamiltonian steps. The lengths of Hamiltonian
-steps are drawn within a fifth of h, as a fixed one can be a period of V. A row starts at one of several places, which
-is chosen with a probability proportional to exp(-V): chains hardly ever cross from one mode to another, so that most
-of how modes are weighted is decided there.
+Each row of a chain with slopes finds its own h from its own acceptances,  log h <- log h + (a - a*) 2 / sqrt(k)  after
+its k-th step; a* = 0.651 for Hamiltonian steps, the best share in many dimensions, for the first half of them. Their
+lengths are drawn within a fifth of h, as a fixed one can be a period of V. A row that adapts would follow the mode it
+is in, and hop more easily into narrow modes than out of them; so the walk, which can hop, draws h from a fixed range of
+sizes instead, uniformly in the logarithm. A row starts at one of several places, chosen with a probability proportional
+to exp(-V): chains hardly ever cross from one mode to another, so that most of how modes are weighted is decided there.
 
 Without slopes, and for few numbers only, `Resampling` draws a population anew in proportion to exp(-V) and spreads it
 by ever smaller noise. It finds the best mode quickly; its draws are more concentrated than exp(-V), as weights are
 applied several times over.
 
-Sources: Metropolis et al. 1953 and Hastings 1970; Duane et al. 1987; Neal 2011 (arXiv:1206.1901); Roberts, Gelman and
-Gilks 1997 and Beskos et al. 2013 for the shares; Florence et al. 2021 (arXiv:2109.00137) for resampling.
+Sources: Metropolis et al. 1953 and Hastings 1970; Duane et al. 1987; Neal 2011 (arXiv:1206.1901); Beskos et al. 2013
+for the share; Florence et al. 2021 (arXiv:2109.00137) for resampling.
 """
 
 import abc
@@ -34,6 +35,8 @@ from embodied_gen import draws
 from embodied_gen.heads.langevin import EAGERNESS, langevin
 from embodied_gen.heads.particles import systematic
 from embodied_gen.heads.slopes import OfRows, slope
+
+ACCEPTED = 0.651  # share of Hamiltonian steps that the length aims at
 
 
 class EnergySampler(abc.ABC):
@@ -106,57 +109,52 @@ class Langevin(Chain):
         return langevin(potential, x, generator=generator, steps=self.steps, step=self.step)
 
 
-class _Adaptive(Chain, abc.ABC):
-    """A chain of proposals of one length, which every row adapts to the share `aim` of accepted ones."""
+@final
+class RandomWalk(Chain):
+    """Random-walk Metropolis, which asks for no slopes.
 
-    aim: float
+    Args:
+        steps: Of the chain, >= 0.
+        step: Longest deviation of a proposal, units of z, > 0.
+        span: Ratio of the longest and the shortest, >= 1.
+        starts: Places of which each row starts at one, >= 1.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(self, steps: int = 200, *, step: float = 0.5, span: float = 100.0, starts: int = 16):
+        super().__init__(steps, step, starts)
+        if not span >= 1:
+            raise ValueError(f"span must be at least 1; got {span}.")
+        self.span = span
 
     @torch.no_grad()
     def move(self, potential: OfRows, x: Tensor, *, generator: draws.Generator) -> Tensor:
         """Chains that start where they are told: `(M, *Z)` to `(M, *Z)`, without a graph."""
         value = potential(x)
-        log_length = torch.full_like(value, math.log(self.step))
-        for k in range(self.steps):
-            new, new_value, log_ratio = self._propose(potential, x, value, log_length.exp(), generator)
-            # From one impossible place to another the difference is no number: such a row stays, as does its length.
-            lost = log_ratio.isnan()
-            probability = torch.where(lost, 0.0, log_ratio.clamp(max=0).exp())
-            accepted = draws.uniform((len(x),), generator=generator, like=value) < probability
-            x = torch.where(_rows(accepted, x), new, x)
-            value = torch.where(accepted, new_value, value)
-            share = torch.where(lost, self.aim, probability)
-            log_length = log_length + EAGERNESS / math.sqrt(k + 1) * (share - self.aim)
+        for _ in range(self.steps):
+            u = draws.uniform((len(x),), generator=generator, like=x)
+            length = _rows(self.step * self.span**-u, x)
+            new = x + length * draws.normal(x.shape, generator=generator, like=x)
+            new_value = potential(new)
+            x, value, _ = _accept(x, value, new, new_value, value - new_value, generator)
         return x
 
-    @abc.abstractmethod
-    def _propose(
-        self, potential: OfRows, x: Tensor, value: Tensor, length: Tensor, generator: draws.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """New places, their potentials, and the logarithm of the ratio of Metropolis and Hastings."""
-
 
 @final
-class RandomWalk(_Adaptive):
-    """Random-walk Metropolis, which asks for no slopes; `step` has units of z."""
+class Hamiltonian(Chain):
+    """Hamiltonian Monte Carlo.
 
-    aim = 0.234
+    Args:
+        steps: Of the chain, >= 0.
+        step: Length of the first leapfrog, units of z, > 0.
+        leapfrogs: L for each step, >= 1.
+        starts: Places of which each row starts at one, >= 1.
 
-    def __init__(self, steps: int = 200, *, step: float = 0.1, starts: int = 16):
-        super().__init__(steps, step, starts)
-
-    def _propose(
-        self, potential: OfRows, x: Tensor, value: Tensor, length: Tensor, generator: draws.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        new = x + _rows(length, x) * draws.normal(x.shape, generator=generator, like=x)
-        new_value = potential(new)
-        return new, new_value, value - new_value
-
-
-@final
-class Hamiltonian(_Adaptive):
-    """Hamiltonian Monte Carlo with L leapfrog steps for each of its own; `step` has units of z."""
-
-    aim = 0.651
+    Raises:
+        ValueError: If a number is out of range.
+    """
 
     def __init__(self, steps: int = 10, *, step: float = 0.1, leapfrogs: int = 8, starts: int = 16):
         super().__init__(steps, step, starts)
@@ -164,21 +162,30 @@ class Hamiltonian(_Adaptive):
             raise ValueError(f"leapfrogs must be at least 1; got {leapfrogs}.")
         self.leapfrogs = leapfrogs
 
-    def _propose(
-        self, potential: OfRows, x: Tensor, value: Tensor, length: Tensor, generator: draws.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        first = draws.normal(x.shape, generator=generator, like=x)
-        jitter = draws.uniform((len(x),), generator=generator, like=x)
-        h = _rows(length * (0.8 + 0.4 * jitter), x)
-        new, (new_value, gradient) = x, slope(potential, x)
-        p = first
+    @torch.no_grad()
+    def move(self, potential: OfRows, x: Tensor, *, generator: draws.Generator) -> Tensor:
+        """Chains that start where they are told: `(M, *Z)` to `(M, *Z)`, without a graph."""
+        value = potential(x)
+        log_length = torch.full_like(value, math.log(self.step))
+        for k in range(self.steps):
+            jitter = 0.8 + 0.4 * draws.uniform((len(x),), generator=generator, like=x)
+            momentum = draws.normal(x.shape, generator=generator, like=x)
+            new, new_value, gain = self._leap(potential, x, momentum, _rows(jitter * log_length.exp(), x))
+            x, value, share = _accept(x, value, new, new_value, value - new_value + gain, generator)
+            if k < self.steps // 2:  # what adapts to where it is leaves exp(-V) unchanged only nearly
+                off = torch.nan_to_num(share, nan=ACCEPTED) - ACCEPTED
+                log_length = log_length + EAGERNESS / math.sqrt(k + 1) * off
+        return x
+
+    def _leap(self, potential: OfRows, x: Tensor, momentum: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Where the leapfrogs lead, the potential there, and the kinetic energy that was lost on the way."""
+        p, (value, gradient) = momentum, slope(potential, x)
         for _ in range(self.leapfrogs):
             p = p - h / 2 * gradient
-            new = new + h * p
-            new_value, gradient = slope(potential, new)
+            x = x + h * p
+            value, gradient = slope(potential, x)
             p = p - h / 2 * gradient
-        kinetic = (first.square() - p.square()).flatten(1).sum(1) / 2
-        return new, new_value, value - new_value + kinetic
+        return x, value, (momentum.square() - p.square()).flatten(1).sum(1) / 2
 
 
 @final
@@ -226,6 +233,18 @@ def choose(potential: OfRows, x: Tensor, k: int, *, generator: draws.Generator) 
     groups = x.unflatten(0, (-1, k))
     chosen = draws.categorical(-potential(x).view(-1, k), generator=generator)
     return groups[torch.arange(len(groups), device=x.device), chosen]
+
+
+def _accept(
+    x: Tensor, value: Tensor, new: Tensor, new_value: Tensor, log_ratio: Tensor, generator: draws.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows after Metropolis' choice, their potentials, and the probabilities of acceptance.
+
+    From one impossible place to another the ratio is no number: such a row stays, and its probability is none either.
+    """
+    share = log_ratio.clamp(max=0).exp()
+    accepted = draws.uniform((len(x),), generator=generator, like=value) < share
+    return torch.where(_rows(accepted, x), new, x), torch.where(accepted, new_value, value), share
 
 
 def _rows(number: Tensor, x: Tensor) -> Tensor:

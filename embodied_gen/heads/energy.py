@@ -29,6 +29,8 @@ from embodied_gen.heads.slopes import OfRows
 from embodied_gen.heads.steering import settle
 from embodied_gen.heads.walls import Walls
 
+FOCUS = (1.0, 0.04, 0.0016)  # shares of the variance of uniform places, by which these are moved one after the other
+
 
 @final
 class EnergyHead(Head):
@@ -99,9 +101,15 @@ class EnergyHead(Head):
         potential: OfRows = landscape.energy
         if guide is not None and guide.steers:
             walls = Walls(guide, x)
-            x = settle(x, self.reach**2 / 3, guide)[0].clamp(-self.reach, self.reach)
+            x = self._towards(x, guide)
 
             def potential(x: Tensor) -> Tensor:
                 return landscape.energy(x) + walls(x)
 
         return self.sampler.run(potential, x, generator=generator)
+
+    def _towards(self, x: Tensor, guide: RowGuide) -> Tensor:
+        """Starting places moved to where the guide wants them: first as far as the box is wide, then ever less."""
+        for share in FOCUS:
+            x = settle(x, share * self.reach**2 / 3, guide)[0].clamp(-self.reach, self.reach)
+        return x
