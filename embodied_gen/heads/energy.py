@@ -6,7 +6,7 @@ The network is the same as a denoising head's, with one channel of output. The l
 event's bounds, with tails of deviation 1 / sqrt(k), so that there is one whatever the network says far away.
 
 Draws start at uniform places. A guide adds its potential to the energy, and walls to its constraints, which is exactly
-what a guide means; the starting places are moved towards what is wanted first. Draws are then as exact as the sampler
+what a guide means; half of the starting places are moved towards what is wanted first. Draws are then as exact as the sampler
 is, but for a guide's projection, which is applied to the finished draw.
 
 Sources: LeCun et al. 2006, "A tutorial on energy-based learning"; Florence et al. 2021 (arXiv:2109.00137).
@@ -109,7 +109,12 @@ class EnergyHead(Head):
         return self.sampler.run(potential, x, generator=generator)
 
     def _towards(self, x: Tensor, guide: RowGuide) -> Tensor:
-        """Starting places moved to where the guide wants them: first as far as the box is wide, then ever less."""
+        """Every second starting place moved to where the guide wants it: as far as the box is wide, then ever less.
+
+        The others stay, so that modes of the energy that a guide does not exclude are still among the places.
+        """
+        moved = x
         for share in FOCUS:
-            x = settle(x, share * self.reach**2 / 3, guide)[0].clamp(-self.reach, self.reach)
-        return x
+            moved = settle(moved, share * self.reach**2 / 3, guide)[0].clamp(-self.reach, self.reach)
+        chosen = torch.arange(len(x), device=x.device) % self.sampler.population % 2 == 0
+        return torch.where(chosen.view(-1, *[1] * (x.ndim - 1)), moved, x)
