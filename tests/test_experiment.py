@@ -180,7 +180,8 @@ def test_a_block_without_a_kind_lists_the_kinds():
     with pytest.raises(ValueError) as caught:
         experiment.parse(content, "tiny.yaml")
     assert sorted(str(caught.value).splitlines()) == [
-        "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture, energy",
+        "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture, energy, "
+        "hopfield, boltzmann, rbm, belief",
         "tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer, scene",
     ]
 

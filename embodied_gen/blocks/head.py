@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from embodied_gen.blocks.binary import BeliefBlock, BoltzmannBlock, HopfieldBlock, RBMBlock
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.energy import EnergyBlock
 from embodied_gen.blocks.net import MakeNet
@@ -56,5 +57,14 @@ class MixtureBlock(Block):
 
 
 HeadBlock = Annotated[
-    DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock | EnergyBlock, Field(discriminator="kind")
+    DenoisingBlock
+    | RegressionBlock
+    | TwoStepBlock
+    | MixtureBlock
+    | EnergyBlock
+    | HopfieldBlock
+    | BoltzmannBlock
+    | RBMBlock
+    | BeliefBlock,
+    Field(discriminator="kind"),
 ]

@@ -9,6 +9,9 @@ from embodied_gen.heads.base import (
     HasLogProb,
     Head,
 )
+from embodied_gen.heads.belief import BeliefHead
+from embodied_gen.heads.binary import BinaryHead
+from embodied_gen.heads.boltzmann import BoltzmannHead
 from embodied_gen.heads.bound import Bound, variational_bound
 from embodied_gen.heads.chains import Hamiltonian, Langevin, RandomWalk, Resampling
 from embodied_gen.heads.check import check_head
@@ -16,9 +19,11 @@ from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, f
 from embodied_gen.heads.denoising import DenoisingHead
 from embodied_gen.heads.energy import EnergyHead
 from embodied_gen.heads.guidance import Guide, RowGuide, propose
+from embodied_gen.heads.hopfield import HopfieldHead, associate, association_energy
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
 from embodied_gen.heads.particles import Particles
+from embodied_gen.heads.rbm import RBMHead
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
 from embodied_gen.heads.score_matching import DenoisingScoreMatching, ImplicitScoreMatching, SlicedScoreMatching
@@ -26,6 +31,9 @@ from embodied_gen.heads.steering import settle, steer
 from embodied_gen.heads.walk import Guidance, Steered
 
 __all__ = [
+    "BeliefHead",
+    "BinaryHead",
+    "BoltzmannHead",
     "Bound",
     "Certified",
     "ClassifierGuidance",
@@ -42,6 +50,7 @@ __all__ = [
     "HasLatent",
     "HasLogProb",
     "Head",
+    "HopfieldHead",
     "ImplicitScoreMatching",
     "InfoNCE",
     "Langevin",
@@ -51,6 +60,7 @@ __all__ = [
     "NoisyClassifier",
     "Particles",
     "PointHead",
+    "RBMHead",
     "RandomWalk",
     "RegressionHead",
     "Resampling",
@@ -58,6 +68,8 @@ __all__ = [
     "SlicedScoreMatching",
     "Steered",
     "TwoStepHead",
+    "associate",
+    "association_energy",
     "check_head",
     "fit_classifier",
     "propose",

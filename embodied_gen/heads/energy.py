@@ -6,8 +6,8 @@ The network is the same as a denoising head's, with one channel of output. The l
 event's bounds, with tails of deviation 1 / sqrt(k), so that there is one whatever the network says far away.
 
 Draws start at uniform places. A guide adds its potential to the energy, and walls to its constraints, which is exactly
-what a guide means; half of the starting places are moved towards what is wanted first. Draws are then as exact as the sampler
-is, but for a guide's projection, which is applied to the finished draw.
+what a guide means; half of the starting places are moved towards what is wanted first. Draws are then as exact as the
+sampler is, but for a guide's projection, which is applied to the finished draw.
 
 Sources: LeCun et al. 2006, "A tutorial on energy-based learning"; Florence et al. 2021 (arXiv:2109.00137).
 """
@@ -15,6 +15,7 @@ Sources: LeCun et al. 2006, "A tutorial on energy-based learning"; Florence et a
 from functools import partial
 from typing import final
 
+import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 

@@ -31,7 +31,8 @@ class Walls:
         self.guide = guide
         own = guide.margins(x).unflatten(0, (guide.contexts, -1))
         spread = (own - own.mean(1, keepdim=True)).square().mean(1).sqrt()
-        least = torch.finfo(own.dtype).eps * (1 + own.abs().amax(1))
+        # Few rows may agree by chance, which says nothing of the unit.
+        least = (own.abs().amax(1) / 100).clamp(min=torch.finfo(own.dtype).eps)
         self._sharpness = 1 / torch.maximum(spread, least).unsqueeze(1)
 
     def __call__(self, x: Tensor) -> Tensor:

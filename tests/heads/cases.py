@@ -6,14 +6,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.events import Event, Path, Trajectory
+from embodied_gen.events import Binary, Event, Path, Trajectory
 from embodied_gen.heads import (
+    BeliefHead,
+    BoltzmannHead,
     ContrastiveDivergence,
     DenoisingHead,
     DenoisingScoreMatching,
     EnergyHead,
     Hamiltonian,
     Head,
+    HopfieldHead,
     ImplicitScoreMatching,
     InfoNCE,
     Langevin,
@@ -21,6 +24,7 @@ from embodied_gen.heads import (
     MaxMargin,
     MixtureHead,
     RandomWalk,
+    RBMHead,
     RegressionHead,
     Resampling,
     SlicedScoreMatching,
@@ -42,6 +46,10 @@ def trajectory() -> Trajectory:
 
 def path() -> Path:
     return Path(HORIZON, [-1.0, 0.0], [1.0, 5.0], [-0.2, -0.1], [0.2, 0.3])
+
+
+def binary(low: float = 0.0) -> Binary:
+    return Binary(CHANNELS, steps=HORIZON, low=low)
 
 
 def mlp(channels_out: int = CHANNELS) -> nn.Module:
@@ -93,6 +101,10 @@ class Case:
     def head(self) -> Head:
         return self.build(trajectory())
 
+    def batch(self, rows: int = 5) -> tuple[Tensor, Tensor]:
+        x, c = batch(rows)
+        return (x.sign() if isinstance(self.head().event, Binary) else x), c
+
 
 CASES = [
     Case("flow_matching_mlp", lambda e: DenoisingHead(e, mlp())),
@@ -139,6 +151,10 @@ CASES = [
     Case("energy_denoising", lambda e: energy(e, unet(1), DenoisingScoreMatching(), RandomWalk(20))),
     Case("energy_sliced", lambda e: energy(e, transformer(1), SlicedScoreMatching(4), Langevin(10))),
     Case("energy_implicit_path", lambda e: energy(path(), mlp(1), ImplicitScoreMatching())),
+    Case("hopfield", lambda e: HopfieldHead(binary(-1.0), mlp())),
+    Case("boltzmann", lambda e: BoltzmannHead(binary(), mlp(CHANNELS + 3), hidden=3)),
+    Case("rbm", lambda e: RBMHead(binary(), mlp(CHANNELS + 6), hidden=6)),
+    Case("belief", lambda e: BeliefHead(binary(), mlp(BeliefHead.width(CHANNELS, (6, 4))), layers=(6, 4))),
 ]
 
 
