@@ -178,7 +178,8 @@ def distance(head, blur=0.0):
     ids=["uniform", "langevin", "likelihood", "divergence", "denoising"],
 )
 def test_training_finds_two_modes_that_move_with_the_context(objective, blur):
-    assert distance(trained(objective, 250 if blur else 150), blur) < 0.55 * distance(trained(objective, 0), blur)
+    steps, rows = (300, 128) if blur else (150, 64)  # of slopes alone more is to be learned
+    assert distance(trained(objective, steps, rows=rows), blur) < 0.55 * distance(trained(objective, 0), blur)
 
 
 def place(c):
