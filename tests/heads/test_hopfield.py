@@ -1,5 +1,7 @@
 """Hopfield networks, Gibbs sampling, and the questions that every binary model answers."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -61,7 +63,7 @@ def test_recall_never_raises_the_energy_and_ends_where_no_unit_wants_to_flip(uni
     x = signs((6, 1, units), generator=draws.generator(seed, 2), like=torch.zeros(()))
     c = torch.zeros(6, 0)
     energies = [head.energy(head.recall(x, c, sweeps=k), c) for k in (0, 1, 2, 60)]
-    for before, after in zip(energies, energies[1:], strict=False):
+    for before, after in pairwise(energies):
         assert (after <= before + 1e-9).all()
     end = head.recall(x, c, sweeps=60)
     assert (head.surprise(end, c) <= torch.tensor(2.0).log() + 1e-9).all()
@@ -80,7 +82,7 @@ def test_draws_are_as_probable_as_the_energy_says(low):
     head = random(4, 3, 0.7, low)
     x = head.sample(NONE, 4000, generator=draws.generator(1))[0]
     every, probability = probabilities(head)
-    index = (x == every.squeeze(1)[:, None, None].transpose(0, 1)).all(-1).squeeze(1).to(x.dtype).argmax(1)
+    index = (x == every.squeeze(1)).all(-1).int().argmax(1)
     counts = torch.bincount(index, minlength=16)
     assert stats.chisquare(counts.numpy(), (4000 * probability).numpy()).pvalue > 0.01
 
@@ -185,7 +187,7 @@ def test_the_continuous_network_never_raises_its_energy(beta, seed):
     patterns = draws.normal((5, 3), generator=draws.generator(seed), like=torch.zeros((), dtype=torch.float64))
     x = draws.normal((4, 3), generator=draws.generator(seed, 1), like=patterns)
     energies = [association_energy(patterns, associate(patterns, x, beta=beta, steps=k), beta=beta) for k in range(4)]
-    for before, after in zip(energies, energies[1:], strict=False):
+    for before, after in pairwise(energies):
         assert (after <= before + 1e-9).all()
 
 
