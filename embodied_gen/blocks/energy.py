@@ -72,20 +72,28 @@ SamplerBlock = Annotated[
 
 
 class InfoNCEBlock(Block):
-    """Implicit behaviour cloning: tell events from counter-examples."""
+    """Implicit behaviour cloning: tell events from counter-examples that a chain moved to low energies."""
 
     kind: Literal["info_nce"] = "info_nce"
     count: int = Field(16, ge=1, description="Counter-examples of each event.")
-    chain: ChainBlock | None = Field(
-        LangevinBlock(steps=10), description="Moves counter-examples to low energies; none leaves them uniform."
-    )
+    chain: ChainBlock = LangevinBlock(steps=10)
     penalty: float = Field(1.0, ge=0, description="Weight of the penalty on slopes.")
     limit: float = Field(10.0, ge=0, description="Slope that is free of it, nat for a model unit.")
 
     def build(self) -> objectives.Objective:
         """The objective."""
-        chain = None if self.chain is None else self.chain.build()
-        return objectives.InfoNCE(self.count, chain=chain, penalty=self.penalty, limit=self.limit)
+        return objectives.InfoNCE(self.count, chain=self.chain.build(), penalty=self.penalty, limit=self.limit)
+
+
+class UniformInfoNCEBlock(Block):
+    """The same with uniform counter-examples, for events of few numbers."""
+
+    kind: Literal["info_nce_uniform"] = "info_nce_uniform"
+    count: int = Field(64, ge=1, description="Counter-examples of each event.")
+
+    def build(self) -> objectives.Objective:
+        """The objective."""
+        return objectives.InfoNCE(self.count)
 
 
 class ContrastiveDivergenceBlock(Block):
@@ -161,6 +169,7 @@ class ImplicitScoreBlock(Block):
 
 ObjectiveBlock = Annotated[
     InfoNCEBlock
+    | UniformInfoNCEBlock
     | ContrastiveDivergenceBlock
     | MaximumLikelihoodBlock
     | MaxMarginBlock

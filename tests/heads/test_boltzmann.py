@@ -57,7 +57,7 @@ EXPECTED = {(1, 1): 0.466, (1, 0): 0.305, (0, 1): 0.144, (0, 0): 0.084}
 
 def test_the_textbooks_machine_has_its_partition_sum_and_probabilities():
     head = textbook()
-    s = every_state(4, NONE) / 2 + 0.5
+    s = every_state(4, head.raw) / 2 + 0.5
     terms = (((s @ head.weights) * s).sum(1) / 2).exp()
     assert head.log_partition(NONE).exp().item() == pytest.approx(terms.sum().item())
     assert terms.detach().numpy().round(2).sum() == pytest.approx(39.70)  # as is printed, of rounded terms

@@ -9,7 +9,16 @@ from torch import nn
 
 from embodied_gen import draws
 from embodied_gen.events import Binary
-from embodied_gen.heads import Guide, HasLogProb, RegressionHead, check_head, steer
+from embodied_gen.heads import (
+    DenoisingScoreMatching,
+    EnergyHead,
+    Guide,
+    HasLogProb,
+    Langevin,
+    RegressionHead,
+    check_head,
+    steer,
+)
 from tests.heads.cases import CASES, CONTEXT, batch, mlp, trajectory
 
 
@@ -137,6 +146,30 @@ def test_check_head_finds_a_parameter_without_gradient():
     head.extra = nn.Parameter(torch.zeros(1))
     with pytest.raises(AssertionError, match="extra"):
         check_head(head, *batch())
+
+
+class Shifted(nn.Module):
+    """An energy with a constant that no loss of slopes can see."""
+
+    def __init__(self, used):
+        super().__init__()
+        self.net = mlp(1)
+        self.constant = nn.Parameter(torch.zeros(1))
+        self.used = used
+
+    def forward(self, x, t, c):
+        return self.net(x, t, c) + self.used(self.constant, x)
+
+
+def test_check_head_lets_a_loss_ignore_the_free_constant_of_an_energy_and_nothing_else():
+    def head(used):
+        return EnergyHead(trajectory(), Shifted(used), objective=DenoisingScoreMatching(), sampler=Langevin(3))
+
+    check_head(head(lambda constant, x: constant), *batch())
+    with pytest.raises(AssertionError, match="constant"):
+        check_head(head(lambda constant, x: 0 * constant), *batch())
+    with pytest.raises(AssertionError, match="constant"):
+        check_head(head(lambda constant, x: constant * x[..., :1].sign()), *batch())
 
 
 def test_check_head_finds_draws_from_the_global_state():

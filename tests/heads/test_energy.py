@@ -217,7 +217,7 @@ def test_a_config_builds_every_objective_and_sampler():
         return ResidualMLP(horizon=1, channels_in=2, channels_out=channels_out, context=1, width=16, depth=1)
 
     objectives = (
-        *("info_nce", "contrastive_divergence", "maximum_likelihood", "max_margin"),
+        *("info_nce", "info_nce_uniform", "contrastive_divergence", "maximum_likelihood", "max_margin"),
         *("denoising_score", "sliced_score", "implicit_score"),
     )
     for objective in objectives:
