@@ -12,6 +12,9 @@ Both see data with a little noise for that reason. What is learned, and drawn, i
 should be what may be lost. The trace costs n derivatives, those of slices one. All three look at the surroundings of
 data alone and learn nothing of how modes weigh against each other.
 
+The gradients of the first two by the weights are third derivatives of the network, which must have them: in single
+precision those of the transformer's GELU overflow for large features, while those of the other networks do not.
+
 Sources: Hyvaerinen 2005; Vincent 2011; Song et al. 2019 (arXiv:1905.07088), with the variance-reduced form.
 """
 

@@ -146,11 +146,13 @@ CASES = [
     Case("energy", lambda e: energy(e, mlp(1), InfoNCE(4, chain=Langevin(5)))),
     Case("energy_uniform", lambda e: energy(e, mlp(1), InfoNCE(), RandomWalk(50))),
     Case("energy_divergence", lambda e: energy(e, mlp(1), ContrastiveDivergence(), Hamiltonian(5, leapfrogs=4))),
-    Case("energy_likelihood", lambda e: energy(e, mlp(1), MaximumLikelihood(Langevin(10, starts=4)))),
+    Case(
+        "energy_likelihood", lambda e: energy(e, transformer(1), MaximumLikelihood(Langevin(5, starts=2)), Langevin(5))
+    ),
     Case("energy_margin", lambda e: energy(e, mlp(1), MaxMargin(), Resampling(64))),
     Case("energy_denoising", lambda e: energy(e, unet(1), DenoisingScoreMatching(), RandomWalk(20))),
-    Case("energy_sliced", lambda e: energy(e, transformer(1), SlicedScoreMatching(4), Langevin(10))),
-    Case("energy_implicit_path", lambda e: energy(path(), mlp(1), ImplicitScoreMatching())),
+    Case("energy_sliced", lambda e: energy(e, mlp(1), SlicedScoreMatching(4, blur=0.01), Langevin(10))),
+    Case("energy_implicit_path", lambda e: energy(path(), mlp(1), ImplicitScoreMatching(blur=0.01))),
     Case("hopfield", lambda e: HopfieldHead(binary(-1.0), mlp())),
     Case("boltzmann", lambda e: BoltzmannHead(binary(), mlp(CHANNELS + 3), hidden=3)),
     Case("rbm", lambda e: RBMHead(binary(), mlp(CHANNELS + 6), hidden=6)),
