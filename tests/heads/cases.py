@@ -151,7 +151,7 @@ CASES = [
     ),
     Case("energy_margin", lambda e: energy(e, mlp(1), MaxMargin(), Resampling(64))),
     Case("energy_denoising", lambda e: energy(e, unet(1), DenoisingScoreMatching(), RandomWalk(20))),
-    Case("energy_sliced", lambda e: energy(e, mlp(1), SlicedScoreMatching(4, blur=0.01), Langevin(10))),
+    Case("energy_sliced", lambda e: energy(e, mlp(1), SlicedScoreMatching(8, blur=0.0), Langevin(10))),
     Case("energy_implicit_path", lambda e: energy(path(), mlp(1), ImplicitScoreMatching(blur=0.01))),
     Case("hopfield", lambda e: HopfieldHead(binary(-1.0), mlp())),
     Case("boltzmann", lambda e: BoltzmannHead(binary(), mlp(CHANNELS + 3), hidden=3)),
