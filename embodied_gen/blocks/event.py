@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Event, Path, Scene, Trajectory
+from embodied_gen.events import Binary, Event, Path, Scene, Trajectory
 
 
 class TrajectoryBlock(Block):
@@ -39,4 +39,16 @@ class SceneBlock(Block):
         return Scene.from_data(motions)
 
 
-EventBlock = Annotated[TrajectoryBlock | PathBlock | SceneBlock, Field(discriminator="kind")]
+class BinaryBlock(Block):
+    """Units of two values each."""
+
+    kind: Literal["binary"] = "binary"
+    low: float = Field(0.0, description="Value of a unit that is off.")
+    high: float = Field(1.0, description="Value of a unit that is on.")
+
+    def build(self, chunks: Tensor) -> Event:
+        """The event of chunks of the same shape `(W, T, D)`."""
+        return Binary(chunks.shape[-1], steps=chunks.shape[1], low=self.low, high=self.high)
+
+
+EventBlock = Annotated[TrajectoryBlock | PathBlock | SceneBlock | BinaryBlock, Field(discriminator="kind")]

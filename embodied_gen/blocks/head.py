@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from embodied_gen.blocks.binary import BeliefBlock, BoltzmannBlock, HopfieldBlock, RBMBlock
 from embodied_gen.blocks.denoising import DenoisingBlock
+from embodied_gen.blocks.energy import EnergyBlock
 from embodied_gen.blocks.flows import (
     BNAFBlock,
     ContinuousFlowBlock,
@@ -63,7 +65,22 @@ class MixtureBlock(Block):
         )
 
 
-FlowBlocks = PlanarBlock | CouplingBlock | MAFBlock | IAFBlock | BNAFBlock | ResidualFlowBlock | ContinuousFlowBlock
 HeadBlock = Annotated[
-    DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock | FlowBlocks, Field(discriminator="kind")
+    DenoisingBlock
+    | RegressionBlock
+    | TwoStepBlock
+    | MixtureBlock
+    | PlanarBlock
+    | CouplingBlock
+    | MAFBlock
+    | IAFBlock
+    | BNAFBlock
+    | ResidualFlowBlock
+    | ContinuousFlowBlock
+    | EnergyBlock
+    | HopfieldBlock
+    | BoltzmannBlock
+    | RBMBlock
+    | BeliefBlock,
+    Field(discriminator="kind"),
 ]

@@ -1,52 +1,72 @@
 """How uncertainty is modelled."""
 
-from embodied_gen.heads.base import (
-    Certified,
-    HasCostMap,
-    HasDenoiser,
-    HasEnergy,
-    HasLatent,
-    HasLogProb,
-    Head,
-)
+from embodied_gen.heads.base import Certified, HasCostMap, HasDenoiser, HasEnergy, HasLatent, HasLogProb, Head
+from embodied_gen.heads.belief import BeliefHead
+from embodied_gen.heads.binary import BinaryHead
+from embodied_gen.heads.boltzmann import BoltzmannHead
 from embodied_gen.heads.bound import Bound, variational_bound
+from embodied_gen.heads.chains import Hamiltonian, Langevin, RandomWalk, Resampling
 from embodied_gen.heads.check import check_head
 from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, fit_classifier
 from embodied_gen.heads.denoising import DenoisingHead
+from embodied_gen.heads.energy import EnergyHead
 from embodied_gen.heads.flows import FlowHead
 from embodied_gen.heads.guidance import Guide, RowGuide, choose, propose
+from embodied_gen.heads.hopfield import HopfieldHead, associate, association_energy
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.likelihood import log_likelihood
 from embodied_gen.heads.mixture import MixtureHead
+from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
 from embodied_gen.heads.particles import Particles
+from embodied_gen.heads.rbm import RBMHead
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
+from embodied_gen.heads.score_matching import DenoisingScoreMatching, ImplicitScoreMatching, SlicedScoreMatching
 from embodied_gen.heads.steering import settle, steer
 from embodied_gen.heads.walk import Guidance, Steered
 
 __all__ = [
+    "BeliefHead",
+    "BinaryHead",
+    "BoltzmannHead",
     "Bound",
     "Certified",
     "ClassifierGuidance",
+    "ContrastiveDivergence",
     "DenoisingHead",
+    "DenoisingScoreMatching",
+    "EnergyHead",
     "FlowHead",
     "Guidance",
     "Guide",
+    "Hamiltonian",
     "HasCostMap",
     "HasDenoiser",
     "HasEnergy",
     "HasLatent",
     "HasLogProb",
     "Head",
+    "HopfieldHead",
+    "ImplicitScoreMatching",
+    "InfoNCE",
+    "Langevin",
     "LatentChain",
+    "MaxMargin",
+    "MaximumLikelihood",
     "MixtureHead",
     "NoisyClassifier",
     "Particles",
     "PointHead",
+    "RBMHead",
+    "RandomWalk",
     "RegressionHead",
+    "Resampling",
     "RowGuide",
+    "SlicedScoreMatching",
     "Steered",
     "TwoStepHead",
+    "associate",
+    "association_energy",
     "check_head",
     "choose",
     "fit_classifier",

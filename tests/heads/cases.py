@@ -6,8 +6,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.events import Path, Trajectory
-from embodied_gen.heads import DenoisingHead, FlowHead, Head, LatentChain, MixtureHead, RegressionHead, TwoStepHead
+from embodied_gen.events import Binary, Event, Path, Trajectory
+from embodied_gen.heads import (
+    BeliefHead,
+    BoltzmannHead,
+    ContrastiveDivergence,
+    DenoisingHead,
+    DenoisingScoreMatching,
+    EnergyHead,
+    FlowHead,
+    Hamiltonian,
+    Head,
+    HopfieldHead,
+    ImplicitScoreMatching,
+    InfoNCE,
+    Langevin,
+    LatentChain,
+    MaximumLikelihood,
+    MaxMargin,
+    MixtureHead,
+    RandomWalk,
+    RBMHead,
+    RegressionHead,
+    Resampling,
+    SlicedScoreMatching,
+    TwoStepHead,
+)
+from embodied_gen.heads.chains import EnergySampler
 from embodied_gen.heads.flows import (
     Affine,
     BlockAutoregressive,
@@ -21,6 +46,7 @@ from embodied_gen.heads.flows import (
     Spline,
     alternating,
 )
+from embodied_gen.heads.objectives import Objective
 from embodied_gen.heads.ode import HEUN, Fixed
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
@@ -36,6 +62,10 @@ def trajectory() -> Trajectory:
 
 def path() -> Path:
     return Path(HORIZON, [-1.0, 0.0], [1.0, 5.0], [-0.2, -0.1], [0.2, 0.3])
+
+
+def binary(low: float = 0.0) -> Binary:
+    return Binary(CHANNELS, steps=HORIZON, low=low)
 
 
 def mlp(channels_out: int = CHANNELS) -> nn.Module:
@@ -97,6 +127,10 @@ def flow(event: Trajectory, layers: list[Layer], steps: int = 2) -> Head:
     return FlowHead(event, layers, chain=LatentChain(4, steps=steps, iterations=steps))
 
 
+def energy(event: Event, net: nn.Module, objective: Objective, sampler: EnergySampler | None = None) -> Head:
+    return EnergyHead(event, net, objective=objective, sampler=sampler or Langevin(20))
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -107,6 +141,10 @@ class Case:
 
     def head(self) -> Head:
         return self.build(trajectory())
+
+    def batch(self, rows: int = 5) -> tuple[Tensor, Tensor]:
+        x, c = batch(rows)
+        return (x.sign() if isinstance(self.head().event, Binary) else x), c
 
 
 CASES = [
@@ -155,6 +193,20 @@ CASES = [
     Case("bnaf", lambda e: flow(e, [BlockAutoregressive(e.shape, monotone(), iterations=10)], 1)),
     Case("residual", lambda e: flow(e, [Residual(lipschitz(), iterations=20)])),
     Case("continuous", lambda e: flow(e, [Continuous(mlp(), solver=Fixed(2, HEUN))])),
+    Case("energy", lambda e: energy(e, mlp(1), InfoNCE(4, chain=Langevin(5)))),
+    Case("energy_uniform", lambda e: energy(e, mlp(1), InfoNCE(), RandomWalk(50))),
+    Case("energy_divergence", lambda e: energy(e, mlp(1), ContrastiveDivergence(), Hamiltonian(5, leapfrogs=4))),
+    Case(
+        "energy_likelihood", lambda e: energy(e, transformer(1), MaximumLikelihood(Langevin(5, starts=2)), Langevin(5))
+    ),
+    Case("energy_margin", lambda e: energy(e, mlp(1), MaxMargin(), Resampling(64))),
+    Case("energy_denoising", lambda e: energy(e, unet(1), DenoisingScoreMatching(), RandomWalk(20))),
+    Case("energy_sliced", lambda e: energy(e, mlp(1), SlicedScoreMatching(8, blur=0.0), Langevin(10))),
+    Case("energy_implicit_path", lambda e: energy(path(), mlp(1), ImplicitScoreMatching(blur=0.01))),
+    Case("hopfield", lambda e: HopfieldHead(binary(-1.0), mlp())),
+    Case("boltzmann", lambda e: BoltzmannHead(binary(), mlp(CHANNELS + 3), hidden=3)),
+    Case("rbm", lambda e: RBMHead(binary(), mlp(CHANNELS + 6), hidden=6)),
+    Case("belief", lambda e: BeliefHead(binary(), mlp(BeliefHead.width(CHANNELS, (6, 4))), layers=(6, 4))),
 ]
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from embodied_gen import draws
+from embodied_gen.events import Binary
 from planners import read_guide, smallest_margin
 from tests.heads.cases import CASES, batch
 
@@ -27,7 +28,11 @@ def read(tmp_path):
     return read_guide(path).build(PERIOD)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+# A guide on positions says nothing of units that are on or off.
+POSITIONS = [case for case in CASES if not isinstance(case.head().event, Binary)]
+
+
+@pytest.mark.parametrize("case", POSITIONS, ids=str)
 def test_a_guide_file_runs_unchanged_on_every_head(case, read):
     guide, constraints = read
     head, (_, c) = case.head(), batch()

@@ -1,0 +1,118 @@
+r"""Deep belief network: restricted Boltzmann machines on top of each other.
+
+The topmost two layers are a restricted machine; below it each layer is drawn given the one above,
+
+    p(v, h_1, .., h_L | c) = p(h_L-1, h_L | c) prod_l p(h_l-1 | h_l, c),    h_0 = v,
+    p(h_l-1 = u | h_l) = sigmoid((u - l) (W_l h_l + b_l(c))).
+
+Training is greedy: layer l is a machine of its own on what the layers below make of the data, and learns by contrastive
+divergence. All layers learn at once, each from draws of the one below through which no gradient passes, so that the
+lower ones settle first and the upper ones follow. A draw is a chain of the top machine and one pass down.
+
+A guide chooses among several draws, in proportion to exp(-scale cost) among those that satisfy its constraints and that
+its projection leaves as they are: the density of a draw is not known, and needs not be.
+
+Source: Hinton, Osindero and Teh 2006, "A fast learning algorithm for deep belief nets".
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+from torch import Tensor, nn
+
+from embodied_gen import context, draws
+from embodied_gen.context import Context
+from embodied_gen.events.base import Event
+from embodied_gen.heads.base import Head
+from embodied_gen.heads.binary import biases, require_binary, with_guide
+from embodied_gen.heads.chains import choose
+from embodied_gen.heads.gibbs import signs, spins
+from embodied_gen.heads.guidance import RowGuide
+from embodied_gen.heads.rbm import RestrictedLayer
+
+
+@final
+class BeliefHead(Head):
+    """p(v | c) of a deep belief network.
+
+    Args:
+        event: What is predicted, a `Binary` of N units in all.
+        net: `net(x_t, t, c)`, returns `BeliefHead.width` channels: the biases.
+        layers: Hidden units of each layer, from below, at least two layers.
+        steps: k of contrastive divergence, >= 1.
+        sweeps: Of the top machine for a draw, >= 1.
+        candidates: Proposals for each draw under a guide, >= 1.
+
+    Raises:
+        ValueError: If the event is not binary or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        net: nn.Module,
+        *,
+        layers: Sequence[int] = (64, 32),
+        steps: int = 5,
+        sweeps: int = 50,
+        candidates: int = 64,
+    ):
+        super().__init__(event)
+        require_binary(event)
+        if len(layers) < 2 or min(layers) < 1:
+            raise ValueError(
+                f"layers must be at least two, of one unit or more; got {list(layers)}. One is an RBMHead."
+            )
+        if steps < 1 or sweeps < 1 or candidates < 1:
+            raise ValueError(
+                f"steps, sweeps and candidates must be at least 1; got {steps}, {sweeps} and {candidates}."
+            )
+        self.net = net
+        self.sizes = [event.shape[0] * event.shape[1], *layers]
+        self.steps, self.sweeps, self.candidates = steps, sweeps, candidates
+        values = event.low[0].item(), event.high[0].item()
+        self.layers = nn.ModuleList(
+            RestrictedLayer(below, above, *values) for below, above in zip(self.sizes, layers, strict=False)
+        )
+
+    @staticmethod
+    def width(channels: int, layers: Sequence[int]) -> int:
+        """Channels that the network must return: both biases of every machine, the lowest one's for each channel."""
+        return channels + sum(layers) + sum(layers[:-1])
+
+    def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
+        """Sum of the machines' contrastive divergences, shape `(B,)`; padding is learned as it is.
+
+        Its gradient is what matters: its value measures nothing.
+        """
+        self.event.check(x)
+        state, total = x.flatten(1), x.new_zeros(len(x))
+        for layer, (below, above) in zip(self._machines(), self._biases(c), strict=True):
+            total = total + layer.divergence(state, below, above, self.steps, generator=generator)
+            state = spins(layer.up(state, above).detach(), generator=generator)
+        return total
+
+    def _machines(self) -> list[RestrictedLayer]:
+        return [layer for layer in self.layers if isinstance(layer, RestrictedLayer)]
+
+    def _biases(self, c: Context) -> list[tuple[Tensor, Tensor]]:
+        """Biases of both layers of each machine, from below."""
+        above = self.sizes[1:]
+        lowest, others = biases(self.net, self.event, sum(above) + sum(above[:-1]), c)
+        upper, lower = others.split([sum(above), sum(above[:-1])], 1)
+        return list(zip([lowest, *lower.split(above[:-1], 1)], upper.split(above, 1), strict=True))
+
+    def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
+        if guide is None:
+            return self._draw(c, rows, generator)
+        k = self.candidates
+        x = self._draw(context.repeat(c, k), rows * k, generator)
+        return choose(with_guide(lambda x: x.new_zeros(len(x)), guide, x), x, k, generator=generator)
+
+    def _draw(self, c: Context, rows: int, generator: draws.Generator) -> Tensor:
+        pairs, machines = self._biases(c), self._machines()
+        state = signs((rows, self.sizes[-2]), generator=generator, like=self._like())
+        state = machines[-1].walk(state, *pairs[-1], self.sweeps, generator=generator)
+        for layer, (below, _) in zip(machines[-2::-1], pairs[-2::-1], strict=True):
+            state = spins(layer.down(state, below), generator=generator)
+        return state.unflatten(1, self.event.shape)
