@@ -1,9 +1,21 @@
-"""Networks u(x, t, c) over event chunks, all of one signature."""
+"""Networks u(x, t, c) over events, all of one signature, and those that read their input in an order."""
 
 from embodied_gen.nets.base import Net
+from embodied_gen.nets.causal import CausalTransformer
+from embodied_gen.nets.decoder import Decoder
 from embodied_gen.nets.mlp import ResidualMLP
+from embodied_gen.nets.recurrent import RecurrentDecoder
 from embodied_gen.nets.scene import SceneTransformer
 from embodied_gen.nets.transformer import Transformer
 from embodied_gen.nets.unet import TemporalUNet
 
-__all__ = ["Net", "ResidualMLP", "SceneTransformer", "TemporalUNet", "Transformer"]
+__all__ = [
+    "CausalTransformer",
+    "Decoder",
+    "Net",
+    "RecurrentDecoder",
+    "ResidualMLP",
+    "SceneTransformer",
+    "TemporalUNet",
+    "Transformer",
+]
