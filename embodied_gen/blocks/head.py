@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from embodied_gen.blocks.autoregressive import AutoregressiveBlock
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.net import MakeNet
 from embodied_gen.config import Block
@@ -54,4 +55,6 @@ class MixtureBlock(Block):
         )
 
 
-HeadBlock = Annotated[DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock, Field(discriminator="kind")]
+HeadBlock = Annotated[
+    DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock | AutoregressiveBlock, Field(discriminator="kind")
+]

@@ -1,5 +1,6 @@
 """How uncertainty is modelled."""
 
+from embodied_gen.heads.autoregressive import AutoregressiveHead
 from embodied_gen.heads.base import (
     Certified,
     HasCostMap,
@@ -22,6 +23,7 @@ from embodied_gen.heads.steering import settle, steer
 from embodied_gen.heads.walk import Guidance, Steered
 
 __all__ = [
+    "AutoregressiveHead",
     "Bound",
     "Certified",
     "ClassifierGuidance",

@@ -13,7 +13,6 @@ for drawing), with the same result.
 
 import abc
 
-import torch
 from torch import Tensor, nn
 
 from embodied_gen.nets.base import require_positive
@@ -90,8 +89,3 @@ class Decoder(nn.Module, abc.ABC):
         if c.shape != (*x.shape[:2], self.context):
             expected = f"({x.shape[0]}, {x.shape[1]}, {self.context})"
             raise ValueError(f"c must have shape {expected}; got {tuple(c.shape)}. Give each position its condition.")
-
-
-def shifted(x: Tensor) -> Tensor:
-    """What each position is told was drawn before it, `(M, S, ...)`: the same, one position later, zeros first."""
-    return torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1)

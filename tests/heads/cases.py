@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.events import Path, Trajectory
-from embodied_gen.heads import DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead
+from embodied_gen.events import Event, Path, Trajectory
+from embodied_gen.heads import AutoregressiveHead, DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead
+from embodied_gen.heads.emissions import Bins, Emission, Mixtures
+from embodied_gen.heads.orders import Given, Learned, Order, Shuffled
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
-from embodied_gen.nets import ResidualMLP, TemporalUNet, Transformer
+from embodied_gen.nets import CausalTransformer, Decoder, RecurrentDecoder, ResidualMLP, TemporalUNet, Transformer
 
 HORIZON, CHANNELS, CONTEXT = 4, 2, 3
 
@@ -56,6 +58,41 @@ def transformer() -> nn.Module:
 
 def mixture(event: Trajectory) -> Head:
     return MixtureHead(event, mlp(MixtureHead.width(CHANNELS, 3)), components=3)
+
+
+FEATURES = 6
+
+
+def recurrent(length: int, channels_in: int, channels_out: int) -> Decoder:
+    return RecurrentDecoder(
+        length=length, channels_in=channels_in, channels_out=channels_out, context=FEATURES, width=16
+    )
+
+
+def causal(length: int, channels_in: int, channels_out: int) -> Decoder:
+    return CausalTransformer(
+        length=length, channels_in=channels_in, channels_out=channels_out, context=FEATURES, width=16, depth=1, heads=2
+    )
+
+
+def autoregressive(
+    event: Event,
+    emission: Emission,
+    decoder: Callable[[int, int, int], Decoder] = recurrent,
+    order: type[Order] = Given,
+    own: float = 0.0,
+) -> Head:
+    positions = AutoregressiveHead.positions(event, emission)
+    net = ResidualMLP(
+        horizon=event.shape[0],
+        channels_in=event.shape[1],
+        channels_out=AutoregressiveHead.width(event, emission, FEATURES),
+        context=CONTEXT,
+        width=32,
+        depth=1,
+    )
+    reads = decoder(positions, emission.inputs + FEATURES, emission.width)
+    return AutoregressiveHead(event, net, reads, emission, order=order(positions), own=own)
 
 
 @dataclass(frozen=True)
@@ -107,6 +144,12 @@ CASES = [
     Case("regression_with_noise", lambda e: RegressionHead(e, mlp(), temperature=1.0)),
     Case("two_step", lambda e: TwoStepHead(e, mlp())),
     Case("mixture", mixture),
+    Case("autoregressive_bins", lambda e: autoregressive(e, Bins(16))),
+    Case("autoregressive_bins_causal", lambda e: autoregressive(e, Bins(16), causal, Shuffled)),
+    Case("autoregressive_learned_order", lambda e: autoregressive(e, Bins(8), causal, Learned)),
+    Case("autoregressive_mixtures", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), causal)),
+    Case("autoregressive_own", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), own=0.5)),
+    Case("autoregressive_path", lambda e: autoregressive(path(), Bins(16))),
 ]
 
 

@@ -8,8 +8,19 @@ import torch
 from torch import nn
 
 from embodied_gen import draws
-from embodied_gen.heads import Guide, HasLogProb, RegressionHead, check_head, steer
-from tests.heads.cases import CASES, CONTEXT, batch, mlp, trajectory
+from embodied_gen.events import Trajectory
+from embodied_gen.heads import (
+    AutoregressiveHead,
+    Guide,
+    HasLogProb,
+    MixtureHead,
+    RegressionHead,
+    check_head,
+    steer,
+)
+from embodied_gen.heads.emissions import Bins, Mixtures
+from embodied_gen.nets import ResidualMLP
+from tests.heads.cases import CASES, CONTEXT, autoregressive, batch, mlp, trajectory
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -90,21 +101,25 @@ def test_training_lowers_the_loss_on_one_batch(case):
     assert after < before - 0.1 * abs(before)
 
 
+def single(case, event):
+    """The head of a case for an event of a single entry."""
+    if isinstance(case.head(), AutoregressiveHead):
+        bins = isinstance(case.head().emission, Bins)
+        return autoregressive(event, Bins(16) if bins else Mixtures(1, components=3))
+    width = MixtureHead.width(1, 3) if case.name == "mixture" else 1
+    net = ResidualMLP(horizon=1, channels_in=1, channels_out=width, context=CONTEXT, width=16, depth=1)
+    return MixtureHead(event, net, components=3) if case.name == "mixture" else type(case.head())(event, net)
+
+
 @pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.head(), HasLogProb)], ids=str)
 def test_densities_integrate_to_one(case, double):
     # Along one entry with the others fixed, a density ratio integrates to the conditional's one: on a grid,
     # sum p(x) dx over that entry equals the marginal of the others, which `valid` computes for mixtures and
     # a closed form gives for normals. Here: an event of a single entry, where the integral is 1.
-    from embodied_gen.events import Trajectory
-    from embodied_gen.heads import MixtureHead
-    from embodied_gen.nets import ResidualMLP
-
     event = Trajectory(1, [-1.0], [1.0])
-    width = MixtureHead.width(1, 3) if case.name == "mixture" else 1
-    net = ResidualMLP(horizon=1, channels_in=1, channels_out=width, context=CONTEXT, width=16, depth=1)
-    head = MixtureHead(event, net, components=3) if case.name == "mixture" else type(case.head())(event, net)
-    grid = torch.linspace(-12, 12, 4801)
+    grid = torch.linspace(-12, 12, 4801)[:-1] + 0.0025  # midpoints, which are exact for steps between the others
     c = batch(1)[1].double().expand(len(grid), -1)
+    head = single(case, event)
     total = head.log_prob(grid.view(-1, 1, 1), c).exp().sum() * (grid[1] - grid[0])
     assert total.item() == pytest.approx(1, abs=1e-6)
 

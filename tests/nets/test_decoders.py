@@ -5,7 +5,6 @@ import torch
 
 from embodied_gen import draws
 from embodied_gen.nets import CausalTransformer, RecurrentDecoder
-from embodied_gen.nets.decoder import shifted
 
 KINDS = {
     "transformer": lambda **sizes: CausalTransformer(**sizes, width=16, depth=2, heads=2),
@@ -92,11 +91,6 @@ def test_it_learns_to_repeat_what_it_read_three_positions_ago(kind):
         loss.backward()
         optimizer.step()
     assert loss.item() < 0.1  # of log 2 = 0.69
-
-
-def test_shifting_puts_zeros_first_and_drops_the_last():
-    x = torch.arange(6.0).view(1, 3, 2)
-    assert shifted(x).tolist() == [[[0, 0], [0, 1], [2, 3]]]
 
 
 @grid
