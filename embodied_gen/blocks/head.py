@@ -7,6 +7,7 @@ from pydantic import Field
 from embodied_gen.blocks.autoregressive import AutoregressiveBlock
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.net import MakeNet
+from embodied_gen.blocks.pixelcnn import PixelCNNBlock
 from embodied_gen.config import Block
 from embodied_gen.events import Event
 from embodied_gen.heads import Head, MixtureHead, RegressionHead, TwoStepHead
@@ -56,5 +57,6 @@ class MixtureBlock(Block):
 
 
 HeadBlock = Annotated[
-    DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock | AutoregressiveBlock, Field(discriminator="kind")
+    DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock | AutoregressiveBlock | PixelCNNBlock,
+    Field(discriminator="kind"),
 ]

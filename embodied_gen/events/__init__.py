@@ -1,8 +1,15 @@
 """What is predicted."""
 
 from embodied_gen.events.base import Event
+from embodied_gen.events.labels import LabelMap
 from embodied_gen.events.path import Path
 from embodied_gen.events.scene import Scene
 from embodied_gen.events.trajectory import Trajectory
 
-__all__ = ["Event", "Path", "Scene", "Trajectory"]
+__all__ = [
+    "Event",
+    "LabelMap",
+    "Path",
+    "Scene",
+    "Trajectory",
+]

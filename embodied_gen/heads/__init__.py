@@ -17,6 +17,7 @@ from embodied_gen.heads.denoising import DenoisingHead
 from embodied_gen.heads.guidance import Guide, RowGuide, propose
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.particles import Particles
+from embodied_gen.heads.pixelcnn import PixelCNNHead
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
 from embodied_gen.heads.steering import settle, steer
@@ -39,6 +40,7 @@ __all__ = [
     "MixtureHead",
     "NoisyClassifier",
     "Particles",
+    "PixelCNNHead",
     "PointHead",
     "RegressionHead",
     "RowGuide",

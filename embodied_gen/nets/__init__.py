@@ -2,9 +2,13 @@
 
 from embodied_gen.nets.base import Net
 from embodied_gen.nets.causal import CausalTransformer
+from embodied_gen.nets.cells import OverCells
 from embodied_gen.nets.decoder import Decoder
+from embodied_gen.nets.masked_conv import MaskedConvNet
 from embodied_gen.nets.mlp import ResidualMLP
+from embodied_gen.nets.raster import RasterNet
 from embodied_gen.nets.recurrent import RecurrentDecoder
+from embodied_gen.nets.row_recurrent import RowRecurrentNet
 from embodied_gen.nets.scene import SceneTransformer
 from embodied_gen.nets.transformer import Transformer
 from embodied_gen.nets.unet import TemporalUNet
@@ -12,9 +16,13 @@ from embodied_gen.nets.unet import TemporalUNet
 __all__ = [
     "CausalTransformer",
     "Decoder",
+    "MaskedConvNet",
     "Net",
+    "OverCells",
+    "RasterNet",
     "RecurrentDecoder",
     "ResidualMLP",
+    "RowRecurrentNet",
     "SceneTransformer",
     "TemporalUNet",
     "Transformer",

@@ -6,14 +6,33 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.events import Event, Path, Trajectory
-from embodied_gen.heads import AutoregressiveHead, DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead
+from embodied_gen.events import Event, LabelMap, Path, Trajectory
+from embodied_gen.heads import (
+    AutoregressiveHead,
+    DenoisingHead,
+    Head,
+    MixtureHead,
+    PixelCNNHead,
+    RegressionHead,
+    TwoStepHead,
+)
 from embodied_gen.heads.emissions import Bins, Emission, Mixtures
 from embodied_gen.heads.orders import Given, Learned, Order, Shuffled
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
-from embodied_gen.nets import CausalTransformer, Decoder, RecurrentDecoder, ResidualMLP, TemporalUNet, Transformer
+from embodied_gen.nets import (
+    CausalTransformer,
+    Decoder,
+    MaskedConvNet,
+    OverCells,
+    RasterNet,
+    RecurrentDecoder,
+    ResidualMLP,
+    RowRecurrentNet,
+    TemporalUNet,
+    Transformer,
+)
 
 HORIZON, CHANNELS, CONTEXT = 4, 2, 3
 
@@ -95,10 +114,43 @@ def autoregressive(
     return AutoregressiveHead(event, net, reads, emission, order=order(positions), own=own)
 
 
+def over_cells(event: Event, channels_out: int) -> nn.Module:
+    height, width, channels = event.shape
+    net = ResidualMLP(
+        horizon=height * width,
+        channels_in=channels,
+        channels_out=channels_out,
+        context=CONTEXT,
+        width=32,
+        depth=1,
+    )
+    return OverCells(net, height=height, width=width)
+
+
+def pixelcnn(raster: Callable[..., RasterNet], event: LabelMap) -> Head:
+    k = event.classes
+    return PixelCNNHead(
+        event, over_cells(event, FEATURES), raster(channels_in=k, channels_out=k, context=FEATURES, width=8, depth=1)
+    )
+
+
+def batch(rows: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    x = torch.rand(rows, HORIZON, CHANNELS, generator=g) * 2 - 1
+    return x, torch.randn(rows, CONTEXT, generator=g)
+
+
+def maps(rows: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    label = torch.randint(3, (rows, 3, 4), generator=g)
+    return LabelMap(3, 4, 3).encode(label), torch.randn(rows, CONTEXT, generator=g)
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
     build: Callable[[Trajectory], Head]
+    batch: Callable[..., tuple[Tensor, Tensor]] = batch  # of a given number of rows
 
     def __str__(self) -> str:
         return self.name
@@ -149,11 +201,8 @@ CASES = [
     Case("autoregressive_learned_order", lambda e: autoregressive(e, Bins(8), causal, Learned)),
     Case("autoregressive_mixtures", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), causal)),
     Case("autoregressive_own", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), own=0.5)),
+    Case("pixelcnn", lambda e: pixelcnn(MaskedConvNet, LabelMap(3, 4, 3)), maps),
+    Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),
+    Case("flow_matching_maps", lambda e: DenoisingHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
     Case("autoregressive_path", lambda e: autoregressive(path(), Bins(16))),
 ]
-
-
-def batch(rows: int = 5) -> tuple[Tensor, Tensor]:
-    g = torch.Generator().manual_seed(1)
-    x = torch.rand(rows, HORIZON, CHANNELS, generator=g) * 2 - 1
-    return x, torch.randn(rows, CONTEXT, generator=g)
