@@ -8,6 +8,7 @@ from embodied_gen.blocks.autoregressive import AutoregressiveBlock
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.net import MakeNet
 from embodied_gen.blocks.pixelcnn import PixelCNNBlock
+from embodied_gen.blocks.polygon import PolygonBlock
 from embodied_gen.config import Block
 from embodied_gen.events import Event
 from embodied_gen.heads import Head, MixtureHead, RegressionHead, TwoStepHead
@@ -57,6 +58,6 @@ class MixtureBlock(Block):
 
 
 HeadBlock = Annotated[
-    DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock | AutoregressiveBlock | PixelCNNBlock,
+    DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock | AutoregressiveBlock | PixelCNNBlock | PolygonBlock,
     Field(discriminator="kind"),
 ]

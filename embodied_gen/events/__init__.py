@@ -3,6 +3,7 @@
 from embodied_gen.events.base import Event
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.events.path import Path
+from embodied_gen.events.polygon import Polygon
 from embodied_gen.events.scene import Scene
 from embodied_gen.events.trajectory import Trajectory
 
@@ -10,6 +11,7 @@ __all__ = [
     "Event",
     "LabelMap",
     "Path",
+    "Polygon",
     "Scene",
     "Trajectory",
 ]

@@ -18,6 +18,7 @@ from embodied_gen.heads.guidance import Guide, RowGuide, propose
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.particles import Particles
 from embodied_gen.heads.pixelcnn import PixelCNNHead
+from embodied_gen.heads.polygon import PolygonHead
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
 from embodied_gen.heads.steering import settle, steer
@@ -42,6 +43,7 @@ __all__ = [
     "Particles",
     "PixelCNNHead",
     "PointHead",
+    "PolygonHead",
     "RegressionHead",
     "RowGuide",
     "Steered",

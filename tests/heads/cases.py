@@ -1,18 +1,20 @@
 """The one grid of heads that every law of the contract runs over: a new head is one line here."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.events import Event, LabelMap, Path, Trajectory
+from embodied_gen.events import Event, LabelMap, Path, Polygon, Trajectory
 from embodied_gen.heads import (
     AutoregressiveHead,
     DenoisingHead,
     Head,
     MixtureHead,
     PixelCNNHead,
+    PolygonHead,
     RegressionHead,
     TwoStepHead,
 )
@@ -146,6 +148,27 @@ def maps(rows: int = 5) -> tuple[Tensor, Tensor]:
     return LabelMap(3, 4, 3).encode(label), torch.randn(rows, CONTEXT, generator=g)
 
 
+def outline() -> Polygon:
+    return Polygon(6, [-2.0, -1.0], [2.0, 1.0], levels=16)
+
+
+def outlines(rows: int = 5) -> tuple[Tensor, Tensor]:
+    """Stars of three to six vertices around the middle."""
+    g = torch.Generator().manual_seed(1)
+    count = torch.randint(3, 7, (rows, 1), generator=g)
+    angle = 2 * math.pi * (torch.arange(6) + 0.5 * torch.rand(rows, 6, generator=g)) / count
+    radius = 0.5 + 0.4 * torch.rand(rows, 6, generator=g)
+    value = torch.stack([2 * radius * angle.cos(), radius * angle.sin(), torch.ones(rows, 6)], -1)
+    value = value * (torch.arange(6) < count).unsqueeze(-1)
+    return outline().encode(value), torch.randn(rows, CONTEXT, generator=g)
+
+
+def polygon(decoder: Callable[[int, int, int], Decoder]) -> Head:
+    event = outline()
+    net = ResidualMLP(horizon=6, channels_in=3, channels_out=2 * FEATURES, context=CONTEXT, width=32, depth=1)
+    return PolygonHead(event, net, decoder(12, event.levels + 1 + FEATURES, event.levels + 1), candidates=64)
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -204,5 +227,7 @@ CASES = [
     Case("pixelcnn", lambda e: pixelcnn(MaskedConvNet, LabelMap(3, 4, 3)), maps),
     Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),
     Case("flow_matching_maps", lambda e: DenoisingHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
+    Case("polygon", lambda e: polygon(causal), outlines),
+    Case("polygon_recurrent", lambda e: polygon(recurrent), outlines),
     Case("autoregressive_path", lambda e: autoregressive(path(), Bins(16))),
 ]
