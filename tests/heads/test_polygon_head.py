@@ -58,7 +58,8 @@ def test_probabilities_of_all_codes_sum_to_one(decoder, vertices, levels):
     x, mass = law(stirred(decoder, vertices, levels))
     assert mass.sum().item() == pytest.approx(1, abs=1e-10)
     first, later = x[:, :1, 0] * 10 + x[:, :1, 1], x[:, 1:, 0] * 10 + x[:, 1:, 1]
-    possible = ((later > first) | (x[:, 1:, 2] < 0)).all(1)
+    # None of three vertices that are not on a line is smallest in the last column.
+    possible = ((later > first) | (x[:, 1:, 2] < 0)).all(1) & (x[:, 0, 0] < x[..., 0].max())
     assert torch.equal(mass > 0, possible)
 
 
@@ -109,7 +110,7 @@ def test_training_learns_outlines_and_where_they_stop():
     x, _ = outlines(8)
     c = torch.zeros(8, CONTEXT)
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
-    for _ in range(200):
+    for _ in range(120):
         optimizer.zero_grad()
         head.loss(x, c, generator=draws.generator(0)).mean().backward()
         optimizer.step()
