@@ -4,12 +4,13 @@ import itertools
 import math
 
 import pytest
+import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from embodied_gen import draws
+from embodied_gen import draws, experiment
 from embodied_gen.blocks.autoregressive import AutoregressiveBlock
 from embodied_gen.events import Path, Trajectory
 from embodied_gen.heads import AutoregressiveHead, Guide, check_head
@@ -290,6 +291,21 @@ def test_its_block_builds_it(emission, decoder, order):
     assert widths == [AutoregressiveHead.width(event, head.emission, 3)]
     x, c = (part.double() for part in batch())
     assert head.double().loss(x, c, generator=draws.generator(0)).shape == (5,)
+
+
+@pytest.mark.parametrize("net", ["mlp", "unet", "transformer"])
+def test_an_experiment_swaps_to_it_by_one_block_with_any_network(net):
+    torch.set_default_dtype(torch.float32)
+    nets = {"mlp": {"width": 16, "depth": 1}, "unet": {"width": 8, "groups": 4}, "transformer": {"width": 16}}
+    block = {"kind": "autoregressive", "decoder": {"kind": "causal", "width": 16, "depth": 1}, "features": 4}
+    config = tiny.experiment_of(net={"kind": net} | nets[net], head=block)
+    windows = tiny.windows_of(config, tiny.episodes_of((9, 9)))
+    predictor = experiment.build(config, windows)
+    part = windows.batch(torch.arange(3))
+    loss = predictor.loss(part.observations, part.value, generator=draws.generator(0), valid=part.valid)
+    loss.mean().backward()
+    assert loss.isfinite().all()
+    assert predictor.sample(part.observations, 2, generator=draws.generator(0)).shape == (3, 2, *part.value.shape[1:])
 
 
 def build(**changes):
