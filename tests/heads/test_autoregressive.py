@@ -1,13 +1,10 @@
 """The product over positions: exact densities, draws that have them, orders, and what is heard in training."""
 
-import itertools
 import math
 
 import pytest
 import tiny
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
 from embodied_gen import draws, experiment
@@ -134,63 +131,6 @@ def test_a_position_does_not_see_what_comes_later_in_the_order():
 
     slope = torch.autograd.functional.jacobian(told, x)[0, :, :, 0, :, 0].abs().amax(1)  # (position, entry)
     assert ((slope[:, [1, 3, 2, 0]] > 0) == torch.ones(4, 4).tril(-1).bool()).all()
-
-
-# --- Orders ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_law_of_learned_orders_sums_to_one_and_is_that_of_its_draws():
-    order = Learned(3)
-    order.scores.data = torch.tensor([0.5, -1.0, 1.0])
-    every = torch.tensor(list(itertools.permutations(range(3))))
-    law = order.log_prob(every).exp().detach()
-    assert law.sum().item() == pytest.approx(1)
-    assert torch.equal(every[law.argmax()], order.settled(law))
-    drawn = order.draw(6000, generator=draws.generator(2), like=law)
-    counts = (drawn.unsqueeze(1) == every).all(2).sum(0)
-    assert stats.chisquare(counts.numpy(), 6000 * law.numpy()).pvalue > 0.01
-
-
-def test_scores_receive_the_gradient_of_the_expected_loss():
-    order = Learned(3)
-    order.scores.data = torch.tensor([0.5, -1.0, 1.0])
-    every = torch.tensor(list(itertools.permutations(range(3))))
-    value = torch.tensor([3.0, 1.0, 4.0, 1.0, 5.0, 9.0])
-    (exact,) = torch.autograd.grad((order.log_prob(every).exp() * value).sum(), order.scores)
-    drawn = order.draw(30_000, generator=draws.generator(2), like=value)
-    loss = value[(drawn.unsqueeze(1) == every).all(2).long().argmax(1)]
-    lesson = order.lesson(drawn, loss)
-    assert (lesson == 0).all()
-    (estimate,) = torch.autograd.grad(lesson.mean(), order.scores)
-    torch.testing.assert_close(estimate, exact, rtol=0, atol=0.06)
-
-
-def test_a_learned_order_prefers_what_costs_less():
-    # Two numbers of which the second is the first with its sign lost: bins of the second tell less of the first.
-    order = Learned(2)
-    optimizer = torch.optim.Adam(order.parameters(), lr=0.1)
-    for step in range(100):
-        drawn = order.draw(32, generator=draws.generator(step), like=order.scores)
-        optimizer.zero_grad()
-        order.lesson(drawn, (drawn[:, 0] == 0).double()).mean().backward()
-        optimizer.step()
-    assert order.settled(order.scores).tolist() == [1, 0]
-
-
-@given(seed=st.integers(0, 1000), positions=st.integers(1, 9))
-@settings(max_examples=20)
-def test_every_order_that_is_drawn_is_a_permutation(seed, positions):
-    like = torch.zeros(())
-    for order in (Given(positions), Shuffled(positions), Learned(positions)):
-        drawn = order.draw(4, generator=draws.generator(seed), like=like)
-        assert torch.equal(drawn.sort(1).values, torch.arange(positions).expand(4, -1))
-        assert torch.equal(order.settled(like).sort().values, torch.arange(positions))
-
-
-def test_shuffled_orders_are_uniform():
-    drawn = Shuffled(3).draw(6000, generator=draws.generator(2), like=torch.zeros(()))
-    counts = torch.bincount(drawn @ torch.tensor([9, 3, 1]))
-    assert stats.chisquare(counts[counts > 0].numpy()).pvalue > 0.01 and (counts > 0).sum() == 6
 
 
 # --- Training -------------------------------------------------------------------------------------------------------
@@ -337,7 +277,6 @@ def test_parts_that_do_not_fit_are_refused(changes, message):
         (lambda: Bins(4, reach=0.0), "reach must be positive and finite; got 0.0"),
         (lambda: Mixtures(0), "must be at least 1; got 0 and 8"),
         (lambda: Mixtures(1, smallest=0.0), "smallest must be positive; got 0.0"),
-        (lambda: Given(0), "positions must be at least 1; got 0"),
     ],
 )
 def test_impossible_parts_are_refused(make, message):

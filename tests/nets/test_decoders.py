@@ -66,6 +66,31 @@ def test_shorter_sequences_and_no_context_are_read_too(kind):
     torch.testing.assert_close(net(x[:, :2], c[:, :2]), net(x, c)[:, :2])
 
 
+def test_the_transformer_is_that_of_torch_with_the_same_weights():
+    net, (x, c) = decoder("transformer"), inputs()
+    layer = torch.nn.TransformerEncoderLayer(
+        16,
+        2,
+        64,
+        dropout=0.0,
+        activation=lambda h: torch.nn.functional.gelu(h, approximate="tanh"),
+        layer_norm_eps=1e-6,
+        batch_first=True,
+        norm_first=True,
+        dtype=torch.float64,
+    )
+    h = net.input(torch.cat([x, c], -1)) + net.positions
+    mask = torch.nn.Transformer.generate_square_subsequent_mask(LENGTH, dtype=torch.float64)
+    for block in net.blocks:
+        names = {"self_attn.in_proj_weight": block.attend.weight, "self_attn.in_proj_bias": torch.zeros(48)}
+        parts = {"self_attn.out_proj": block.merge, "linear1": block.mlp[0], "linear2": block.mlp[2]}
+        names |= {f"{name}.{key}": value for name, part in parts.items() for key, value in part.state_dict().items()}
+        layer.load_state_dict(layer.state_dict() | names)
+        h = layer(h, mask)
+    theirs = net.output(torch.nn.functional.layer_norm(h, h.shape[-1:], eps=1e-6))
+    torch.testing.assert_close(net(x, c), theirs)
+
+
 @grid
 def test_rows_do_not_see_each_other(kind):
     net, (x, c) = decoder(kind), inputs()
