@@ -58,6 +58,15 @@ def signs(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tensor
     return torch.where(uniform(shape, generator=generator, like=like) < 0.5, -1.0, 1.0).to(like.dtype)
 
 
+def gumbel(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tensor:
+    """Independent entries of `shape` after the standard Gumbel law exp(-exp(-g)), as `uniform` shapes them.
+
+    The largest of a_i + g_i is entry i with probability proportional to exp(a_i).
+    """
+    u = uniform(shape, generator=generator, like=like)
+    return -(-u.clamp(min=torch.finfo(u.dtype).tiny).log()).log()
+
+
 def categorical(log_weights: Tensor, *, generator: Generator) -> Tensor:
     """One index for each row with probability proportional to exp(log_weights).
 

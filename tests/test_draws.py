@@ -75,7 +75,10 @@ def test_the_global_state_is_neither_read_nor_written(name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("draw", "distribution"), [(draws.normal, stats.norm), (draws.uniform, stats.uniform)])
+@pytest.mark.parametrize(
+    ("draw", "distribution"),
+    [(draws.normal, stats.norm), (draws.uniform, stats.uniform), (draws.gumbel, stats.gumbel_r)],
+)
 def test_entries_are_independent_draws_of_their_distribution(draw, distribution, dtype):
     x = draw((500, 2, 4), generator=draws.generator(1), like=torch.zeros((), dtype=dtype))
     assert x.shape == (500, 2, 4) and x.dtype == dtype

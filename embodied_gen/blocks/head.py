@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from embodied_gen.blocks.autoregressive import AutoregressiveBlock
 from embodied_gen.blocks.binary import BeliefBlock, BoltzmannBlock, HopfieldBlock, RBMBlock
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.energy import EnergyBlock
@@ -17,6 +18,8 @@ from embodied_gen.blocks.flows import (
     ResidualFlowBlock,
 )
 from embodied_gen.blocks.net import MakeNet
+from embodied_gen.blocks.pixelcnn import PixelCNNBlock
+from embodied_gen.blocks.polygon import PolygonBlock
 from embodied_gen.config import Block
 from embodied_gen.events import Event
 from embodied_gen.heads import Head, MixtureHead, RegressionHead, TwoStepHead
@@ -81,6 +84,9 @@ HeadBlock = Annotated[
     | HopfieldBlock
     | BoltzmannBlock
     | RBMBlock
-    | BeliefBlock,
+    | BeliefBlock
+    | AutoregressiveBlock
+    | PixelCNNBlock
+    | PolygonBlock,
     Field(discriminator="kind"),
 ]

@@ -2,8 +2,18 @@
 
 from embodied_gen.events.base import Event
 from embodied_gen.events.binary import Binary
+from embodied_gen.events.labels import LabelMap
 from embodied_gen.events.path import Path
+from embodied_gen.events.polygon import Polygon
 from embodied_gen.events.scene import Scene
 from embodied_gen.events.trajectory import Trajectory
 
-__all__ = ["Binary", "Event", "Path", "Scene", "Trajectory"]
+__all__ = [
+    "Binary",
+    "Event",
+    "LabelMap",
+    "Path",
+    "Polygon",
+    "Scene",
+    "Trajectory",
+]

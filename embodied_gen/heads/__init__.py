@@ -1,5 +1,6 @@
 """How uncertainty is modelled."""
 
+from embodied_gen.heads.autoregressive import AutoregressiveHead
 from embodied_gen.heads.base import Certified, HasCostMap, HasDenoiser, HasEnergy, HasLatent, HasLogProb, Head
 from embodied_gen.heads.belief import BeliefHead
 from embodied_gen.heads.binary import BinaryHead
@@ -18,6 +19,8 @@ from embodied_gen.heads.likelihood import log_likelihood
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
 from embodied_gen.heads.particles import Particles
+from embodied_gen.heads.pixelcnn import PixelCNNHead
+from embodied_gen.heads.polygon import PolygonHead
 from embodied_gen.heads.rbm import RBMHead
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
@@ -26,6 +29,7 @@ from embodied_gen.heads.steering import settle, steer
 from embodied_gen.heads.walk import Guidance, Steered
 
 __all__ = [
+    "AutoregressiveHead",
     "BeliefHead",
     "BinaryHead",
     "BoltzmannHead",
@@ -56,7 +60,9 @@ __all__ = [
     "MixtureHead",
     "NoisyClassifier",
     "Particles",
+    "PixelCNNHead",
     "PointHead",
+    "PolygonHead",
     "RBMHead",
     "RandomWalk",
     "RegressionHead",

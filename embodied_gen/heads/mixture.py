@@ -10,24 +10,17 @@ Guides are followed by proposals: draws of the mixture, of which one is kept.
 Source: Bishop 1994, "Mixture density networks".
 """
 
-import math
-from typing import NamedTuple, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from embodied_gen import draws
 from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
+from embodied_gen.heads.components import Components, deviation_of
 from embodied_gen.heads.guidance import RowGuide, propose
-
-
-class _Components(NamedTuple):
-    log_weight: Tensor  # (B, K), normalised
-    mean: Tensor  # (B, K, *E)
-    deviation: Tensor  # (B, K, *E)
 
 
 @final
@@ -78,14 +71,12 @@ class MixtureHead(Head):
 
     def _log_prob(self, x: Tensor, c: Context, valid: Tensor | None) -> Tensor:
         self.event.check(x)
-        parts = self._forward(c)
-        standard = (x.unsqueeze(1) - parts.mean) / parts.deviation
-        entries = -standard.square() / 2 - parts.deviation.log() - math.log(2 * math.pi) / 2
+        counted = None
         if valid is not None:
-            entries = entries * valid.view(len(x), 1, *valid.shape[1:], *[1] * (x.ndim - valid.ndim))
-        return torch.logsumexp(parts.log_weight + entries.flatten(2).sum(2), dim=1)
+            counted = valid.view(*valid.shape, *[1] * (x.ndim - valid.ndim)).expand_as(x).flatten(1)
+        return self._forward(c).log_prob(x.flatten(1), counted)
 
-    def _forward(self, c: Context) -> _Components:
+    def _forward(self, c: Context) -> Components:
         zeros = self._like().new_zeros(size(c), *self.event.shape)
         output = self.net(zeros, zeros.new_zeros(len(zeros)), c).to(zeros.dtype)
         channels, k = self.event.shape[-1], self.components
@@ -97,10 +88,10 @@ class MixtureHead(Head):
                 "Build it with channels_out = MixtureHead.width(channels, components)."
             )
         mean, raw, logit = output.split([k * channels, k * channels, k], dim=-1)
-        return _Components(
+        return Components(
             logit.flatten(1, -2).mean(1).log_softmax(-1),
-            self.centres + self._by_component(mean),
-            self.smallest + functional.softplus(self._by_component(raw) - 1),
+            (self.centres + self._by_component(mean)).flatten(2),
+            deviation_of(self._by_component(raw), self.smallest).flatten(2),
         )
 
     def _by_component(self, entries: Tensor) -> Tensor:
@@ -108,16 +99,6 @@ class MixtureHead(Head):
         return entries.unflatten(-1, (self.components, -1)).movedim(-2, 1)
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        parts = self._forward(c)
-        if guide is None:
-            return self._draw(parts, 1, generator)[:, 0]
-        return propose(self._draw(parts, self.candidates, generator), guide, generator=generator)
-
-    def _draw(self, parts: _Components, k: int, generator: draws.Generator) -> Tensor:
-        """K draws of each row, shape `(M, k, *E)`."""
-        rows = len(parts.log_weight)
-        chosen = draws.categorical(parts.log_weight.repeat_interleave(k, 0), generator=generator)
-        index = torch.arange(rows, device=chosen.device).repeat_interleave(k)
-        mean, deviation = parts.mean[index, chosen], parts.deviation[index, chosen]
-        noise = draws.normal(mean.shape, generator=generator, like=mean)
-        return (mean + deviation * noise).unflatten(0, (rows, k))
+        candidates = self._forward(c).draw(1 if guide is None else self.candidates, generator=generator)
+        candidates = candidates.unflatten(2, self.event.shape)
+        return candidates[:, 0] if guide is None else propose(candidates, guide, generator=generator)

@@ -1,20 +1,34 @@
-"""Networks u(x, t, c) over event chunks, all of one signature."""
+"""Networks u(x, t, c) over events, all of one signature, and those that read their input in an order."""
 
 from embodied_gen.nets.base import Net
+from embodied_gen.nets.causal import CausalTransformer
+from embodied_gen.nets.cells import OverCells
+from embodied_gen.nets.decoder import Decoder
 from embodied_gen.nets.lipschitz import LipschitzMLP
 from embodied_gen.nets.masked import MaskedMLP
+from embodied_gen.nets.masked_conv import MaskedConvNet
 from embodied_gen.nets.mlp import ResidualMLP
 from embodied_gen.nets.monotone import MonotoneMLP
+from embodied_gen.nets.raster import RasterNet
+from embodied_gen.nets.recurrent import RecurrentDecoder
+from embodied_gen.nets.row_recurrent import RowRecurrentNet
 from embodied_gen.nets.scene import SceneTransformer
 from embodied_gen.nets.transformer import Transformer
 from embodied_gen.nets.unet import TemporalUNet
 
 __all__ = [
+    "CausalTransformer",
+    "Decoder",
     "LipschitzMLP",
+    "MaskedConvNet",
     "MaskedMLP",
     "MonotoneMLP",
     "Net",
+    "OverCells",
+    "RasterNet",
+    "RecurrentDecoder",
     "ResidualMLP",
+    "RowRecurrentNet",
     "SceneTransformer",
     "TemporalUNet",
     "Transformer",

@@ -1,13 +1,15 @@
 """The one grid of heads that every law of the contract runs over: a new head is one line here."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.events import Binary, Event, Path, Trajectory
+from embodied_gen.events import Binary, Event, LabelMap, Path, Polygon, Trajectory
 from embodied_gen.heads import (
+    AutoregressiveHead,
     BeliefHead,
     BoltzmannHead,
     ContrastiveDivergence,
@@ -25,6 +27,8 @@ from embodied_gen.heads import (
     MaximumLikelihood,
     MaxMargin,
     MixtureHead,
+    PixelCNNHead,
+    PolygonHead,
     RandomWalk,
     RBMHead,
     RegressionHead,
@@ -33,6 +37,7 @@ from embodied_gen.heads import (
     TwoStepHead,
 )
 from embodied_gen.heads.chains import EnergySampler
+from embodied_gen.heads.emissions import Bins, Emission, Mixtures
 from embodied_gen.heads.flows import (
     Affine,
     BlockAutoregressive,
@@ -48,10 +53,25 @@ from embodied_gen.heads.flows import (
 )
 from embodied_gen.heads.objectives import Objective
 from embodied_gen.heads.ode import HEUN, Fixed
+from embodied_gen.heads.orders import Given, Learned, Order, Shuffled
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
-from embodied_gen.nets import LipschitzMLP, MaskedMLP, MonotoneMLP, ResidualMLP, TemporalUNet, Transformer
+from embodied_gen.nets import (
+    CausalTransformer,
+    Decoder,
+    LipschitzMLP,
+    MaskedConvNet,
+    MaskedMLP,
+    MonotoneMLP,
+    OverCells,
+    RasterNet,
+    RecurrentDecoder,
+    ResidualMLP,
+    RowRecurrentNet,
+    TemporalUNet,
+    Transformer,
+)
 
 HORIZON, CHANNELS, CONTEXT = 4, 2, 3
 
@@ -131,20 +151,110 @@ def energy(event: Event, net: nn.Module, objective: Objective, sampler: EnergySa
     return EnergyHead(event, net, objective=objective, sampler=sampler or Langevin(20))
 
 
+FEATURES = 6
+
+
+def recurrent(length: int, channels_in: int, channels_out: int) -> Decoder:
+    return RecurrentDecoder(
+        length=length, channels_in=channels_in, channels_out=channels_out, context=FEATURES, width=16
+    )
+
+
+def causal(length: int, channels_in: int, channels_out: int) -> Decoder:
+    return CausalTransformer(
+        length=length, channels_in=channels_in, channels_out=channels_out, context=FEATURES, width=16, depth=1, heads=2
+    )
+
+
+def autoregressive(
+    event: Event,
+    emission: Emission,
+    decoder: Callable[[int, int, int], Decoder] = recurrent,
+    order: type[Order] = Given,
+    own: float = 0.0,
+) -> Head:
+    positions = AutoregressiveHead.positions(event, emission)
+    net = ResidualMLP(
+        horizon=event.shape[0],
+        channels_in=event.shape[1],
+        channels_out=AutoregressiveHead.width(event, emission, FEATURES),
+        context=CONTEXT,
+        width=32,
+        depth=1,
+    )
+    reads = decoder(positions, emission.inputs + FEATURES, emission.width)
+    return AutoregressiveHead(event, net, reads, emission, order=order(positions), own=own)
+
+
+def over_cells(event: Event, channels_out: int) -> nn.Module:
+    height, width, channels = event.shape
+    net = ResidualMLP(
+        horizon=height * width,
+        channels_in=channels,
+        channels_out=channels_out,
+        context=CONTEXT,
+        width=32,
+        depth=1,
+    )
+    return OverCells(net, height=height, width=width)
+
+
+def pixelcnn(raster: Callable[..., RasterNet], event: LabelMap) -> Head:
+    k = event.classes
+    return PixelCNNHead(
+        event, over_cells(event, FEATURES), raster(channels_in=k, channels_out=k, context=FEATURES, width=8, depth=1)
+    )
+
+
+def batch(rows: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    x = torch.rand(rows, HORIZON, CHANNELS, generator=g) * 2 - 1
+    return x, torch.randn(rows, CONTEXT, generator=g)
+
+
+def spins(rows: int = 5) -> tuple[Tensor, Tensor]:
+    x, c = batch(rows)
+    return x.sign(), c
+
+
+def maps(rows: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    label = torch.randint(3, (rows, 3, 4), generator=g)
+    return LabelMap(3, 4, 3).encode(label), torch.randn(rows, CONTEXT, generator=g)
+
+
+def outline() -> Polygon:
+    return Polygon(6, [-2.0, -1.0], [2.0, 1.0], levels=16)
+
+
+def outlines(rows: int = 5) -> tuple[Tensor, Tensor]:
+    """Stars of three to six vertices around the middle."""
+    g = torch.Generator().manual_seed(1)
+    count = torch.randint(3, 7, (rows, 1), generator=g)
+    angle = 2 * math.pi * (torch.arange(6) + 0.5 * torch.rand(rows, 6, generator=g)) / count
+    radius = 0.5 + 0.4 * torch.rand(rows, 6, generator=g)
+    value = torch.stack([2 * radius * angle.cos(), radius * angle.sin(), torch.ones(rows, 6)], -1)
+    value = value * (torch.arange(6) < count).unsqueeze(-1)
+    return outline().encode(value), torch.randn(rows, CONTEXT, generator=g)
+
+
+def polygon(decoder: Callable[[int, int, int], Decoder]) -> Head:
+    event = outline()
+    net = ResidualMLP(horizon=6, channels_in=3, channels_out=2 * FEATURES, context=CONTEXT, width=32, depth=1)
+    return PolygonHead(event, net, decoder(12, event.levels + 1 + FEATURES, event.levels + 1), candidates=64)
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
     build: Callable[[Trajectory], Head]
+    batch: Callable[..., tuple[Tensor, Tensor]] = batch  # of a given number of rows
 
     def __str__(self) -> str:
         return self.name
 
     def head(self) -> Head:
         return self.build(trajectory())
-
-    def batch(self, rows: int = 5) -> tuple[Tensor, Tensor]:
-        x, c = batch(rows)
-        return (x.sign() if isinstance(self.head().event, Binary) else x), c
 
 
 CASES = [
@@ -203,14 +313,19 @@ CASES = [
     Case("energy_denoising", lambda e: energy(e, unet(1), DenoisingScoreMatching(), RandomWalk(20))),
     Case("energy_sliced", lambda e: energy(e, mlp(1), SlicedScoreMatching(8, blur=0.0), Langevin(10))),
     Case("energy_implicit_path", lambda e: energy(path(), mlp(1), ImplicitScoreMatching(blur=0.01))),
-    Case("hopfield", lambda e: HopfieldHead(binary(-1.0), mlp())),
-    Case("boltzmann", lambda e: BoltzmannHead(binary(), mlp(CHANNELS + 3), hidden=3)),
-    Case("rbm", lambda e: RBMHead(binary(), mlp(CHANNELS + 6), hidden=6)),
-    Case("belief", lambda e: BeliefHead(binary(), mlp(BeliefHead.width(CHANNELS, (6, 4))), layers=(6, 4))),
+    Case("hopfield", lambda e: HopfieldHead(binary(-1.0), mlp()), spins),
+    Case("boltzmann", lambda e: BoltzmannHead(binary(), mlp(CHANNELS + 3), hidden=3), spins),
+    Case("rbm", lambda e: RBMHead(binary(), mlp(CHANNELS + 6), hidden=6), spins),
+    Case("belief", lambda e: BeliefHead(binary(), mlp(BeliefHead.width(CHANNELS, (6, 4))), layers=(6, 4)), spins),
+    Case("autoregressive_bins", lambda e: autoregressive(e, Bins(16))),
+    Case("autoregressive_bins_causal", lambda e: autoregressive(e, Bins(16), causal, Shuffled)),
+    Case("autoregressive_learned_order", lambda e: autoregressive(e, Bins(8), causal, Learned)),
+    Case("autoregressive_mixtures", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), causal)),
+    Case("autoregressive_own", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), own=0.5)),
+    Case("pixelcnn", lambda e: pixelcnn(MaskedConvNet, LabelMap(3, 4, 3)), maps),
+    Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),
+    Case("flow_matching_maps", lambda e: DenoisingHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
+    Case("polygon", lambda e: polygon(causal), outlines),
+    Case("polygon_recurrent", lambda e: polygon(recurrent), outlines),
+    Case("autoregressive_path", lambda e: autoregressive(path(), Bins(16))),
 ]
-
-
-def batch(rows: int = 5) -> tuple[Tensor, Tensor]:
-    g = torch.Generator().manual_seed(1)
-    x = torch.rand(rows, HORIZON, CHANNELS, generator=g) * 2 - 1
-    return x, torch.randn(rows, CONTEXT, generator=g)

@@ -8,20 +8,25 @@ import torch
 from torch import nn
 
 from embodied_gen import draws
-from embodied_gen.events import Binary
+from embodied_gen.events import Binary, Trajectory
 from embodied_gen.heads import (
+    AutoregressiveHead,
     DenoisingScoreMatching,
     EnergyHead,
     FlowHead,
     Guide,
     HasLogProb,
     Langevin,
+    MixtureHead,
+    PixelCNNHead,
+    PolygonHead,
     RegressionHead,
     check_head,
     steer,
 )
-from embodied_gen.nets import Net
-from tests.heads.cases import CASES, CONTEXT, batch, mlp, trajectory
+from embodied_gen.heads.emissions import Bins, Mixtures
+from embodied_gen.nets import Net, ResidualMLP
+from tests.heads.cases import CASES, CONTEXT, autoregressive, batch, mlp, trajectory
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -36,7 +41,7 @@ LEAVES_PADDING_OUT = ("regression", "regression_path", "regression_with_noise", 
 def test_padding_is_left_out_or_learned_as_it_is(case, generator):
     x, c = case.batch()
     head = case.head()
-    everything = torch.ones(x.shape[:2], dtype=torch.bool)
+    everything = torch.ones(x.shape[:-1], dtype=torch.bool)
     first = torch.zeros_like(everything)
     first[:, 0] = True
     changed = torch.where(first.unsqueeze(-1), x, -x)
@@ -79,7 +84,8 @@ def test_mapping_contexts_work_through_a_network_that_reads_them(case):
             parameter.add_(0.2 * torch.randn(parameter.shape))
     named.load_state_dict(head.state_dict())
     read_by_name(named)
-    assert not torch.equal(*(head.sample(k * c, generator=draws.generator(3)) for k in (1, 2)))
+    # Of the loss, as draws of discrete events change by jumps or not at all.
+    assert not torch.equal(*(head.loss(x, k * c, generator=draws.generator(3)) for k in (1, 2)))
     guide = Guide(cost=lambda y: y.square().flatten(2).sum(2), project=lambda y: y.clamp(max=0.5))
     for ask in (
         lambda head, c: head.loss(x, c, generator=draws.generator(3)),
@@ -100,7 +106,7 @@ def test_training_lowers_the_loss_on_one_batch(case):
     head = case.head()
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
     # Many draws of noise for each example, so that few steps tell.
-    many, context = x.repeat(40, 1, 1), c.repeat(40, 1)
+    many, context = x.repeat(40, *[1] * (x.ndim - 1)), c.repeat(40, 1)
     few = slice(16 * 4)
 
     def measure():
@@ -116,13 +122,24 @@ def test_training_lowers_the_loss_on_one_batch(case):
     assert after < before - 0.1 * abs(before)
 
 
-# Flows have their own integrals over planes, as most of them need two entries; densities of discrete events add up to
-# one, which tests of their own count.
+def single(case, event):
+    """The head of a case for an event of a single entry."""
+    if isinstance(case.head(), AutoregressiveHead):
+        bins = isinstance(case.head().emission, Bins)
+        return autoregressive(event, Bins(16) if bins else Mixtures(1, components=3))
+    width = MixtureHead.width(1, 3) if case.name == "mixture" else 1
+    net = ResidualMLP(horizon=1, channels_in=1, channels_out=width, context=CONTEXT, width=16, depth=1)
+    return MixtureHead(event, net, components=3) if case.name == "mixture" else type(case.head())(event, net)
+
+
+# Flows have their own integrals over planes, as most of them need two entries. What is counted is summed over all of it
+# by the tests of its own family.
+OTHERWISE = (FlowHead, PixelCNNHead, PolygonHead)
 DENSITIES = [
     c
     for c in CASES
     if isinstance(c.head(), HasLogProb)
-    and not isinstance(c.head(), FlowHead)
+    and not isinstance(c.head(), OTHERWISE)
     and not isinstance(c.head().event, Binary)
 ]
 
@@ -132,16 +149,10 @@ def test_densities_integrate_to_one(case, double):
     # Along one entry with the others fixed, a density ratio integrates to the conditional's one: on a grid,
     # sum p(x) dx over that entry equals the marginal of the others, which `valid` computes for mixtures and
     # a closed form gives for normals. Here: an event of a single entry, where the integral is 1.
-    from embodied_gen.events import Trajectory
-    from embodied_gen.heads import MixtureHead
-    from embodied_gen.nets import ResidualMLP
-
     event = Trajectory(1, [-1.0], [1.0])
-    width = MixtureHead.width(1, 3) if case.name == "mixture" else 1
-    net = ResidualMLP(horizon=1, channels_in=1, channels_out=width, context=CONTEXT, width=16, depth=1)
-    head = MixtureHead(event, net, components=3) if case.name == "mixture" else type(case.head())(event, net)
-    grid = torch.linspace(-12, 12, 4801)
-    c = case.batch(1)[1].double().expand(len(grid), -1)
+    grid = torch.linspace(-12, 12, 4801)[:-1] + 0.0025  # midpoints, which are exact for steps between the others
+    c = batch(1)[1].double().expand(len(grid), -1)
+    head = single(case, event)
     total = head.log_prob(grid.view(-1, 1, 1), c).exp().sum() * (grid[1] - grid[0])
     assert total.item() == pytest.approx(1, abs=1e-6)
 
@@ -243,7 +254,7 @@ def test_check_head_finds_a_head_that_breaks_under_a_guide(rule, law):
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_guides_wrong_shape_is_named(case, generator):
     with pytest.raises(ValueError, match=r"cost must have shape \(B, N\)"):
-        case.head().sample(batch()[1], 2, generator=generator, guide=Guide(cost=lambda y: y.sum()))
+        case.head().sample(case.batch()[1], 2, generator=generator, guide=Guide(cost=lambda y: y.sum()))
 
 
 def test_a_wrong_number_of_generators_is_named():

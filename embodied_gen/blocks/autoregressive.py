@@ -1,0 +1,111 @@
+"""The block of the autoregressive head, with its decoders and emissions."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from embodied_gen.blocks.net import MakeNet
+from embodied_gen.config import Block
+from embodied_gen.events import Event
+from embodied_gen.heads import AutoregressiveHead, Head
+from embodied_gen.heads.emissions import Bins, Emission, Mixtures
+from embodied_gen.heads.orders import Given, Learned, Order, Shuffled
+from embodied_gen.nets import CausalTransformer, Decoder, RecurrentDecoder
+
+
+class RecurrentBlock(Block):
+    """Gated recurrent units: a step costs the same however long the sequence is."""
+
+    kind: Literal["recurrent"] = "recurrent"
+    width: int = Field(128, ge=1, description="Features of a layer.")
+    depth: int = Field(1, ge=1, description="Layers.")
+
+    def build(self, length: int, channels_in: int, channels_out: int, context: int) -> Decoder:
+        """The decoder."""
+        return RecurrentDecoder(
+            length=length,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            context=context,
+            width=self.width,
+            depth=self.depth,
+        )
+
+
+class CausalBlock(Block):
+    """Causal transformer: every position reads all before it."""
+
+    kind: Literal["causal"] = "causal"
+    width: int = Field(128, ge=1, description="Features of a position.")
+    depth: int = Field(3, ge=1, description="Blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads; divide the width.")
+
+    def build(self, length: int, channels_in: int, channels_out: int, context: int) -> Decoder:
+        """The decoder."""
+        return CausalTransformer(
+            length=length,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            context=context,
+            width=self.width,
+            depth=self.depth,
+            heads=self.heads,
+        )
+
+
+DecoderBlock = Annotated[RecurrentBlock | CausalBlock, Field(discriminator="kind")]
+
+
+class BinsBlock(Block):
+    """Every channel of every step by the bin that it lies in."""
+
+    kind: Literal["bins"] = "bins"
+    count: int = Field(64, ge=2, description="Bins over the bounds of a channel.")
+    reach: float = Field(1.0, gt=0, description="Bins cover +- this, model units.")
+
+    def build(self, event: Event) -> Emission:
+        """The emission."""
+        return Bins(self.count, self.reach)
+
+
+class MixturesBlock(Block):
+    """All channels of a step at once from a mixture of normals."""
+
+    kind: Literal["mixtures"] = "mixtures"
+    components: int = Field(8, ge=1, description="Normals in the mixture.")
+    smallest: float = Field(0.01, gt=0, description="Smallest deviation, model units.")
+
+    def build(self, event: Event) -> Emission:
+        """The emission."""
+        return Mixtures(event.shape[-1], components=self.components, smallest=self.smallest)
+
+
+EmissionBlock = Annotated[BinsBlock | MixturesBlock, Field(discriminator="kind")]
+
+
+class AutoregressiveBlock(Block):
+    """The numbers of an event one after the other."""
+
+    kind: Literal["autoregressive"] = "autoregressive"
+    decoder: DecoderBlock = RecurrentBlock()
+    emission: EmissionBlock = BinsBlock()
+    order: Literal["given", "shuffled", "learned"] = Field("given", description="Order of the positions.")
+    features: int = Field(64, ge=1, description="Features of a position that the network makes of the context.")
+    own: float = Field(0.0, ge=0, le=1, description="Share of own draws among what is read in training.")
+    candidates: int = Field(64, ge=1, description="Proposals for each draw under a guide.")
+
+    def build(self, event: Event, make_net: MakeNet) -> Head:
+        """The head."""
+        emission = self.emission.build(event)
+        positions = AutoregressiveHead.positions(event, emission)
+        orders: dict[str, type[Order]] = {"given": Given, "shuffled": Shuffled, "learned": Learned}
+        decoder = self.decoder.build(positions, emission.inputs + self.features, emission.width, self.features)
+        return AutoregressiveHead(
+            event,
+            make_net(AutoregressiveHead.width(event, emission, self.features)),
+            decoder,
+            emission,
+            order=orders[self.order](positions),
+            own=self.own,
+            candidates=self.candidates,
+        )
