@@ -100,7 +100,12 @@ def test_mapping_contexts_work_through_a_network_that_reads_them(case):
 AGAINST_OWN_DRAWS = ("energy", "energy_divergence", "energy_likelihood", "rbm", "belief")
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c.name not in AGAINST_OWN_DRAWS], ids=str)
+# With a few examples its loss falls without end where they become spikes, and rises again on the way: at a rate that is
+# common to all heads it goes up and down. That its least value is at the truth is shown by a test of its own.
+SPIKED = ("energy_implicit_path",)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name not in AGAINST_OWN_DRAWS + SPIKED], ids=str)
 def test_training_lowers_the_loss_on_one_batch(case):
     x, c = case.batch(16)
     head = case.head()
