@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from embodied_gen import draws
-from embodied_gen.events import Binary
+from embodied_gen.events import Path, Trajectory
 from planners import read_guide, smallest_margin
 from tests.heads.cases import CASES, batch
 
@@ -28,8 +28,8 @@ def read(tmp_path):
     return read_guide(path).build(PERIOD)
 
 
-# A guide on positions says nothing of units that are on or off.
-POSITIONS = [case for case in CASES if not isinstance(case.head().event, Binary)]
+# A guide on positions says nothing of units that are on or off, of label maps and of outlines.
+POSITIONS = [case for case in CASES if isinstance(case.head().event, Trajectory | Path)]
 
 
 @pytest.mark.parametrize("case", POSITIONS, ids=str)
