@@ -152,7 +152,22 @@ class RowGuide:
 
 
 def propose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) -> Tensor:
-    """Keeps one of k candidates of each row.
+    """Keeps one of k candidates of each row; see `choose`.
+
+    Args:
+        candidates: Independent draws of each row, model units, shape `(M, k, *E)`.
+        guide: What is wanted, on rows.
+        generator: Draws the choice.
+
+    Returns:
+        The kept candidates, projected, shape `(M, *E)`.
+    """
+    chosen = choose(candidates, guide, generator=generator)
+    return guide.project(candidates[torch.arange(len(candidates), device=candidates.device), chosen])
+
+
+def choose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) -> Tensor:
+    """Which of k candidates of each row is kept.
 
     The probability is proportional to exp(-scale cost) among those with no negative margin. Where there are none, the
     candidate with the largest margin is kept.
@@ -163,12 +178,11 @@ def propose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) 
         generator: Draws the choice.
 
     Returns:
-        The kept candidates, projected, shape `(M, *E)`.
+        Indices in [0, k), int64, shape `(M,)`.
     """
     rows, k = candidates.shape[:2]
     flat = candidates.flatten(0, 1)
     potential, margin = guide.potential(flat).reshape(rows, k), guide.margin(flat).reshape(rows, k)
     holds = margin >= 0
     drawn = draws.categorical((-potential).masked_fill(~holds, -math.inf), generator=generator)
-    chosen = torch.where(holds.any(1), drawn, margin.argmax(1))
-    return guide.project(candidates[torch.arange(rows, device=candidates.device), chosen])
+    return torch.where(holds.any(1), drawn, margin.argmax(1))
