@@ -5,6 +5,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from embodied_gen.blocks.denoising import DenoisingBlock
+from embodied_gen.blocks.latent import (
+    AutoencoderBlock,
+    HierarchicalVAEBlock,
+    JointVAEBlock,
+    LatentDiffusionBlock,
+    VAEBlock,
+    VQVAEBlock,
+)
 from embodied_gen.blocks.net import MakeNet
 from embodied_gen.config import Block
 from embodied_gen.events import Event
@@ -54,4 +62,16 @@ class MixtureBlock(Block):
         )
 
 
-HeadBlock = Annotated[DenoisingBlock | RegressionBlock | TwoStepBlock | MixtureBlock, Field(discriminator="kind")]
+HeadBlock = Annotated[
+    DenoisingBlock
+    | RegressionBlock
+    | TwoStepBlock
+    | MixtureBlock
+    | AutoencoderBlock
+    | VAEBlock
+    | JointVAEBlock
+    | HierarchicalVAEBlock
+    | VQVAEBlock
+    | LatentDiffusionBlock,
+    Field(discriminator="kind"),
+]
