@@ -180,7 +180,8 @@ def test_a_block_without_a_kind_lists_the_kinds():
     with pytest.raises(ValueError) as caught:
         experiment.parse(content, "tiny.yaml")
     assert sorted(str(caught.value).splitlines()) == [
-        "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture",
+        "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture, "
+        "autoencoder, vae, joint_vae, hierarchical_vae, vqvae, latent_diffusion",
         "tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer, scene",
     ]
 
@@ -269,6 +270,12 @@ HEADS = [
     {"kind": "regression"},
     {"kind": "two_step", "temperature": 1.0},
     {"kind": "mixture", "components": 3},
+    {"kind": "autoencoder", "latent": 3},
+    {"kind": "vae", "latent": 3, "beta": 0.5, "prior": "learned", "chain": {"steps": 3}},
+    {"kind": "joint_vae", "latent": 2, "classes": 3},
+    {"kind": "hierarchical_vae", "latent": 2, "levels": 2},
+    {"kind": "vqvae", "positions": 2, "words": 4},
+    {"kind": "latent_diffusion", "latent": 3, "steps": 3, "guidance": {"kind": "steered"}},
 ]
 
 

@@ -7,7 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen.events import Path, Trajectory
-from embodied_gen.heads import DenoisingHead, Head, MixtureHead, RegressionHead, TwoStepHead
+from embodied_gen.heads import (
+    AutoencoderHead,
+    DenoisingHead,
+    Head,
+    HierarchicalVAEHead,
+    JointVAEHead,
+    LatentDiffusionHead,
+    LatentNet,
+    MixtureHead,
+    RegressionHead,
+    TwoStepHead,
+    VAEHead,
+    VQVAEHead,
+    latent_event,
+)
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
@@ -56,6 +70,11 @@ def transformer() -> nn.Module:
 
 def mixture(event: Trajectory) -> Head:
     return MixtureHead(event, mlp(MixtureHead.width(CHANNELS, 3)), components=3)
+
+
+def latent_diffusion(event: Trajectory) -> Head:
+    denoiser = DenoisingHead(latent_event(3), LatentNet(event, mlp(), latent=3), clip=4.0)
+    return LatentDiffusionHead(VAEHead(event, mlp(), mlp(), latent=3), denoiser)
 
 
 @dataclass(frozen=True)
@@ -107,6 +126,15 @@ CASES = [
     Case("regression_with_noise", lambda e: RegressionHead(e, mlp(), temperature=1.0)),
     Case("two_step", lambda e: TwoStepHead(e, mlp())),
     Case("mixture", mixture),
+    Case("autoencoder", lambda e: AutoencoderHead(e, mlp(), mlp(), mlp(), latent=3)),
+    Case("vae", lambda e: VAEHead(e, mlp(), mlp(), latent=3)),
+    Case("beta_vae_learned_prior", lambda e: VAEHead(e, unet(), transformer(), mlp(), latent=3, beta=2.0)),
+    Case("vae_path", lambda e: VAEHead(path(), mlp(), mlp(), latent=3)),
+    Case("vae_of_means", lambda e: VAEHead(e, mlp(), mlp(), latent=3, temperature=0.0)),
+    Case("joint_vae", lambda e: JointVAEHead(e, mlp(), mlp(), mlp(), classes=3, latent=2)),
+    Case("hierarchical_vae", lambda e: HierarchicalVAEHead(e, mlp(), mlp(), mlp(), levels=2, latent=3)),
+    Case("vqvae", lambda e: VQVAEHead(e, mlp(), mlp(), mlp(), positions=3, words=5, width=2)),
+    Case("latent_diffusion", latent_diffusion),
 ]
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from embodied_gen import draws
 from embodied_gen.heads import Guide, HasLogProb, RegressionHead, check_head, steer
+from embodied_gen.nets.base import Net
 from tests.heads.cases import CASES, CONTEXT, batch, mlp, trajectory
 
 
@@ -17,7 +18,11 @@ def test_head_keeps_the_contract(case):
     check_head(case.head(), *batch())
 
 
-LEAVES_PADDING_OUT = ("regression", "regression_path", "regression_with_noise", "mixture")
+LEAVES_PADDING_OUT = (
+    *("regression", "regression_path", "regression_with_noise", "mixture"),
+    *("autoencoder", "vae", "beta_vae_learned_prior", "vae_path", "joint_vae", "hierarchical_vae", "vqvae"),
+    *("vae_of_means", "latent_diffusion"),
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -57,7 +62,9 @@ def test_mapping_contexts_work_through_a_network_that_reads_them(case):
         for parameter in head.parameters():  # away from layers that start at zero and hide the context
             parameter.add_(0.2 * torch.randn(parameter.shape))
     named.load_state_dict(head.state_dict())
-    named.net = Reads(named.net)
+    for name, module in list(named.named_modules()):
+        if isinstance(module, Net):
+            named.set_submodule(name, Reads(module))
     assert not torch.equal(*(head.sample(k * c, generator=draws.generator(3)) for k in (1, 2)))
     guide = Guide(cost=lambda y: y.square().flatten(2).sum(2), project=lambda y: y.clamp(max=0.5))
     for ask in (
@@ -90,7 +97,13 @@ def test_training_lowers_the_loss_on_one_batch(case):
     assert after < before - 0.1 * abs(before)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.head(), HasLogProb)], ids=str)
+# A lower bound integrates to less than one; how much less, tests of its own family say.
+BOUNDS = ("vae", "vae_of_means", "beta_vae_learned_prior", "vae_path", "joint_vae", "hierarchical_vae", "vqvae")
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if isinstance(c.head(), HasLogProb) and c.name not in BOUNDS], ids=str
+)
 def test_densities_integrate_to_one(case, double):
     # Along one entry with the others fixed, a density ratio integrates to the conditional's one: on a grid,
     # sum p(x) dx over that entry equals the marginal of the others, which `valid` computes for mixtures and
