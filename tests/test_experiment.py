@@ -281,6 +281,12 @@ HEADS = [
     {"kind": "residual_flow", "layers": 1, "truncation": {"kind": "poisson"}},
     {"kind": "continuous_flow", "solver": {"kind": "fixed", "method": "midpoint", "steps": 2}},
     {"kind": "continuous_flow", "solver": {"kind": "dormand_prince", "relative": 1e-3, "absolute": 1e-3}},
+    {"kind": "autoencoder", "latent": 3},
+    {"kind": "vae", "latent": 3, "beta": 0.5, "prior": "learned", "chain": {"steps": 3}},
+    {"kind": "joint_vae", "latent": 2, "classes": 3},
+    {"kind": "hierarchical_vae", "latent": 2, "levels": 2},
+    {"kind": "vqvae", "positions": 2, "words": 4},
+    {"kind": "latent_diffusion", "latent": 3, "steps": 3, "guidance": {"kind": "steered"}},
 ]
 
 # Heads that need a network with a quality of its own.

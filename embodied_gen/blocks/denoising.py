@@ -153,12 +153,26 @@ class SteeredGuidance(Block):
 GuidanceBlock = Annotated[ParticlesGuidance | SteeredGuidance, Field(discriminator="kind")]
 
 
+Prediction = Literal["noise", "clean", "v", "velocity"]
+
+
+def reading_of(prediction: Prediction, schedule: schedules.Schedule) -> reading.Parametrisation:
+    """How the output of a network that predicts this is read."""
+    parametrisations: dict[Prediction, reading.Parametrisation] = {
+        "noise": reading.Noise(),
+        "clean": reading.Clean(),
+        "v": reading.V(schedule.data_deviation),
+        "velocity": reading.Velocity(),
+    }
+    return parametrisations[prediction]
+
+
 class DenoisingBlock(Block):
     """Diffusion and flow matching."""
 
     kind: Literal["denoising"] = "denoising"
     schedule: ScheduleBlock = RectifiedSchedule()
-    prediction: Literal["noise", "clean", "v", "velocity"] = Field("velocity", description="What the network predicts.")
+    prediction: Prediction = Field("velocity", description="What the network predicts.")
     weighting: Literal["simple", "bound"] = Field("simple", description="Weight of the error over time.")
     sampler: SamplerBlock = EulerSampler()
     steps: int = Field(10, ge=1, description="Steps of the sampler.")
@@ -170,17 +184,11 @@ class DenoisingBlock(Block):
     def build(self, event: Event, make_net: MakeNet) -> Head:
         """The head."""
         schedule = self.schedule.build()
-        parametrisations: dict[str, reading.Parametrisation] = {
-            "noise": reading.Noise(),
-            "clean": reading.Clean(),
-            "v": reading.V(schedule.data_deviation),
-            "velocity": reading.Velocity(),
-        }
         return DenoisingHead(
             event,
             make_net(event.shape[-1]),
             schedule=schedule,
-            parametrisation=parametrisations[self.prediction],
+            parametrisation=reading_of(self.prediction, schedule),
             weighting=reading.Simple() if self.weighting == "simple" else reading.VariationalBound(),
             sampler=self.sampler.build(),
             steps=self.steps,

@@ -17,6 +17,14 @@ from embodied_gen.blocks.flows import (
     PlanarBlock,
     ResidualFlowBlock,
 )
+from embodied_gen.blocks.latent import (
+    AutoencoderBlock,
+    HierarchicalVAEBlock,
+    JointVAEBlock,
+    LatentDiffusionBlock,
+    VAEBlock,
+    VQVAEBlock,
+)
 from embodied_gen.blocks.net import MakeNet
 from embodied_gen.blocks.pixelcnn import PixelCNNBlock
 from embodied_gen.blocks.polygon import PolygonBlock
@@ -87,6 +95,12 @@ HeadBlock = Annotated[
     | BeliefBlock
     | AutoregressiveBlock
     | PixelCNNBlock
-    | PolygonBlock,
+    | PolygonBlock
+    | AutoencoderBlock
+    | VAEBlock
+    | JointVAEBlock
+    | HierarchicalVAEBlock
+    | VQVAEBlock
+    | LatentDiffusionBlock,
     Field(discriminator="kind"),
 ]

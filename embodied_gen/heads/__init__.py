@@ -1,5 +1,6 @@
 """How uncertainty is modelled."""
 
+from embodied_gen.heads.autoencoder import AutoencoderHead
 from embodied_gen.heads.autoregressive import AutoregressiveHead
 from embodied_gen.heads.base import Certified, HasCostMap, HasDenoiser, HasEnergy, HasLatent, HasLogProb, Head
 from embodied_gen.heads.belief import BeliefHead
@@ -13,22 +14,29 @@ from embodied_gen.heads.denoising import DenoisingHead
 from embodied_gen.heads.energy import EnergyHead
 from embodied_gen.heads.flows import FlowHead
 from embodied_gen.heads.guidance import Guide, RowGuide, choose, propose
+from embodied_gen.heads.hierarchical import HierarchicalVAEHead
 from embodied_gen.heads.hopfield import HopfieldHead, associate, association_energy
+from embodied_gen.heads.joint_vae import JointVAEHead
 from embodied_gen.heads.latent_chain import LatentChain
+from embodied_gen.heads.latent_diffusion import LatentDiffusionHead, LatentNet
 from embodied_gen.heads.likelihood import log_likelihood
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
 from embodied_gen.heads.particles import Particles
 from embodied_gen.heads.pixelcnn import PixelCNNHead
 from embodied_gen.heads.polygon import PolygonHead
+from embodied_gen.heads.pullback import latent_event, pull_back
 from embodied_gen.heads.rbm import RBMHead
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
 from embodied_gen.heads.score_matching import DenoisingScoreMatching, ImplicitScoreMatching, SlicedScoreMatching
 from embodied_gen.heads.steering import settle, steer
+from embodied_gen.heads.vae import VAEHead
+from embodied_gen.heads.vqvae import VQVAEHead
 from embodied_gen.heads.walk import Guidance, Steered
 
 __all__ = [
+    "AutoencoderHead",
     "AutoregressiveHead",
     "BeliefHead",
     "BinaryHead",
@@ -50,11 +58,15 @@ __all__ = [
     "HasLatent",
     "HasLogProb",
     "Head",
+    "HierarchicalVAEHead",
     "HopfieldHead",
     "ImplicitScoreMatching",
     "InfoNCE",
+    "JointVAEHead",
     "Langevin",
     "LatentChain",
+    "LatentDiffusionHead",
+    "LatentNet",
     "MaxMargin",
     "MaximumLikelihood",
     "MixtureHead",
@@ -71,13 +83,17 @@ __all__ = [
     "SlicedScoreMatching",
     "Steered",
     "TwoStepHead",
+    "VAEHead",
+    "VQVAEHead",
     "associate",
     "association_energy",
     "check_head",
     "choose",
     "fit_classifier",
+    "latent_event",
     "log_likelihood",
     "propose",
+    "pull_back",
     "scale_for",
     "settle",
     "steer",

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from embodied_gen.events import Binary, Event, LabelMap, Path, Polygon, Trajectory
 from embodied_gen.heads import (
+    AutoencoderHead,
     AutoregressiveHead,
     BeliefHead,
     BoltzmannHead,
@@ -19,11 +20,15 @@ from embodied_gen.heads import (
     FlowHead,
     Hamiltonian,
     Head,
+    HierarchicalVAEHead,
     HopfieldHead,
     ImplicitScoreMatching,
     InfoNCE,
+    JointVAEHead,
     Langevin,
     LatentChain,
+    LatentDiffusionHead,
+    LatentNet,
     MaximumLikelihood,
     MaxMargin,
     MixtureHead,
@@ -35,6 +40,9 @@ from embodied_gen.heads import (
     Resampling,
     SlicedScoreMatching,
     TwoStepHead,
+    VAEHead,
+    VQVAEHead,
+    latent_event,
 )
 from embodied_gen.heads.chains import EnergySampler
 from embodied_gen.heads.emissions import Bins, Emission, Mixtures
@@ -244,6 +252,11 @@ def polygon(decoder: Callable[[int, int, int], Decoder]) -> Head:
     return PolygonHead(event, net, decoder(12, event.levels + 1 + FEATURES, event.levels + 1), candidates=64)
 
 
+def latent_diffusion(event: Trajectory) -> Head:
+    denoiser = DenoisingHead(latent_event(3), LatentNet(event, mlp(), latent=3), clip=4.0)
+    return LatentDiffusionHead(VAEHead(event, mlp(), mlp(), latent=3), denoiser)
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
@@ -328,4 +341,13 @@ CASES = [
     Case("polygon", lambda e: polygon(causal), outlines),
     Case("polygon_recurrent", lambda e: polygon(recurrent), outlines),
     Case("autoregressive_path", lambda e: autoregressive(path(), Bins(16))),
+    Case("autoencoder", lambda e: AutoencoderHead(e, mlp(), mlp(), mlp(), latent=3)),
+    Case("vae", lambda e: VAEHead(e, mlp(), mlp(), latent=3)),
+    Case("beta_vae_learned_prior", lambda e: VAEHead(e, unet(), transformer(), mlp(), latent=3, beta=2.0)),
+    Case("vae_path", lambda e: VAEHead(path(), mlp(), mlp(), latent=3)),
+    Case("vae_of_means", lambda e: VAEHead(e, mlp(), mlp(), latent=3, temperature=0.0)),
+    Case("joint_vae", lambda e: JointVAEHead(e, mlp(), mlp(), mlp(), classes=3, latent=2)),
+    Case("hierarchical_vae", lambda e: HierarchicalVAEHead(e, mlp(), mlp(), mlp(), levels=2, latent=3)),
+    Case("vqvae", lambda e: VQVAEHead(e, mlp(), mlp(), mlp(), positions=3, words=5, width=2)),
+    Case("latent_diffusion", latent_diffusion),
 ]

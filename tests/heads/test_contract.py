@@ -34,7 +34,11 @@ def test_head_keeps_the_contract(case):
     check_head(case.head(), *case.batch())
 
 
-LEAVES_PADDING_OUT = ("regression", "regression_path", "regression_with_noise", "mixture")
+LEAVES_PADDING_OUT = (
+    *("regression", "regression_path", "regression_with_noise", "mixture"),
+    *("autoencoder", "vae", "beta_vae_learned_prior", "vae_path", "joint_vae", "hierarchical_vae", "vqvae"),
+    *("vae_of_means", "latent_diffusion"),
+)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -138,7 +142,8 @@ def single(case, event):
 
 
 # Flows have their own integrals over planes, as most of them need two entries. What is counted is summed over all of it
-# by the tests of its own family.
+# by the tests of its own family. A lower bound integrates to less than one; how much less, its own tests say.
+BOUNDS = ("vae", "vae_of_means", "beta_vae_learned_prior", "vae_path", "joint_vae", "hierarchical_vae", "vqvae")
 OTHERWISE = (FlowHead, PixelCNNHead, PolygonHead)
 DENSITIES = [
     c
@@ -146,6 +151,7 @@ DENSITIES = [
     if isinstance(c.head(), HasLogProb)
     and not isinstance(c.head(), OTHERWISE)
     and not isinstance(c.head().event, Binary)
+    and c.name not in BOUNDS
 ]
 
 

@@ -1,0 +1,194 @@
+r"""Variational heads: what latent heads share that are learned by a bound of log p(x | c).
+
+The decoder is a normal around its mean with a learned deviation s for each entry, so that a bound is in nat with
+respect to model units. With w = p(x, z | c) / q(z | x, c) the bound of K draws is
+
+    log p(x | c) >= E log mean_k w(x, z_k),    z_k ~ q,
+
+which grows with K to the exact value; K = 1 is the evidence lower bound (ELBO). `log_prob` gives it for draws of one
+fixed seed that all rows share: it is then a function of x and c, smooth in x, and does not depend on the batch; its
+mean over seeds is the bound.
+
+The decoder's noise belongs to a draw, x = push(u, c) + temperature s e with e ~ N(0, 1), and a guide's chain moves u
+and e together, so that its density is that of p(x | c) under the guide.
+
+Padding is left out: the encoder sees zeros there and the decoder is not asked, so that what is learned is a bound of
+the density of the valid parts.
+
+Sources: Kingma and Welling 2014 (arXiv:1312.6114); Burda, Grosse and Salakhutdinov 2016 (arXiv:1509.00519).
+"""
+
+import abc
+import math
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor, nn
+
+from embodied_gen import context, draws
+from embodied_gen.context import Context
+from embodied_gen.events.base import Event
+from embodied_gen.heads.latent_chain import LatentChain
+from embodied_gen.heads.latents import LatentHead, Read, require
+
+CERTAINTY = 1.0  # by how much less the logarithm of a posterior's deviations starts
+RANGE = 6.0  # logarithms of deviations of latents stay in +-RANGE, and nothing overflows
+
+
+class Normal(NamedTuple):
+    """A normal with independent entries; shapes `(..., Z)`."""
+
+    mean: Tensor
+    log_deviation: Tensor
+
+    @classmethod
+    def of(cls, numbers: Tensor) -> "Normal":
+        """What 2 Z outputs of a network mean: Z means, then Z logarithms of deviations, softly bounded."""
+        mean, raw = numbers.chunk(2, -1)
+        return cls(mean, RANGE * torch.tanh(raw / RANGE))
+
+    def around(self, centre: Tensor) -> "Normal":
+        """Shifted by a centre, of the shape of the mean."""
+        return self._replace(mean=centre + self.mean)
+
+    @classmethod
+    def standard(cls, like: Tensor) -> "Normal":
+        """N(0, 1) of the shape of `like`."""
+        return cls(torch.zeros_like(like), torch.zeros_like(like))
+
+    def at(self, noise: Tensor) -> Tensor:
+        """The draw that belongs to noise N(0, 1), of the shape of `noise`."""
+        return self.mean + self.log_deviation.exp() * noise
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Log density in nat, summed over the last axis."""
+        standard = (z - self.mean) * (-self.log_deviation).exp()
+        return -(standard.square() / 2 + self.log_deviation + math.log(2 * math.pi) / 2).sum(-1)
+
+    def divergence(self, other: "Normal") -> Tensor:
+        """Kullback-Leibler divergence of this from another in nat, summed over the last axis."""
+        ratio = self.log_deviation - other.log_deviation
+        apart = (self.mean - other.mean) * (-other.log_deviation).exp()
+        return (((2 * ratio).exp() - 1 + apart.square()) / 2 - ratio).sum(-1)
+
+    def every(self, k: int) -> "Normal":
+        """With an axis of k draws before the last: `(B, Z)` to `(B, k, Z)`, without a copy."""
+        return Normal(*(part.unsqueeze(1).expand(-1, k, -1) for part in self))
+
+
+def certain(read: Read) -> Read:
+    """The same map into `Normal.of`, which now starts with small deviations.
+
+    A posterior as vague as the prior tells the decoder nothing, which then learns to ignore it.
+    """
+    with torch.no_grad():
+        read.linear.bias.chunk(2)[1].sub_(CERTAINTY)
+    return read
+
+
+class Likelihood(nn.Module):
+    """A normal around a mean with a learned deviation for each entry of an event.
+
+    Args:
+        event: Whose shape `*E` the deviations have.
+        smallest: Lower bound of the deviations, model units, > 0, which keeps the likelihood bounded.
+    """
+
+    def __init__(self, event: Event, smallest: float):
+        super().__init__()
+        if not smallest > 0:
+            raise ValueError(f"smallest must be positive; got {smallest}.")
+        self.smallest = smallest
+        self.log_excess = nn.Parameter(torch.full(event.shape, math.log(0.3)))
+
+    def deviation(self) -> Tensor:
+        """S, model units, shape `*E`."""
+        return self.smallest + self.log_excess.exp()
+
+    def forward(self, mean: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Log N(x; mean, s^2) of the valid parts, nat; `(M, *E)` twice to `(M,)`."""
+        deviation = self.deviation()
+        entries = -((x - mean) / deviation).square() / 2 - deviation.log() - math.log(2 * math.pi) / 2
+        if valid is not None:
+            entries = entries * valid.view(*valid.shape, *[1] * (x.ndim - valid.ndim))
+        return entries.flatten(1).sum(1)
+
+
+class VariationalHead(LatentHead, abc.ABC):
+    """A latent head with a bound of its density; implements `HasLogProb` and `HasLatent`.
+
+    Args:
+        event: What is predicted.
+        numbers: U, of the whitened latent.
+        smallest: Lower bound of the decoder's deviations, model units.
+        temperature: Deviations of a draw from the decoder's mean; 1 draws from p(x | c), 0 the mean.
+        importance: K of `log_prob`, >= 1.
+        chain: How a guide is followed; may be replaced on a trained head.
+
+    Attributes:
+        seed: Of the draws of `log_prob`; may be replaced.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        *,
+        numbers: int,
+        smallest: float,
+        temperature: float,
+        importance: int,
+        chain: LatentChain | None,
+    ):
+        super().__init__(event, numbers=numbers, chain=chain)
+        require({"importance": importance})
+        if not temperature >= 0:
+            raise ValueError(f"temperature must be at least 0; got {temperature}.")
+        self.likelihood = Likelihood(event, smallest)
+        self.importance, self.temperature = importance, temperature
+        self.seed = 0
+
+    @abc.abstractmethod
+    def _log_weight(self, x: Tensor, c: Context, noise: Tensor, valid: Tensor | None) -> Tensor:
+        """Log p(x, z | c) - log q(z | x, c) at the draws of q that belong to noise `(B, K, Q)`; `(B, K)`."""
+
+    @property
+    @abc.abstractmethod
+    def _posterior_numbers(self) -> int:
+        """Q, numbers of noise that a draw of q takes."""
+
+    def log_prob(self, x: Tensor, c: Context) -> Tensor:
+        """The bound of K = `importance` draws of the fixed seed, nat with respect to model units, shape `(B,)`.
+
+        A lower bound of log p(x | c) in the mean over seeds; not of itself at every seed.
+        """
+        self.event.check(x)
+        shape = (1, self.importance, self._posterior_numbers)
+        stream = draws.generator(self.seed)
+        noise = draws.normal(shape, generator=stream, like=x).expand(len(x), -1, -1)
+        return torch.logsumexp(self._log_weight(x, c, noise, None), 1) - math.log(self.importance)
+
+    @final
+    def _drawn(self) -> int:
+        return self.numbers + (torch.Size(self.event.shape).numel() if self.temperature > 0 else 0)
+
+    @final
+    def _realise(self, noise: Tensor, c: Context) -> Tensor:
+        latent, rest = noise.tensor_split([self.numbers], 1)
+        x = self.push(latent, c)
+        if self.temperature == 0:
+            return x
+        return x + self.temperature * self.likelihood.deviation() * rest.reshape(x.shape)
+
+
+class Repeated(NamedTuple):
+    """Rows of B examples, K for each, for one call of a network."""
+
+    x: Tensor
+    c: Context
+    valid: Tensor | None
+
+    @classmethod
+    def of(cls, x: Tensor, c: Context, valid: Tensor | None, k: int) -> "Repeated":
+        """Every example k times in a row."""
+        more = None if valid is None else valid.repeat_interleave(k, 0)
+        return cls(x.repeat_interleave(k, 0), context.repeat(c, k), more)
