@@ -28,7 +28,7 @@ STEP = 1.0
 _TURN = 5.0  # w [m]
 _OWN = 1.0  # misfit beyond the best at which a lane still counts as the pose's own [m]
 _NEAREST = 12  # samples looked at for each pose
-_SAME = 0.5  # ways that stay this close to each other are one [m]
+SAME = 0.5  # ways that stay this close to each other are one [m]
 _MOST = 64  # walks from one lanelet that are looked at
 
 
@@ -104,7 +104,7 @@ class Ways:
             low = whole.astype(np.int64)
             share = (whole - low)[:, None]
             for way in (1 - share) * table[:, low] + share * table[:, low + 1]:
-                if all(np.abs(way - other).max() > _SAME for other in kept):
+                if all(np.abs(way - other).max() > SAME for other in kept):
                     kept.append(way)
                     if len(kept) == count:
                         return np.stack(kept)
