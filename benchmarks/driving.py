@@ -31,7 +31,7 @@ from planners import guide_of
 from planners.collisions import NoCollision
 from planners.regions import SignedDistance
 from planners.roads import OnRoad
-from planners.scene_driver import SceneDriver, Steering
+from planners.scene_driver import Guides, SceneDriver, Steering
 
 FIRST_SEED = 1_000_000
 CLEARANCE = 0.25  # inside of where the environment lets corners be [m]
@@ -65,7 +65,7 @@ def main() -> None:
             maker = EnvMaker("embodied/Traffic-v0", {"map": map_, "agents": model.agents}, ("envs",))
             reference = _reference(maker, seeds)
             for name, guide in (("free", None), ("guided", _guide(maker))):
-                driver = SceneDriver(model, Steering(), lambda _, guide=guide: guide, block=BLOCK)  # type: ignore[misc]
+                driver = SceneDriver(model, Steering(), _always(guide), block=BLOCK)
                 rows.append(_row(Path(map_).stem, name, driver, maker, seeds, reference, advance))
             _write(rows, seeds, Path(arguments.out))  # a map at a time: it takes long
     for row in rows:
@@ -86,6 +86,10 @@ def _write(rows: Sequence[dict[str, Any]], seeds: Sequence[int], path: Path) -> 
         "machine": provenance.machine(),
     }
     files.write_json(path, record_)
+
+
+def _always(guide: Guide | None) -> Guides:
+    return lambda _: guide
 
 
 def _guide(maker: EnvMaker) -> Guide:

@@ -55,7 +55,7 @@ def blank(c: Context, where: Tensor) -> Context:
 
     Encoders give standardised leaves, for which exact zeros in every leaf do not occur as an observation.
     """
-    return apply(lambda leaf: leaf.masked_fill(where.view(-1, *[1] * (leaf.ndim - 1)), 0), c)
+    return apply(lambda leaf: leaf.masked_fill(aligned(where, leaf), 0), c)
 
 
 def concatenate(parts: list[Context]) -> Context:
@@ -64,3 +64,8 @@ def concatenate(parts: list[Context]) -> Context:
     if isinstance(first, Tensor):
         return torch.cat([part for part in parts if isinstance(part, Tensor)])
     return {name: torch.cat([part[name] for part in parts]) for name in first}  # type: ignore[index]
+
+
+def aligned(numbers: Tensor, like: Tensor) -> Tensor:
+    """Numbers of rows, or of rows and some axes after them, with axes of size one up to those of `like`."""
+    return numbers.view(*numbers.shape, *[1] * (like.ndim - numbers.ndim))

@@ -31,7 +31,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from embodied_gen import draws
+from embodied_gen import context, draws
 from embodied_gen.heads.langevin import EAGERNESS, langevin
 from embodied_gen.heads.particles import systematic
 from embodied_gen.heads.slopes import OfRows, slope
@@ -135,7 +135,7 @@ class RandomWalk(Chain):
         value = potential(x)
         for _ in range(self.steps):
             u = draws.uniform((len(x),), generator=generator, like=x)
-            length = _rows(self.step * self.span**-u, x)
+            length = context.aligned(self.step * self.span**-u, x)
             new = x + length * draws.normal(x.shape, generator=generator, like=x)
             new_value = potential(new)
             x, value, _ = _accept(x, value, new, new_value, value - new_value, generator)
@@ -170,7 +170,7 @@ class Hamiltonian(Chain):
         for k in range(self.steps):
             jitter = 0.8 + 0.4 * draws.uniform((len(x),), generator=generator, like=x)
             momentum = draws.normal(x.shape, generator=generator, like=x)
-            new, new_value, gain = self._leap(potential, x, momentum, _rows(jitter * log_length.exp(), x))
+            new, new_value, gain = self._leap(potential, x, momentum, context.aligned(jitter * log_length.exp(), x))
             x, value, share = _accept(x, value, new, new_value, value - new_value + gain, generator)
             if k < self.steps // 2:  # what adapts to where it is leaves exp(-V) unchanged only nearly
                 off = torch.nan_to_num(share, nan=ACCEPTED) - ACCEPTED
@@ -244,8 +244,4 @@ def _accept(
     """
     share = log_ratio.clamp(max=0).exp()
     accepted = draws.uniform((len(x),), generator=generator, like=value) < share
-    return torch.where(_rows(accepted, x), new, x), torch.where(accepted, new_value, value), share
-
-
-def _rows(number: Tensor, x: Tensor) -> Tensor:
-    return number.view(-1, *[1] * (x.ndim - 1))
+    return torch.where(context.aligned(accepted, x), new, x), torch.where(accepted, new_value, value), share

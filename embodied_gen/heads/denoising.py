@@ -128,7 +128,7 @@ class DenoisingHead(Head):
             dropped = draws.uniform((len(x),), generator=generator, like=x) < self.dropout
             c = context.blank(c, dropped)
         at = self.schedule.coefficients(t)
-        x_t = _rows(at.alpha, x) * x + _rows(at.sigma, x) * noise
+        x_t = context.aligned(at.alpha, x) * x + context.aligned(at.sigma, x) * noise
         weight = self.weighting.weight(t, self.schedule, self.parametrisation)
         x_hat = self.denoise(x_t, t, c)
         return weight * self.event.error(x_hat, x) + self._fit_deviation(x_hat, x, at)
@@ -138,12 +138,12 @@ class DenoisingHead(Head):
         at = self.schedule.coefficients(t)
         a, b = self.parametrisation.affine(at)
         scale = self.schedule.input_scale(at.alpha, at.sigma)
-        output = self.net(_rows(scale, x_t) * x_t, t, c).to(x_t.dtype)
-        return _rows(a, x_t) * x_t + _rows(b, x_t) * output
+        output = self.net(context.aligned(scale, x_t) * x_t, t, c).to(x_t.dtype)
+        return context.aligned(a, x_t) * x_t + context.aligned(b, x_t) * output
 
     def _fit_deviation(self, x_hat: Tensor, x: Tensor, at: Coefficients) -> Tensor:
         """Zero for each example, with the gradient that fits d to the residuals of the clean estimate."""
-        variance = self._variance(_rows(at.alpha, x), _rows(at.sigma, x))
+        variance = self._variance(context.aligned(at.alpha, x), context.aligned(at.sigma, x))
         surprise = ((x - x_hat.detach()).square() / variance + variance.log()) / 2
         fit = surprise.flatten(1).mean(1)
         return fit - fit.detach()
@@ -199,10 +199,6 @@ class DenoisingHead(Head):
         a, b = self.parametrisation.affine(at)
         scale = self.schedule.input_scale(at.alpha, at.sigma)
         return _Reading(a.item(), b.item(), scale.item())
-
-
-def _rows(factor: Tensor, x: Tensor) -> Tensor:
-    return factor.view(-1, *[1] * (x.ndim - 1))
 
 
 def _blanked(c: Context, rows: int, like: Tensor) -> Context:

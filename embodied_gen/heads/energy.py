@@ -118,4 +118,4 @@ class EnergyHead(Head):
         for share in FOCUS:
             moved = settle(moved, share * self.reach**2 / 3, guide)[0].clamp(-self.reach, self.reach)
         chosen = torch.arange(len(x), device=x.device) % self.sampler.population % 2 == 0
-        return torch.where(chosen.view(-1, *[1] * (x.ndim - 1)), moved, x)
+        return torch.where(context.aligned(chosen, x), moved, x)

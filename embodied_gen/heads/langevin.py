@@ -18,15 +18,13 @@ approximations"; Roberts and Rosenthal 1998 for the share; Andrieu and Thoms 200
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from embodied_gen import draws
-
-Potential = Callable[[Tensor], Tensor]
+from embodied_gen import context, draws
+from embodied_gen.heads.slopes import OfRows, slope
 
 ACCEPTED = 0.574  # share of accepted steps that the length aims at
 EAGERNESS = 2.0  # change of log h at the first step, for each unit that the share is off
@@ -42,7 +40,7 @@ class _State(NamedTuple):
 
 @torch.no_grad()
 def langevin(
-    potential: Potential,
+    potential: OfRows,
     z: Tensor,
     *,
     generator: draws.Generator,
@@ -80,13 +78,13 @@ def langevin(
 
 
 def _move(
-    potential: Potential, state: _State, length: Tensor, bound: float | None, generator: draws.Generator
+    potential: OfRows, state: _State, length: Tensor, bound: float | None, generator: draws.Generator
 ) -> tuple[_State, Tensor]:
     """One step of given lengths `(M,)`, and the probability with which each row accepts its proposal, `(M,)`.
 
     Of a row that goes from one impossible place to another it is the share aimed at, so that the step stays as it is.
     """
-    h = length.view(-1, *[1] * (state.z.ndim - 1))
+    h = context.aligned(length, state.z)
     noise = draws.normal(state.z.shape, generator=generator, like=state.z)
     new = _look(potential, state.z - h * state.slope + (2 * h).sqrt() * noise, bound)
     back = state.z - new.z + h * new.slope
@@ -105,23 +103,18 @@ def _move(
     return after, torch.where(lost, ACCEPTED, probability)
 
 
-def _look(potential: Potential, z: Tensor, bound: float | None) -> _State:
+def _look(potential: OfRows, z: Tensor, bound: float | None) -> _State:
     """Potential and gradient; the gradient is zero where it is no number."""
-    with torch.enable_grad():
-        z = z.detach().requires_grad_()
-        value = potential(z)
-        if value.shape != z.shape[:1]:
-            raise ValueError(
-                f"a potential must have shape ({len(z)},), one number for each row; got {tuple(value.shape)}. "
-                "Add up over the entries of a row."
-            )
-        slope = torch.zeros_like(z)
-        if value.requires_grad:
-            (slope,) = torch.autograd.grad(value.sum(), z, allow_unused=True, materialize_grads=True)
-    z, value = z.detach(), torch.nan_to_num(value.detach(), nan=math.inf, posinf=math.inf)
+    value, gradient = slope(potential, z)
+    if value.shape != z.shape[:1]:
+        raise ValueError(
+            f"a potential must have shape ({len(z)},), one number for each row; got {tuple(value.shape)}. "
+            "Add up over the entries of a row."
+        )
+    value = torch.nan_to_num(value, nan=math.inf, posinf=math.inf)
     if bound is not None:
         value = value.masked_fill((z.abs() > bound).flatten(1).any(1), math.inf)
-    return _State(z, value, torch.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0))
+    return _State(z.detach(), value, torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
 
 
 def _sum(entries: Tensor) -> Tensor:

@@ -21,7 +21,6 @@ Sources: sampling importance resampling (Rubin 1988); Roberts and Tweedie 1996.
 """
 
 import math
-from collections.abc import Callable
 from typing import final
 
 import torch
@@ -32,9 +31,9 @@ from embodied_gen.context import Context
 from embodied_gen.heads.guidance import RowGuide, choose
 from embodied_gen.heads.langevin import langevin
 from embodied_gen.heads.pullback import Push, pull_back
-from embodied_gen.heads.steering import FIRMNESS, settle
-
-CLIFF = 1e4  # h: exp(-h) is zero, and potentials beside it keep their digits in float32
+from embodied_gen.heads.slopes import OfRows
+from embodied_gen.heads.steering import settle
+from embodied_gen.heads.walls import outside, sharpness
 
 
 @final
@@ -92,7 +91,7 @@ class LatentChain:
         candidates = u.unflatten(0, (rows, self.candidates))
         kept = candidates[torch.arange(rows, device=u.device), choose(candidates, pulled, generator=generator)]
         if guide.steers and self.steps > 0:
-            potential = _potential(pulled, _sharpness(pulled, u, rows))
+            potential = _potential(pulled, _sharpness(pulled, u))
             moved = langevin(
                 potential,
                 self._start(kept, potential, pulled),
@@ -104,7 +103,7 @@ class LatentChain:
             kept = _better(kept, moved, pulled)
         return push(kept, c)
 
-    def _start(self, kept: Tensor, potential: Callable[[Tensor], Tensor], guide: RowGuide) -> Tensor:
+    def _start(self, kept: Tensor, potential: OfRows, guide: RowGuide) -> Tensor:
         """The kept candidates, moved downhill where they are no typical draws."""
         settled = settle(kept, 1.0, guide, iterations=self.iterations)[0].clamp(-self.bound, self.bound)
         half = kept[0].numel() / 2
@@ -112,23 +111,18 @@ class LatentChain:
         return torch.where(typical.view(-1, 1, 1), kept, settled)
 
 
-def _sharpness(guide: RowGuide, u: Tensor, rows: int) -> Tensor:
-    """1 / s_p of the candidates of each row's context, shape `(rows, P)`."""
+def _sharpness(guide: RowGuide, u: Tensor) -> Tensor:
+    """1 / s_p of the candidates of each context, shape `(B, 1, P)`."""
     own = guide.margins(u).unflatten(0, (guide.contexts, -1))
-    mean = own.mean(1, keepdim=True)
-    spread = (own - mean).square().mean(1).sqrt()
-    least = torch.finfo(own.dtype).eps * (1 + own.abs().amax(1))
-    return (1 / torch.maximum(spread, least)).repeat_interleave(rows // guide.contexts, 0)
+    return sharpness(own, torch.finfo(own.dtype).eps * (1 + own.abs().amax(1)))
 
 
-def _potential(guide: RowGuide, sharpness: Tensor) -> Callable[[Tensor], Tensor]:
+def _potential(guide: RowGuide, sharp: Tensor) -> OfRows:
     """V of latents `(M, 1, U)`, shape `(M,)`."""
 
     def potential(u: Tensor) -> Tensor:
         cost, margins = guide.measure(u)
-        short = (-margins.flatten(0, 1) * sharpness).clamp(min=0)
-        outside = CLIFF * (short > 0).any(1) + FIRMNESS / 2 * short.square().sum(1)
-        return u.square().flatten(1).sum(1) / 2 + cost + outside
+        return u.square().flatten(1).sum(1) / 2 + cost + outside(margins, sharp)
 
     return potential
 

@@ -22,7 +22,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from embodied_gen import draws
+from embodied_gen import context, draws
 from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
@@ -95,7 +95,7 @@ def through(net: nn.Module, h: Tensor, t: float | Tensor, c: Context) -> Tensor:
 
 def only(x: Tensor, valid: Tensor | None) -> Tensor:
     """The event with zeros in its padding, so that nothing is told of it."""
-    return x if valid is None else torch.where(valid.view(*valid.shape, *[1] * (x.ndim - valid.ndim)), x, 0)
+    return x if valid is None else torch.where(context.aligned(valid, x), x, 0)
 
 
 def require(numbers: dict[str, int]) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen import draws
-from embodied_gen.context import Context, size
+from embodied_gen.context import Context, aligned, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.components import Components, deviation_of
@@ -73,7 +73,7 @@ class MixtureHead(Head):
         self.event.check(x)
         counted = None
         if valid is not None:
-            counted = valid.view(*valid.shape, *[1] * (x.ndim - valid.ndim)).expand_as(x).flatten(1)
+            counted = aligned(valid, x).expand_as(x).flatten(1)
         return self._forward(c).log_prob(x.flatten(1), counted)
 
     def _forward(self, c: Context) -> Components:

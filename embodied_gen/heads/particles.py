@@ -36,7 +36,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from embodied_gen import draws
+from embodied_gen import context, draws
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.samplers import transition
 from embodied_gen.heads.schedules import Level
@@ -168,7 +168,7 @@ class Particles(Guidance):
             return state
         size = state.x.new_full((len(state.x),), 0.3 * level.sigma**2)
         for _ in range(self.corrections):
-            length = size.view(-1, *[1] * (state.x.ndim - 1))
+            length = context.aligned(size, state.x)
             drift = _score(state.x, state.guided, level)
             z = walk.noise()
             new = self._look(walk, guide, state.x + length * drift + (2 * length).sqrt() * z, level)
@@ -279,4 +279,4 @@ def _sum(entries: Tensor) -> Tensor:
 
 
 def _where(condition: Tensor, first: Tensor, second: Tensor) -> Tensor:
-    return torch.where(condition.view(-1, *[1] * (first.ndim - 1)), first, second)
+    return torch.where(context.aligned(condition, first), first, second)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen import draws
-from embodied_gen.context import Context, size
+from embodied_gen.context import Context, aligned, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide
@@ -59,7 +59,7 @@ class PointHead(Head, abc.ABC):
         """Zero for each example, with the gradient that fits s to the residuals of the valid parts."""
         surprise = self._surprise(x_hat.detach(), x)
         if valid is not None:
-            surprise = surprise * valid.view(*valid.shape, *[1] * (surprise.ndim - valid.ndim))
+            surprise = surprise * aligned(valid, surprise)
         fit = surprise.flatten(1).mean(1)
         return fit - fit.detach()
 

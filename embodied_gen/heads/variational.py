@@ -110,7 +110,7 @@ class Likelihood(nn.Module):
         deviation = self.deviation()
         entries = -((x - mean) / deviation).square() / 2 - deviation.log() - math.log(2 * math.pi) / 2
         if valid is not None:
-            entries = entries * valid.view(*valid.shape, *[1] * (x.ndim - valid.ndim))
+            entries = entries * context.aligned(valid, x)
         return entries.flatten(1).sum(1)
 
 

@@ -30,13 +30,23 @@ class Walls:
     def __init__(self, guide: RowGuide, x: Tensor):
         self.guide = guide
         own = guide.margins(x).unflatten(0, (guide.contexts, -1))
-        spread = (own - own.mean(1, keepdim=True)).square().mean(1).sqrt()
         # Few rows may agree by chance, which says nothing of the unit.
         least = (own.abs().amax(1) / 100).clamp(min=torch.finfo(own.dtype).eps)
-        self._sharpness = 1 / torch.maximum(spread, least).unsqueeze(1)
+        self._sharpness = sharpness(own, least)
 
     def __call__(self, x: Tensor) -> Tensor:
         """U of rows in model units, nat: `(M, *E)` to `(M,)`."""
         cost, margins = self.guide.measure(x)
-        short = (-margins * self._sharpness).clamp(min=0)
-        return cost + (CLIFF * (short > 0).any(2) + FIRMNESS / 2 * short.square().sum(2)).flatten()
+        return cost + outside(margins, self._sharpness)
+
+
+def sharpness(margins: Tensor, least: Tensor) -> Tensor:
+    """1 / s_p of margins `(B, N, P)` over their rows, s_p at least `least` of shape `(B, P)`; shape `(B, 1, P)`."""
+    spread = (margins - margins.mean(1, keepdim=True)).square().mean(1).sqrt()
+    return 1 / torch.maximum(spread, least).unsqueeze(1)
+
+
+def outside(margins: Tensor, sharpness: Tensor) -> Tensor:
+    """What U holds besides the cost, nat: margins `(B, N, P)` and 1 / s_p `(B, 1, P)` to `(B N,)`."""
+    short = (-margins * sharpness).clamp(min=0)
+    return (CLIFF * (short > 0).any(2) + FIRMNESS / 2 * short.square().sum(2)).flatten()

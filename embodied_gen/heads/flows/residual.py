@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from embodied_gen import draws
+from embodied_gen import context, draws
 from embodied_gen.context import Context
 from embodied_gen.heads.flows.autoregressive import require
 from embodied_gen.heads.flows.base import Layer, read
@@ -177,5 +177,5 @@ def _series(g: Tensor, x: Tensor, probe: Tensor, weights: Tensor) -> tuple[Tenso
     for k, weight in enumerate(weights.unbind(1), start=1):
         power = -pull(g, x, power)
         log_det = log_det - weight / k * (power * probe).flatten(1).sum(1)
-        neumann = neumann + weight.view(-1, *[1] * (x.ndim - 1)) * power
+        neumann = neumann + context.aligned(weight, x) * power
     return log_det, neumann
