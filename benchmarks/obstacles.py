@@ -20,7 +20,8 @@ what becomes of the obstacles:
 Nothing certifies the peers' ways, as their papers do not; a strength of each is chosen on other layouts and seeds, by
 the fewest rollouts that collide and then by the score. Scores are ratios to those of "none" on the same seeds.
 
-Writes benchmarks/results/obstacles_MAZE.json, after every row, and where it is asked for a picture.
+Writes benchmarks/results/obstacles_MAZE.json, after every row, and where it is asked for a picture. Rows of the same
+seeds that the file holds are kept: take it away to measure all anew.
 """
 
 from dataclasses import dataclass
@@ -83,32 +84,43 @@ def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
     torch.set_num_threads(1)
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "collisions with obstacles that training never saw, and scores over those without obstacles",
-        "seeds": {"first": FIRST_SEED, "count": arguments.layouts * EPISODES},
-        "buffer": peers.BUFFER,
-        "rows": [],
-        "tuning": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-    }
     maze, target = arguments.maze, Path(arguments.out or f"benchmarks/results/obstacles_{arguments.maze}.json")
+    record = _begun(target, arguments.layouts * EPISODES)
     with make_slots(mazes.maker_of(maze), EPISODES, 1) as slots:
         world = _world(maze, Path(arguments.work))
         tuning = _groups(world, slots, arguments.tuning, FIRST_TUNING_SEED)
         test = _groups(world, slots, arguments.layouts, FIRST_SEED)
         if arguments.picture:
             _draw(world, slots, test, Path(arguments.picture))
-        free = _run(world, slots, NONE, 0.0, test)
-        record["rows"].append(_row(maze, NONE, 0.0, free, free))
-        for method in (OURS, *PEERS):
+        for method in (NONE, OURS, *PEERS):
+            if method.name in [row["method"] for row in record["rows"]]:
+                continue
             strength = _strength(world, slots, method, tuning, record["tuning"])
             runs = _run(world, slots, method, strength, test)
+            free = _returns(runs) if method is NONE else record["rows"][0]["returns"]
             record["rows"].append(_row(maze, method, strength, runs, free))
             files.write_json(target, record)
             console.print(_shown(record["rows"][-1]))
     console.print(f"written: {target}")
+
+
+def _begun(target: Path, episodes: int) -> dict[str, Any]:
+    """The record at the target where it is of these seeds and this buffer, or one without rows."""
+    record: dict[str, Any] = {
+        "schema": files.SCHEMA,
+        "what": "collisions with obstacles that training never saw, and scores over those without obstacles",
+        "seeds": {"first": FIRST_SEED, "count": episodes},
+        "buffer": peers.BUFFER,
+        "rows": [],
+        "tuning": [],
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+    }
+    if target.exists():
+        found = files.read_json(target)
+        if all(found[key] == record[key] for key in ("schema", "seeds", "buffer", "versions")):
+            record |= {"rows": found["rows"], "tuning": found["tuning"]}
+    return record
 
 
 def _shown(row: dict[str, Any]) -> str:
@@ -174,18 +186,16 @@ def _strength(world: World, slots: Slots, method: Method, groups: list[Group], t
     """The best of a method's strengths, on groups that are not tested."""
     if len(method.strengths) == 1:
         return method.strengths[0]
-    free = _run(world, slots, NONE, 0.0, groups)
+    free = _returns(_run(world, slots, NONE, 0.0, groups))
     rows = [_row(world.maze, method, s, _run(world, slots, method, s, groups), free) for s in method.strengths]
     tried.extend(rows)
     best = min(rows, key=lambda row: (row["rollouts_collide"], -row["kept"]))
     return float(best["strength"])
 
 
-def _row(
-    maze: str, method: Method, strength: float, runs: list[dict[str, Any]], free: list[dict[str, Any]]
-) -> dict[str, Any]:
-    returns, without = ([value for run in part for value in run["returns"]] for part in (runs, free))
-    scores, free_scores = (mazes.scores(part, mazes.REFERENCES[maze]) for part in (returns, without))
+def _row(maze: str, method: Method, strength: float, runs: list[dict[str, Any]], free: list[float]) -> dict[str, Any]:
+    returns = _returns(runs)
+    scores, free_scores = (mazes.scores(part, mazes.REFERENCES[maze]) for part in (returns, free))
     room = np.array([value for run in runs for value in run["room"]])
     total = {key: sum(run[key] for run in runs) for key in runs[0] if isinstance(runs[0][key], int)}
     collide = int((room < 0).sum())
@@ -203,6 +213,10 @@ def _row(
         "kept": float(scores.mean() / free_scores.mean()),
         "returns": returns,
     }
+
+
+def _returns(runs: list[dict[str, Any]]) -> list[float]:
+    return [value for run in runs for value in run["returns"]]
 
 
 def _draw(world: World, slots: Slots, groups: list[Group], path: Path) -> None:
