@@ -222,8 +222,9 @@ def _assemble(
 ) -> Predictor:
     encoder = control.encoder(mean, deviation)
 
-    def make_net(channels_out: int) -> nn.Module:
-        return net.build(event.shape, channels_out, encoder.width)
+    def make_net(channels_out: int, channels_in: int | None = None) -> nn.Module:
+        shape = (*event.shape[:-1], channels_in or event.shape[-1])
+        return net.build(shape, channels_out, encoder.width)
 
     return Predictor(encoder, head.build(event, make_net))
 

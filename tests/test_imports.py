@@ -13,7 +13,7 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
-    "draws context config outlines",
+    "draws context config outlines assignment",
     "events nets",
     "heads",
     "encoder reduce",

@@ -4,7 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from embodied_gen.blocks.adversarial import AdversarialBlock
 from embodied_gen.blocks.autoregressive import AutoregressiveBlock
+from embodied_gen.blocks.average_velocity import MeanFlowBlock, ShortcutBlock
 from embodied_gen.blocks.binary import BeliefBlock, BoltzmannBlock, HopfieldBlock, RBMBlock
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.energy import EnergyBlock
@@ -101,6 +103,9 @@ HeadBlock = Annotated[
     | JointVAEBlock
     | HierarchicalVAEBlock
     | VQVAEBlock
-    | LatentDiffusionBlock,
+    | LatentDiffusionBlock
+    | AdversarialBlock
+    | MeanFlowBlock
+    | ShortcutBlock,
     Field(discriminator="kind"),
 ]

@@ -1,7 +1,6 @@
 """Blocks of networks."""
 
-from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 from torch import nn
@@ -190,4 +189,10 @@ NetBlock = Annotated[
     MLPBlock | UNetBlock | TransformerBlock | SceneNetBlock | MaskedBlock | MonotoneBlock | LipschitzBlock,
     Field(discriminator="kind"),
 ]
-MakeNet = Callable[[int], nn.Module]  # from the number of output channels for each step
+
+
+class MakeNet(Protocol):
+    """Makes networks of the kind that an experiment asks for, for its event and context."""
+
+    def __call__(self, channels_out: int, channels_in: int | None = None) -> nn.Module:
+        """A network from channels of each step of its output and of its input; the event's own where None."""

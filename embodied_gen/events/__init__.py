@@ -6,6 +6,7 @@ from embodied_gen.events.labels import LabelMap
 from embodied_gen.events.path import Path
 from embodied_gen.events.polygon import Polygon
 from embodied_gen.events.scene import Scene
+from embodied_gen.events.set import SetEvent
 from embodied_gen.events.trajectory import Trajectory
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "Path",
     "Polygon",
     "Scene",
+    "SetEvent",
     "Trajectory",
 ]

@@ -3,18 +3,18 @@
 x_t = (y_t - centre) / half,    centre = (high + low) / 2,    half = (high - low) / 2
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import final
 
-import torch
 from torch import Tensor
 
 from embodied_gen.events.base import bounds_of
+from embodied_gen.events.channelwise import Channelwise
 from embodied_gen.events.steps import Steps
 
 
 @final
-class Trajectory(Steps):
+class Trajectory(Channelwise, Steps):
     """An event of shape `(T, D)`; its value is a tensor in physical units of the same shape.
 
     Args:
@@ -35,16 +35,3 @@ class Trajectory(Steps):
     def from_data(cls, values: Tensor) -> "Trajectory":
         """The trajectory whose bounds are those of windows of data, physical units, shape `(W, T, D)`."""
         return cls(values.shape[1], *bounds_of(values))
-
-    def scale(self, y: Tensor) -> Tensor:
-        """(y - centre) / half; shape `(..., T, D)`."""
-        return (y - self.centre) / self.half_width
-
-    def unscale(self, x: Tensor) -> Tensor:
-        """X * half + centre; shape `(..., T, D)`."""
-        return self.unscaling()(x)
-
-    def unscaling(self) -> Callable[[Tensor], Tensor]:
-        """One affine map."""
-        centre, half = self.centre, self.half_width
-        return lambda x: torch.addcmul(centre, x, half)

@@ -1,7 +1,9 @@
 """How uncertainty is modelled."""
 
+from embodied_gen.heads.adversarial import AdversarialHead
 from embodied_gen.heads.autoencoder import AutoencoderHead
 from embodied_gen.heads.autoregressive import AutoregressiveHead
+from embodied_gen.heads.average_velocity import AverageVelocityHead
 from embodied_gen.heads.base import Certified, HasCostMap, HasDenoiser, HasEnergy, HasLatent, HasLogProb, Head
 from embodied_gen.heads.belief import BeliefHead
 from embodied_gen.heads.binary import BinaryHead
@@ -36,8 +38,10 @@ from embodied_gen.heads.vqvae import VQVAEHead
 from embodied_gen.heads.walk import Guidance, Steered
 
 __all__ = [
+    "AdversarialHead",
     "AutoencoderHead",
     "AutoregressiveHead",
+    "AverageVelocityHead",
     "BeliefHead",
     "BinaryHead",
     "BoltzmannHead",

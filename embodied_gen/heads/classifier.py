@@ -54,7 +54,7 @@ class NoisyClassifier(nn.Module):
             ValueError: If the network has more than one channel of output.
         """
         at = self.schedule.coefficients(t)
-        scale = self.schedule.input_scale(at.alpha, at.sigma).view(-1, *[1] * (x_t.ndim - 1))
+        scale = context.aligned(self.schedule.input_scale(at.alpha, at.sigma), x_t)
         output = self.net(scale * x_t, t, c).to(x_t.dtype)
         if output.shape != (*x_t.shape[:-1], 1):
             raise ValueError(

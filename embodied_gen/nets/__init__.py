@@ -13,7 +13,7 @@ from embodied_gen.nets.raster import RasterNet
 from embodied_gen.nets.recurrent import RecurrentDecoder
 from embodied_gen.nets.row_recurrent import RowRecurrentNet
 from embodied_gen.nets.scene import SceneTransformer
-from embodied_gen.nets.transformer import Transformer
+from embodied_gen.nets.transformer import SetTransformer, TokenTransformer, Transformer
 from embodied_gen.nets.unet import TemporalUNet
 
 __all__ = [
@@ -30,6 +30,8 @@ __all__ = [
     "ResidualMLP",
     "RowRecurrentNet",
     "SceneTransformer",
+    "SetTransformer",
     "TemporalUNet",
+    "TokenTransformer",
     "Transformer",
 ]

@@ -1,7 +1,8 @@
-"""Diffusion transformer: attention over the steps of a chunk, conditioned by adaptive layer norm.
+"""Diffusion transformers: attention over the steps of a chunk, conditioned by adaptive layer norm.
 
-Tokens are the T steps, h_0 = W x + p with learned positions p. With LN the layer norm without parameters and
-the six vectors (scale, shift, gate) x 2 linear in silu(e(t, c)), each block computes
+Tokens are the T steps, h_0 = W x + p with learned positions p; without them the order of steps means nothing, and
+the output is permuted as the input is. With LN the layer norm without parameters and the six vectors (scale, shift,
+gate) x 2 linear in silu(e(t, c)), each block computes
 
     h <- h + gate_1 attention((1 + scale_1) LN(h) + shift_1)
     h <- h + gate_2 mlp((1 + scale_2) LN(h) + shift_2).
@@ -12,6 +13,7 @@ Source: Peebles & Xie 2023 (arXiv:2212.09748), section 3.2. One departure: queri
 bias, since the softmax does not depend on that of the keys.
 """
 
+import abc
 from typing import final
 
 import torch
@@ -22,9 +24,8 @@ from embodied_gen.nets.base import Net, modulate, require_positive, zero_
 from embodied_gen.nets.time import TimeEmbedding
 
 
-@final
-class Transformer(Net):
-    """Transformer over the steps with AdaLN-zero blocks (DiT).
+class TokenTransformer(Net, abc.ABC):
+    """AdaLN-zero blocks (DiT) over tokens.
 
     Args:
         horizon: Steps T of an event, >= 1.
@@ -58,7 +59,6 @@ class Transformer(Net):
             raise ValueError(f"width must be a multiple of heads={heads}; got {width}.")
         self.embed = TimeEmbedding(width=width, context=context)
         self.input = nn.Linear(channels_in, width)
-        self.positions = nn.Parameter(0.02 * torch.randn(horizon, width))
         self.blocks = nn.ModuleList(AttentionBlock(width=width, heads=heads, expansion=expansion) for _ in range(depth))
         self.modulation = nn.Linear(width, 2 * width)
         self.output = nn.Linear(width, channels_out)
@@ -81,11 +81,74 @@ class Transformer(Net):
         """
         self.check(x, t, c)
         e = functional.silu(self.embed(t, c))
-        h = self.input(x) + self.positions
+        h = self.place(self.input(x))
         for block in self.blocks:
             h = block(h, e)
         scale, shift = self.modulation(e).unsqueeze(1).chunk(2, dim=-1)
         return self.output(modulate(_normalise(h), scale, shift))
+
+    @abc.abstractmethod
+    def place(self, h: Tensor) -> Tensor:
+        """Tokens that know where they are, or do not; shape `(M, T, width)`."""
+
+
+@final
+class Transformer(TokenTransformer):
+    """Transformer over steps that know their position.
+
+    Args:
+        horizon: Steps T of an event, >= 1.
+        channels_in: Channels D_in of the input.
+        channels_out: Channels D_out of the output.
+        context: Numbers C of the context, >= 0.
+        width: Features of a token, a multiple of `heads`.
+        depth: Number of blocks, >= 1.
+        heads: Attention heads, >= 1.
+        expansion: Hidden features of a block's MLP divided by `width`, >= 1.
+
+    Raises:
+        ValueError: If a size is out of its range.
+    """
+
+    def __init__(
+        self,
+        *,
+        horizon: int,
+        channels_in: int,
+        channels_out: int,
+        context: int,
+        width: int = 256,
+        depth: int = 4,
+        heads: int = 4,
+        expansion: int = 4,
+    ) -> None:
+        super().__init__(
+            horizon=horizon,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            context=context,
+            width=width,
+            depth=depth,
+            heads=heads,
+            expansion=expansion,
+        )
+        self.positions = nn.Parameter(0.02 * torch.randn(horizon, width))
+
+    def place(self, h: Tensor) -> Tensor:
+        """Adds the position of each token."""
+        return h + self.positions
+
+
+@final
+class SetTransformer(TokenTransformer):
+    """Transformer over slots in no order: it commutes with permutations of them.
+
+    Arguments are those of `Transformer`, with slots for steps.
+    """
+
+    def place(self, h: Tensor) -> Tensor:
+        """Tokens as they are."""
+        return h
 
 
 @final

@@ -1,6 +1,7 @@
 """Intervals and tests for success rates, scores and diversity of evaluated policies."""
 
 from embodied_gen.statistics.interval import Estimate, Interval
+from embodied_gen.statistics.modes import Modes, clusters, count_modes
 from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
 from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
 from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_difference, entropy
@@ -8,9 +9,12 @@ from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_
 __all__ = [
     "Estimate",
     "Interval",
+    "Modes",
     "bootstrap_mean",
     "bootstrap_paired_difference",
     "clopper_pearson",
+    "clusters",
+    "count_modes",
     "entropy",
     "holm",
     "mcnemar",

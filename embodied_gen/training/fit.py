@@ -113,7 +113,11 @@ class _Loop:
         self.average = Average(predictor, settings.average)
         self.precision = resolve(settings.precision, processes.device)
         self.optimizer = torch.optim.AdamW(
-            predictor.parameters(), lr=settings.rate, weight_decay=settings.weight_decay, fused=True
+            predictor.parameters(),
+            lr=settings.rate,
+            betas=(settings.momentum, 0.999),
+            weight_decay=settings.weight_decay,
+            fused=True,
         )
         self.order = Order(len(windows), settings.batch, draws.generator(course.seed, _DATA).initial_seed())
         self.noise = torch.Generator(processes.device)

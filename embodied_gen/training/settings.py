@@ -17,6 +17,7 @@ class TrainSettings(Block):
     steps: Count = Field(3000, description="Optimiser steps.")
     batch: Count = Field(256, description="Windows a step, over all processes.")
     rate: Positive = Field(1e-3, description="Peak learning rate of AdamW.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="AdamW's first decay; players of a game learn without, at 0.")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW's decoupled weight decay.")
     warmup: int = Field(100, ge=0, description="Steps of linear warm-up, before a cosine to zero.")
     clip_norm: Positive = Field(1.0, description="Largest norm of the gradient.")

@@ -34,13 +34,6 @@ def test_head_keeps_the_contract(case):
     check_head(case.head(), *case.batch())
 
 
-LEAVES_PADDING_OUT = (
-    *("regression", "regression_path", "regression_with_noise", "mixture"),
-    *("autoencoder", "vae", "beta_vae_learned_prior", "vae_path", "joint_vae", "hierarchical_vae", "vqvae"),
-    *("vae_of_means", "latent_diffusion"),
-)
-
-
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_padding_is_left_out_or_learned_as_it_is(case, generator):
     x, c = case.batch()
@@ -54,7 +47,7 @@ def test_padding_is_left_out_or_learned_as_it_is(case, generator):
         return head.loss(event, c, generator=draws.generator(3), valid=valid)
 
     torch.testing.assert_close(loss(x, None), loss(x, everything))
-    if case.name in LEAVES_PADDING_OUT:
+    if case.leaves_padding_out:
         torch.testing.assert_close(loss(x, first), loss(changed, first))
         assert not torch.allclose(loss(x, None), loss(x, first))
     else:
@@ -99,17 +92,7 @@ def test_mapping_contexts_work_through_a_network_that_reads_them(case):
         torch.testing.assert_close(ask(named, {"state": c}), ask(head, c), rtol=0, atol=0)
 
 
-# Their loss compares events with draws of the model itself, which improve as it learns: its value measures nothing.
-# That they learn is shown by tests of their own.
-AGAINST_OWN_DRAWS = ("energy", "energy_divergence", "energy_likelihood", "rbm", "belief")
-
-
-# With a few examples its loss falls without end where they become spikes, and rises again on the way: at a rate that is
-# common to all heads it goes up and down. That its least value is at the truth is shown by a test of its own.
-SPIKED = ("energy_implicit_path",)
-
-
-@pytest.mark.parametrize("case", [c for c in CASES if c.name not in AGAINST_OWN_DRAWS + SPIKED], ids=str)
+@pytest.mark.parametrize("case", [case for case in CASES if case.loss_tells], ids=str)
 def test_training_lowers_the_loss_on_one_batch(case):
     x, c = case.batch(16)
     head = case.head()
@@ -136,14 +119,13 @@ def single(case, event):
     if isinstance(case.head(), AutoregressiveHead):
         bins = isinstance(case.head().emission, Bins)
         return autoregressive(event, Bins(16) if bins else Mixtures(1, components=3))
-    width = MixtureHead.width(1, 3) if case.name == "mixture" else 1
+    width = MixtureHead.width(1, 3) if case.name.startswith("mixture") else 1
     net = ResidualMLP(horizon=1, channels_in=1, channels_out=width, context=CONTEXT, width=16, depth=1)
-    return MixtureHead(event, net, components=3) if case.name == "mixture" else type(case.head())(event, net)
+    return MixtureHead(event, net, components=3) if case.name.startswith("mixture") else type(case.head())(event, net)
 
 
 # Flows have their own integrals over planes, as most of them need two entries. What is counted is summed over all of it
 # by the tests of its own family. A lower bound integrates to less than one; how much less, its own tests say.
-BOUNDS = ("vae", "vae_of_means", "beta_vae_learned_prior", "vae_path", "joint_vae", "hierarchical_vae", "vqvae")
 OTHERWISE = (FlowHead, PixelCNNHead, PolygonHead)
 DENSITIES = [
     c
@@ -151,7 +133,7 @@ DENSITIES = [
     if isinstance(c.head(), HasLogProb)
     and not isinstance(c.head(), OTHERWISE)
     and not isinstance(c.head().event, Binary)
-    and c.name not in BOUNDS
+    and not c.bounds
 ]
 
 

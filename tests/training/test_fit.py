@@ -64,6 +64,8 @@ HEADS = {
     "regression": {"kind": "regression"},
     "two_step": {"kind": "two_step"},
     "mixture": {"kind": "mixture", "components": 2},
+    "adversarial": {"kind": "adversarial", "latent": 3},
+    "mean_flow": {"kind": "mean_flow"},
 }
 NETS = {
     "mlp": {"kind": "mlp", "width": 16, "depth": 1},
@@ -92,6 +94,23 @@ def test_stopped_anywhere_and_resumed_it_ends_with_the_same_state_for_every_head
     train(tmp_path / "broken", config=config, resume=True)
     assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
     assert state(tmp_path / "broken") == state(tmp_path / "whole")
+
+
+def test_without_momentum_the_first_moment_is_the_last_gradient(tmp_path):
+    last = {}
+
+    def remember(predictor):
+        for name, parameter in predictor.named_parameters():
+            parameter.register_post_accumulate_grad_hook(lambda p, name=name: last.update({name: p.grad}))
+
+    config = tiny.experiment_of(train=SHORT | {"momentum": 0.0, "clip_norm": 1e6})
+    predictor = experiment.build(config, tiny.windows_of(config))
+    remember(predictor)
+    train(tmp_path, config=config, predictor=predictor)
+    tensors = files.read_tensors(checkpoint.state_path(tmp_path))[0]
+    for name, gradient in last.items():
+        torch.testing.assert_close(tensors[f"optimizer.{name}.exp_avg"], gradient)
+    assert last
 
 
 def test_one_seed_gives_one_result_and_another_seed_another(tmp_path):
