@@ -9,12 +9,13 @@ from embodied_gen.blocks.control import (
     TrackerBlock,
 )
 from embodied_gen.blocks.denoising import DenoisingBlock
-from embodied_gen.blocks.event import EventBlock, TrajectoryBlock
+from embodied_gen.blocks.event import BinaryBlock, EventBlock, TrajectoryBlock
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
 from embodied_gen.blocks.task import DataBlock, EnvBlock
 
 __all__ = [
+    "BinaryBlock",
     "ControlBlock",
     "DataBlock",
     "DenoisingBlock",

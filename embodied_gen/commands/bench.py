@@ -40,7 +40,7 @@ class Arguments:
     what: tyro.conf.Positional[str]
     """What is compared: families."""
     config: tyro.conf.Positional[str] = "configs/families.yaml"
-    """Leaderboard file: families (name: head block; every kind where there is none), grounds and seeds."""
+    """Leaderboard file: families (name: head, and a network where it needs a kind of its own), grounds and seeds."""
     families: tuple[str, ...] = ()
     """Only these families."""
     grounds: tuple[str, ...] = ()

@@ -1,6 +1,5 @@
 """Leaderboards: families by grounds by training seeds, and the record that grows cell by cell."""
 
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, final
@@ -8,21 +7,38 @@ from typing import Annotated, Any, final
 from pydantic import Field
 
 from embodied_gen import provenance
-from embodied_gen.blocks import HeadBlock
+from embodied_gen.blocks import HeadBlock, NetBlock
 from embodied_gen.config import Block
 from embodied_gen.grounds.cell import Cell
-from embodied_gen.grounds.plane import PlaneGround
+from embodied_gen.grounds.ground import Ground
+from embodied_gen.grounds.plane import BitsGround, PlaneGround
 from embodied_gen.grounds.task import TaskGround
 from embodied_gen.training import files
 
-GroundBlock = Annotated[PlaneGround | TaskGround, Field(discriminator="kind")]
+GroundBlock = Annotated[PlaneGround | BitsGround | TaskGround, Field(discriminator="kind")]
+
+
+@final
+class Family(Block):
+    """A head, and what it cannot do without. All else is the ground's."""
+
+    head: HeadBlock
+    net: NetBlock | None = Field(None, description="For a head that needs a kind of network of its own.")
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = Field(
+        None, description="For players of a game, who learn without: see train.momentum."
+    )
+
+    def on(self, ground: Ground) -> Ground:
+        """The ground as the family needs it."""
+        train = ground.train if self.momentum is None else ground.train.model_copy(update={"momentum": self.momentum})
+        return ground.model_copy(update={"net": self.net or ground.net, "train": train})
 
 
 @final
 class Leaderboard(Block):
     """What is compared where."""
 
-    families: dict[str, HeadBlock] = Field({}, description="Heads by name; every kind with its defaults if empty.")
+    families: dict[str, Family] = Field(min_length=1, description="Families by name.")
     grounds: dict[str, GroundBlock] = Field(description="Grounds by name.")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), description="Training seeds.")
 
@@ -32,19 +48,12 @@ class Leaderboard(Block):
         Raises:
             ValueError: If a name is unknown.
         """
-        heads = self.families or every_kind()
         return [
-            Cell(family, heads[family], place, self.grounds[place], seed)
+            Cell(family, self.families[family].head, place, self.families[family].on(self.grounds[place]), seed)
             for place in _chosen(grounds, self.grounds, "ground")
             for seed in seeds or self.seeds
-            for family in _chosen(families, heads, "family")
+            for family in _chosen(families, self.families, "family")
         ]
-
-
-def every_kind() -> dict[str, HeadBlock]:
-    """A head of every kind that a config can name, with its defaults."""
-    blocks = typing.get_args(typing.get_args(HeadBlock)[0])
-    return {block.model_fields["kind"].default: block() for block in blocks}
 
 
 def _chosen(names: Sequence[str], known: Mapping[str, object], what: str) -> list[str]:

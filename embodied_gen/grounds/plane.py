@@ -1,9 +1,11 @@
-"""The plane as a ground: events of one step with two numbers, whose density under a context is known.
+"""Densities in the plane as grounds: events of one step that stand for a point, whose density under a context is known.
 
 Judged on draws of some contexts: the sliced Wasserstein distance to as many true points, over the floor (that of two
 sets of true points); the share of draws that lie on a part of the density; and how often each part is drawn.
 """
 
+import abc
+import math
 from typing import Any, Literal, final
 
 import torch
@@ -11,8 +13,9 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen import draws
-from embodied_gen.blocks import MLPBlock, NetBlock, PolicyControl
+from embodied_gen.blocks import BinaryBlock, EventBlock, MLPBlock, NetBlock, PolicyControl
 from embodied_gen.demos.episodes import Episodes
+from embodied_gen.events import Event
 from embodied_gen.grounds.densities import Angle, Condition, Density, Free, Label, Scale
 from embodied_gen.grounds.ground import Ground, Shown
 from embodied_gen.grounds.measures import sliced_w2
@@ -29,11 +32,9 @@ _SHAPES: dict[str, type[Shape]] = {
 _CONDITIONS: dict[str, type[Condition]] = {"free": Free, "angle": Angle, "scale": Scale, "label": Label}
 
 
-@final
-class PlaneGround(Ground):
-    """A density in the plane."""
+class DensityGround(Ground, abc.ABC):
+    """A density in the plane, however its points are coded as events."""
 
-    kind: Literal["plane"] = "plane"
     shape: Literal["eight_gaussians", "two_moons", "checkerboard", "pinwheel"] = Field(description="The density.")
     condition: Literal["free", "angle", "scale", "label"] = Field("free", description="How a context acts on it.")
     points: int = Field(20_000, ge=2, description="Points to learn from and to hold out.")
@@ -47,11 +48,23 @@ class PlaneGround(Ground):
         """What it is about."""
         return Density(_SHAPES[self.shape](), _CONDITIONS[self.condition]())
 
+    @abc.abstractmethod
+    def coded(self, y: Tensor) -> Tensor:
+        """Points `(M, 2)` as values of one step, physical units, `(M, D)`."""
+
+    @abc.abstractmethod
+    def decoded(self, values: Tensor) -> Tensor:
+        """The points `(M, 2)` that draws `(M, D)` stand for."""
+
+    @abc.abstractmethod
+    def log_size(self, event: Event) -> float:
+        """Logarithm of the size in the plane of what probabilities are for: a model unit of all numbers, or a cell."""
+
     def episodes(self, show: Shown) -> Episodes:
         """Points as actions that were taken at their contexts, one an episode."""
         stream, density = draws.generator(0, _DATA), self.density
         c = density.contexts(self.points, generator=stream)
-        y = density.sample(c, generator=stream)
+        y = self.coded(density.sample(c, generator=stream))
         return Episodes(c, y, torch.arange(self.points + 1), f"{self.shape} under {self.condition}")
 
     def judge(self, predictor: Predictor, *, seed: int, workers: int) -> dict[str, Any]:
@@ -59,11 +72,13 @@ class PlaneGround(Ground):
         density, n = self.density, self.samples
         c = density.contexts(self.contexts, generator=draws.generator(0, _TRUTH))
         rows = c.repeat_interleave(n, 0)
-        truth, other = (density.sample(rows, generator=draws.generator(0, k)) for k in (_TRUTH, _OTHER))
+        exact, again = (density.sample(rows, generator=draws.generator(0, k)) for k in (_TRUTH, _OTHER))
+        truth, other = (self.decoded(self.coded(y)) for y in (exact, again))
         device = predictor.head.event.low.device
         y = predictor.sample(c[:, None].to(device), n, generator=draws.generator(seed, _DRAWS, device=device))
-        clouds = [cloud.reshape(-1, n, 2) for cloud in (y.cpu(), truth, other)]
-        part = density.part_of(clouds[0].flatten(0, 1), rows)
+        drawn = self.decoded(y.cpu().flatten(0, 2))
+        clouds = [cloud.reshape(-1, n, 2) for cloud in (drawn, truth, other)]
+        part = density.part_of(drawn, rows)
         floor, distance = (
             float(sliced_w2(cloud, clouds[1]).square().mean().sqrt()) for cloud in (clouds[2], clouds[0])
         )
@@ -74,11 +89,62 @@ class PlaneGround(Ground):
             "distance": distance,
             "floor": floor,
         }
-        return found | self._own_surprise(density, truth, rows, predictor)
+        return found | self._own_surprise(density, exact, rows, predictor.head.event)
 
-    def _own_surprise(self, density: Density, truth: Tensor, rows: Tensor, predictor: Predictor) -> dict[str, float]:
-        """-log p of true points for each number of an event in model units, where it is closed."""
+    def _own_surprise(self, density: Density, truth: Tensor, rows: Tensor, event: Event) -> dict[str, float]:
+        """-log p of true points for each number of an event, where it is closed."""
         if not density.closed:
             return {}
-        volume = float(predictor.head.event.half_width.log().sum())
-        return {"nll_of_truth": -(float(density.log_density(truth, rows).mean()) + volume) / 2}
+        surprise = -(float(density.log_density(truth, rows).mean()) + self.log_size(event))
+        return {"nll_of_truth": surprise / event.low.numel()}
+
+
+@final
+class PlaneGround(DensityGround):
+    """Points as they are: two numbers."""
+
+    kind: Literal["plane"] = "plane"
+
+    def coded(self, y: Tensor) -> Tensor:
+        """The points themselves."""
+        return y
+
+    def decoded(self, values: Tensor) -> Tensor:
+        """The points themselves."""
+        return values
+
+    def log_size(self, event: Event) -> float:
+        """Of a model unit of both numbers."""
+        return float(event.half_width.log().sum())
+
+
+@final
+class BitsGround(DensityGround):
+    """Points as the Gray codes of their cells, as models of binary units are compared.
+
+    A coordinate in [-1, 1] is one of 2^bits cells; what lies beyond is clamped. Neighbours differ in one unit.
+    Source: Dai et al. 2020, "Learning discrete energy-based models via auxiliary-variable local exploration".
+    """
+
+    kind: Literal["bits"] = "bits"
+    bits: int = Field(6, ge=1, le=16, description="Units of a coordinate.")
+    event: EventBlock = BinaryBlock()
+
+    def coded(self, y: Tensor) -> Tensor:
+        """Units of 0 and 1, `(M, 2 bits)`."""
+        cells = 2**self.bits
+        index = ((y + 1) / 2 * cells).floor().clamp(0, cells - 1).long()
+        gray = index ^ (index >> 1)
+        return ((gray.unsqueeze(-1) >> torch.arange(self.bits)) & 1).flatten(1).float()
+
+    def decoded(self, values: Tensor) -> Tensor:
+        """The middles of the cells; a unit is on above 1/2."""
+        units = (values > 0.5).long().unflatten(-1, (2, self.bits))
+        # A binary digit is the parity of the code's digits from it upwards.
+        digits = units.flip(-1).cumsum(-1).flip(-1) % 2
+        index = (digits << torch.arange(self.bits)).sum(-1)
+        return (2 * index + 1) / 2**self.bits - 1
+
+    def log_size(self, event: Event) -> float:
+        """Of a cell."""
+        return 2 * math.log(2 / 2**self.bits)

@@ -6,6 +6,7 @@ measured to the end count.
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -79,12 +80,19 @@ def table(record: dict[str, Any]) -> str:
     """Markdown: a line for each family and ground, failures below, and on what it was measured."""
     picture = f"![Worth of families against milliseconds a call, by ground]({PICTURE})"
     lines = [picture, "", _HEADER, "|" + "---|" * (_HEADER.count("|") - 1), *(_line(row) for row in rows(record))]
-    broken = [cell for cell in record["cells"] if "failure" in cell]
-    for cell in broken:
-        lines.append(f"\n{cell['family']} on {cell['ground']}, seed {cell['seed']}: {cell['failure']}")
+    lines += [f"\n{line}" for line in _failures(record["cells"])]
     machine, versions = record["machine"], record["versions"]
     where = f"{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}"
     return "\n".join([*lines, "", f"<sub>{where}.</sub>"])
+
+
+def _failures(cells: Sequence[dict[str, Any]]) -> list[str]:
+    """A line for each family and way of failing, with all grounds where it was met."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for cell in cells:
+        if "failure" in cell:
+            places.setdefault((cell["family"], cell["failure"]), []).append(cell["ground"])
+    return [f"{family} on {', '.join(dict.fromkeys(on))}: {why}" for (family, why), on in places.items()]
 
 
 def _line(row: Row) -> str:

@@ -7,7 +7,10 @@ import yaml
 NET = {"kind": "mlp", "width": 16, "depth": 1}
 TRAIN = {"steps": 15, "batch": 32, "precision": "fp32", "warmup": 2}
 BOARD = {
-    "families": {"least squares": {"kind": "regression"}, "flow": {"kind": "denoising", "steps": 2}},
+    "families": {
+        "least squares": {"head": {"kind": "regression"}},
+        "flow": {"head": {"kind": "denoising", "steps": 2}},
+    },
     "seeds": [0],
     "grounds": {
         "board": {

@@ -13,11 +13,11 @@ from embodied_gen.blocks.net import SceneNetBlock
 from embodied_gen.demos.windows import Windows
 from embodied_gen.events import Trajectory
 from embodied_gen.grounds.cell import Cell, _whole, measure, network_calls
-from embodied_gen.grounds.leaderboard import every_kind
-from embodied_gen.grounds.plane import PlaneGround
+from embodied_gen.grounds.plane import BitsGround, PlaneGround
 from embodied_gen.nets import ResidualMLP
 from embodied_gen.training import TrainSettings
 from embodied_gen.training.processes import Processes
+from tests.heads.kinds import kinds
 
 CLOCKS = {"training_seconds", "ms_a_call"}
 TRAIN = TrainSettings(steps=20, batch=32, precision="fp32", warmup=2)
@@ -95,13 +95,34 @@ WANTS = {
 }
 
 
-@pytest.mark.parametrize("kind", every_kind())
+@pytest.mark.parametrize("kind", kinds())
 def test_every_kind_of_head_has_a_cell_or_says_what_it_wants(kind):
     ground = GROUND.model_copy(update={"train": TRAIN.model_copy(update={"steps": 2})})
-    found, _ = measured(every_kind()[kind], ground)
+    found, _ = measured(kinds()[kind](), ground)
     assert WANTS.get(kind, "") in found.get("failure", "")
     assert found.get("trials") == (None if kind in WANTS else 100)
     assert ("failure" in found) == (kind in WANTS)
+
+
+BITS = BitsGround(
+    shape="checkerboard",
+    points=300,
+    contexts=2,
+    samples=50,
+    bits=3,
+    net=MLPBlock(width=16, depth=1),
+    train=TRAIN.model_copy(update={"steps": 2}),
+)
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_every_kind_of_head_has_a_cell_of_units_or_says_what_it_wants(kind):
+    found, _ = measured(kinds()[kind](), BITS)
+    if kind in ("maf", "iaf", "bnaf", "residual_flow", "pixelcnn", "polygon"):
+        assert WANTS[kind] in found["failure"]
+    else:
+        assert found["trials"] == 100 and "calibration_error" not in found
+        assert ("nll" in found) == (kind == "boltzmann")  # which sums over all units
 
 
 def test_chunks_that_no_held_out_episode_holds_are_refused():

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from embodied_gen import config, statistics
-from embodied_gen.grounds.leaderboard import Leaderboard, Record, every_kind
+from embodied_gen.grounds.leaderboard import Leaderboard, Record
 from embodied_gen.grounds.table import into_page, rows, table
+from tests.heads.kinds import kinds
 
 ROOT = Path(__file__).parents[2]
 CONTENT = {
-    "families": {"a": {"kind": "regression"}, "b": {"kind": "mixture"}},
+    "families": {"a": {"head": {"kind": "regression"}}, "b": {"head": {"kind": "mixture"}}},
     "grounds": {"x": {"kind": "plane", "shape": "two_moons"}, "y": {"kind": "plane", "shape": "pinwheel"}},
     "seeds": [4, 5],
 }
@@ -31,11 +32,18 @@ def test_cells_are_all_combinations_one_ground_after_another():
     assert {cell.fingerprint() for cell in board().cells((), (), ())}.__len__() == 8
 
 
-def test_without_families_every_kind_is_compared():
-    kinds = every_kind()
-    assert {"regression", "two_step", "mixture", "denoising"} <= kinds.keys()
-    assert all(head.kind == kind for kind, head in kinds.items())
-    assert {cell.family for cell in board(families={}).cells((), ("x",), (0,))} == set(kinds)
+def test_a_family_brings_what_its_head_cannot_do_without_and_nothing_else():
+    families = {
+        "plain": {"head": {"kind": "regression"}},
+        "flow": {"head": {"kind": "maf"}, "net": {"kind": "masked"}},
+        "game": {"head": {"kind": "adversarial"}, "momentum": 0.0},
+    }
+    plain, flow, game = board(families=families).cells((), ("x",), (0,))
+    ground = board().grounds["x"]
+    assert plain.ground == ground
+    assert flow.ground.net.kind == "masked" and flow.ground.train == ground.train
+    assert game.ground.net == ground.net
+    assert game.ground.train == ground.train.model_copy(update={"momentum": 0.0})
 
 
 def test_unknown_names_list_the_known_ones():
@@ -46,16 +54,16 @@ def test_unknown_names_list_the_known_ones():
 
 
 def test_mistakes_are_named_with_their_place():
-    with pytest.raises(ValueError, match=r"board: families.a.temprature: unknown key; did you mean 'temperature'"):
-        board(families={"a": {"kind": "regression", "temprature": 1}})
-    with pytest.raises(ValueError, match=r"board: grounds.x: kind is missing; expected one of plane, task"):
+    with pytest.raises(ValueError, match=r"board: families.a.head.temprature: unknown key; did you mean 'temperature'"):
+        board(families={"a": {"head": {"kind": "regression", "temprature": 1}}})
+    with pytest.raises(ValueError, match=r"board: grounds.x: kind is missing; expected one of plane, bits, task"):
         board(grounds={"x": {"shape": "two_moons"}})
 
 
 def test_the_projects_own_leaderboard_reads_and_has_the_grounds_that_it_should():
     own = config.read(ROOT / "configs" / "families.yaml", Leaderboard, "leaderboard")
     assert {"particle_1", "particle_32", "push_blocks", "avoid", "checkerboard"} <= own.grounds.keys()
-    assert {block.kind for block in own.families.values()} <= every_kind().keys()
+    assert {family.head.kind for family in own.families.values()} == set(kinds())
     for cell in own.cells((), (), (0,)):
         assert cell.ground.control.actions <= cell.ground.control.horizon
 
@@ -67,7 +75,7 @@ def test_a_record_knows_its_cells_and_refuses_other_settings(tmp_path):
     record.add({**cell.key, "fingerprint": cell.fingerprint()})
     again = Record(path)
     assert again.has(cell) and not again.has(board().cells(("a",), ("x",), (5,))[0])
-    other = board(families={"a": {"kind": "regression", "temperature": 0.5}}).cells(("a",), ("x",), (4,))[0]
+    other = board(families={"a": {"head": {"kind": "regression", "temperature": 0.5}}}).cells(("a",), ("x",), (4,))[0]
     with pytest.raises(ValueError, match=r"holds a on x, seed 4, measured with other settings. Name another file"):
         again.has(other)
     path.write_text('{"schema": 1}')
@@ -114,8 +122,9 @@ def test_what_is_unknown_stays_blank_and_what_is_infinite_is_said():
 
 
 def test_failures_are_told_below_the_table_and_do_not_count():
-    text = table(record_of(cell("a", 0), {"ground": "x", "family": "b", "seed": 0, "failure": "no such net"}))
-    assert "b on x, seed 0: no such net" in text
+    broken = [{"ground": g, "family": "b", "seed": s, "failure": "no such net"} for g in "xy" for s in (0, 1)]
+    text = table(record_of(cell("a", 0), *broken))
+    assert text.count("b on ") == 1 and "b on x, y: no such net" in text
     assert [row.family for row in rows(record_of(cell("a", 0), {"ground": "x", "family": "b", "failure": ""}))] == ["a"]
 
 

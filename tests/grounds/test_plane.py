@@ -1,13 +1,15 @@
 """The plane judges: the truth is as far from itself as the floor, and a mean is far from both."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from embodied_gen import draws
 from embodied_gen.demos.windows import Windows
-from embodied_gen.events import Trajectory
-from embodied_gen.grounds.plane import PlaneGround
+from embodied_gen.events import Binary, Trajectory
+from embodied_gen.grounds.plane import BitsGround, PlaneGround
 from embodied_gen.heads import Head
 from embodied_gen.predictor import Predictor
 
@@ -20,6 +22,9 @@ GROUNDS = [
         ("pinwheel", "angle"),
     )
 ]
+
+
+BITS = BitsGround(shape="checkerboard", condition="label", points=400, contexts=4, samples=500)
 
 
 class Known(Head):
@@ -86,3 +91,35 @@ def test_judging_draws_from_the_seed_alone():
     draws.normal((5,), generator=draws.generator(0), like=torch.zeros(()))
     assert ground.judge(predictor, seed=1, workers=1) == first
     assert ground.judge(predictor, seed=2, workers=1) != first
+
+
+def test_codes_of_cells_are_read_back_and_neighbours_differ_in_one_unit():
+    y = torch.rand(1000, 2, generator=torch.Generator().manual_seed(0)) * 2.4 - 1.2
+    back = BITS.decoded(BITS.coded(y))
+    assert ((back - y.clamp(-1, 1)).abs() <= 1 / 64 + 1e-6).all()
+    middles = (torch.arange(64) + 0.5) / 32 - 1
+    codes = BITS.coded(torch.stack([middles, middles], 1))
+    assert ((codes.diff(dim=0) != 0).sum(1) == 2).all()  # one of each coordinate
+    assert len(codes.unique(dim=0)) == 64 and set(codes.unique().tolist()) == {0.0, 1.0}
+
+
+class Coded(Head):
+    """The density itself, coded."""
+
+    def __init__(self, ground):
+        super().__init__(Binary(2 * ground.bits))
+        self.ground = ground
+
+    def loss(self, x, c, *, generator, valid=None):
+        return x.new_zeros(len(x))
+
+    def _sample(self, c, rows, generator, guide):
+        return self.event.scale(self.ground.coded(self.ground.density.sample(c, generator=generator)).unsqueeze(1))
+
+
+def test_the_coded_truth_is_as_good_as_the_floor_and_its_surprise_is_that_of_cells():
+    found = BITS.judge(Predictor(nn.Flatten(), Coded(BITS)), seed=0, workers=1)
+    assert found["successes"] == found["trials"]  # cells of the code lie within those of the board
+    assert 0.5 < found["distance"] / found["floor"] < 2
+    # A label leaves four cells of the board, each of 16 x 16 cells of the code, all equally likely.
+    assert found["nll_of_truth"] * 12 == pytest.approx(math.log(4 * 16 * 16))
