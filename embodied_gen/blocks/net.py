@@ -26,6 +26,7 @@ class MLPBlock(Block):
     width: int = Field(512, ge=1, description="Features of the residual stream.")
     depth: int = Field(3, ge=0, description="Residual blocks.")
     expansion: float = Field(0.5, gt=0, description="Hidden features of a block, over the width.")
+    embedding: int = Field(128, ge=1, description="Features that a context is squeezed into.")
 
     def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
         """The network."""
@@ -38,6 +39,7 @@ class MLPBlock(Block):
             width=self.width,
             depth=self.depth,
             expansion=self.expansion,
+            embedding=self.embedding,
         )
 
 

@@ -8,21 +8,25 @@ import tyro
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import statistics
-from embodied_gen.commands.console import console, parse, progress
+from embodied_gen.blocks import DataBlock, EnvBlock
+from embodied_gen.commands.console import config_of, console, parse, progress
 from embodied_gen.demos import store
 from embodied_gen.demos.collect import fill
-from embodied_gen.experiment import read
 
 
 @dataclass
 class Arguments:
     """Runs the scripted expert of a config's environment and writes a Minari dataset.
 
-    The expert sees the observations that a policy sees. Prints its success with a 95 % interval.
+    The expert sees the observations that a policy sees. Prints its success with a 95 % interval. What
+    the config says of the environment and the data can be given here too, as in --env.kwargs.dimension 8
+    --data.dataset embodied/particle-8d/expert-v0.
     """
 
     config: tyro.conf.Positional[str]
     """Config file, such as configs/avoid_flow.yaml."""
+    env: EnvBlock
+    data: DataBlock
     episodes: int | None = None
     """Episodes to keep; the config's data.episodes where not given."""
     seed: int | None = None
@@ -35,8 +39,9 @@ class Arguments:
 
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
-    parsed = parse(Arguments, "collect", arguments)
-    experiment = read(Path(parsed.config))
+    path, loaded = config_of(arguments)
+    parsed = parse(Arguments, "collect", arguments, config=path, env=loaded.env, data=loaded.data)
+    experiment = loaded.model_copy(update={"env": parsed.env, "data": parsed.data})
     data, root = experiment.data, Path(parsed.root or experiment.data.root)
     if parsed.if_missing and store.exists(data.dataset, root=root):
         console.print(f"dataset {data.dataset} exists in {root}", soft_wrap=True)

@@ -2,12 +2,15 @@
 
 import re
 import sys
+from pathlib import Path
 
 import tiny
 
 from embodied_gen import statistics
 from embodied_gen.demos import store
 from embodied_gen.training import files
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_it_writes_the_episodes_and_prints_the_success_with_its_interval(cli, tmp_path):
@@ -32,6 +35,14 @@ def test_the_same_seed_collects_the_same_and_another_seed_others(cli, tmp_path):
         assert cli("collect", config, "--root", root, "--seed", seed, "--episodes", 2).status == 0
         digests.append(store.read(tiny.DATASET, root=tmp_path / root).digest())
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_values_of_the_config_can_be_given_as_flags(cli, tmp_path):
+    flags = ("--env.kwargs.dimension", 3, "--data.dataset", "embodied/particle-3d/expert-v0", "--data.episodes", 2)
+    outcome = cli("collect", ROOT / "configs" / "particle_flow.yaml", "--root", "data", *flags)
+    assert outcome.status == 0, outcome.err
+    episodes = store.read("embodied/particle-3d/expert-v0", root=tmp_path / "data")
+    assert len(episodes) == 2 and episodes.actions.shape[1] == 3
 
 
 def test_an_existing_data_set_is_refused_before_any_work_and_left_as_it_is(cli, tmp_path, tiny_data):
