@@ -10,6 +10,8 @@ An observation is a mapping, all in float32 and in the window's frame, whose low
     near     the layers of the cells around the robot's, shape (C, K, K); what is off the map is obstacle
     layers   those of the whole map, shape (C, H, W), for planners on maps
 
+Laid flat, in whole or in parts, it ends with the state.
+
 Action a in R^2: force in units of the largest, shortened to length 1 (`envs.rover`). Reward: -(cost of the way of the
 step) - 0.1 / s, and -100 where an obstacle is entered or the map left, which ends the episode. Success, which ends it
 too: the robot is within 0.5 m of the goal.
@@ -35,7 +37,7 @@ from envs.terrain_cost import PREFERENCES
 from envs.terrain_expert import TerrainExpert
 from envs.terrain_generator import SMALLEST
 from envs.terrain_map import LAYERS, TerrainMap, load
-from envs.terrain_site import CELL, Sites, TerrainSite
+from envs.terrain_site import CELL, NewMaps, Sites, TerrainSite, Windows
 from envs.terrain_view import frame
 from envs.town import read_town
 
@@ -88,7 +90,8 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.render_mode = render_mode
         self.near = near
         terrain = map if map is None or isinstance(map, TerrainMap) else _read(Path(map))
-        self._sites = Sites(terrain, PREFERENCES[preference], size)
+        taste = PREFERENCES[preference]
+        self._sites: Sites = NewMaps(taste, size) if terrain is None else Windows(terrain, taste, size)
         self.cell = CELL if terrain is None else terrain.cell
         self.names = LAYERS if terrain is None else terrain.names
         self._rover = Rover()

@@ -4,6 +4,7 @@ On level ground the robot reaches 2 m/s on roads, 1.8 m/s on walkways and parkin
 1.2 m/s in vegetation; where classes overlap, the highest of their speeds. Beyond the map everything is obstacle.
 """
 
+import abc
 from dataclasses import replace
 from typing import final
 
@@ -75,36 +76,27 @@ class TerrainSite:
         return self.terrain.centres_of(self.ways.path(self.cell_of(point)))
 
 
-@final
-class Sites:
-    """A source of sites: new maps, or windows of a given one.
+class Sites(abc.ABC):
+    """A source of sites.
 
     Args:
-        terrain: The map to take windows of, or None for a generated one at each draw.
         preference: Of the true cost.
         size: Cells along a side of a site.
-
-    Raises:
-        ValueError: If the given map is smaller than a site, or nothing of it is mapped.
     """
 
-    def __init__(self, terrain: TerrainMap | None, preference: Preference, size: int) -> None:
-        if terrain is not None and min(terrain.shape) < size:
-            raise ValueError(f"a map of {terrain.shape} cells has no window of {size} x {size}; choose a smaller size.")
-        self._whole, self._preference, self._size = terrain, preference, size
-        self._known = np.argwhere(terrain.known) if terrain is not None else np.empty((0, 2), dtype=np.int64)
-        if terrain is not None and not len(self._known):
-            raise ValueError("nothing of the map can be crossed; it needs roads, walkways, vegetation or parking.")
+    def __init__(self, preference: Preference, size: int) -> None:
+        self.preference, self.size = preference, size
 
+    @final
     def draw(self, generator: np.random.Generator) -> TerrainSite:
         """A random site with start and goal on mapped cells.
 
         Raises:
-            ValueError: If no map or window that was tried has room for a start and a goal.
+            ValueError: If no map that was tried has room for a start and a goal.
         """
         for _ in range(_TRIES):
-            terrain = self._window(generator) if self._whole is not None else self._generated(generator)
-            costs = true_cost(terrain, self._preference)
+            terrain = self._map(generator)
+            costs = true_cost(terrain, self.preference)
             cells = np.argwhere(terrain.known & np.isfinite(costs))
             if not len(cells):
                 continue
@@ -112,19 +104,47 @@ class Sites:
             if pair is not None:
                 return TerrainSite(terrain, costs, *pair)
         raise ValueError(
-            f"none of {_TRIES} maps of {self._size} x {self._size} cells has connected cells {APART:g} m to "
+            f"none of {_TRIES} maps of {self.size} x {self.size} cells has connected cells {APART:g} m to "
             f"{WITHIN:g} m apart; choose a larger size or another map."
         )
 
-    def _generated(self, generator: np.random.Generator) -> TerrainMap:
-        return generated(int(generator.integers(2**31)), size=self._size, cell=CELL)
+    @abc.abstractmethod
+    def _map(self, generator: np.random.Generator) -> TerrainMap:
+        """A map of `size` x `size` cells whose origin is (0, 0)."""
 
-    def _window(self, generator: np.random.Generator) -> TerrainMap:
-        """A part around a random mapped cell."""
-        assert self._whole is not None
-        middle = self._known[generator.integers(len(self._known))] + generator.integers(
-            -self._size // 4, self._size // 4
-        )
-        row, column = np.clip(middle - self._size // 2, 0, np.array(self._whole.shape) - self._size).tolist()
-        part = self._whole.part(slice(row, row + self._size), slice(column, column + self._size))
+
+@final
+class NewMaps(Sites):
+    """A generated map for each site."""
+
+    def _map(self, generator: np.random.Generator) -> TerrainMap:
+        return generated(int(generator.integers(2**31)), size=self.size, cell=CELL)
+
+
+@final
+class Windows(Sites):
+    """Parts of one map, around random mapped cells.
+
+    Args:
+        terrain: The map.
+        preference: Of the true cost.
+        size: Cells along a side of a site.
+
+    Raises:
+        ValueError: If the map is smaller than a site, or nothing of it is mapped.
+    """
+
+    def __init__(self, terrain: TerrainMap, preference: Preference, size: int) -> None:
+        super().__init__(preference, size)
+        if min(terrain.shape) < size:
+            raise ValueError(f"a map of {terrain.shape} cells has no window of {size} x {size}; choose a smaller size.")
+        self._terrain, self._known = terrain, np.argwhere(terrain.known)
+        if not len(self._known):
+            raise ValueError("nothing of the map can be crossed; it needs roads, walkways, vegetation or parking.")
+
+    def _map(self, generator: np.random.Generator) -> TerrainMap:
+        middle = self._known[generator.integers(len(self._known))]
+        middle = middle + generator.integers(-self.size // 4, self.size // 4 + 1, size=2)
+        row, column = np.clip(middle - self.size // 2, 0, np.array(self._terrain.shape) - self.size).tolist()
+        part = self._terrain.part(slice(row, row + self.size), slice(column, column + self.size))
         return replace(part, origin=(0.0, 0.0))
