@@ -26,10 +26,8 @@ from typing import Any, final
 
 import gymnasium
 import numpy as np
-import shapely
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
-from shapely.geometry import MultiPolygon, Polygon
 
 from envs.drawing import check_render_mode
 from envs.rover import CONTROL_PERIOD, Rover
@@ -141,13 +139,6 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     def site(self) -> TerrainSite:
         """Map, goal and hidden costs of the running episode, for demonstrators and judges."""
         return self._site
-
-    def free_space(self) -> Polygon | MultiPolygon:
-        """Where there is no obstacle [m]."""
-        terrain = self._site.terrain
-        centres = terrain.centres_of(np.argwhere(terrain.layer("obstacle") <= 0.5))
-        low, high = centres - terrain.cell / 2, centres + terrain.cell / 2
-        return shapely.union_all(shapely.box(*low.T, *high.T))
 
     def scene(self) -> dict[str, Any]:
         """Bounds and goal in plain numbers [m], for plots."""

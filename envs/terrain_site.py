@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import final
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
+from shapely.geometry import MultiPolygon, Polygon
 
 from envs.cell_graph import CellGraph, Ways
 from envs.terrain_cost import Preference, true_cost
@@ -74,6 +76,12 @@ class TerrainSite:
     def way_from(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points [m], shape `(L, 2)`, of the cheapest way from a point's cell to the goal."""
         return self.terrain.centres_of(self.ways.path(self.cell_of(point)))
+
+    def free_space(self) -> Polygon | MultiPolygon:
+        """Where there is no obstacle [m]."""
+        centres = self.terrain.centres_of(np.argwhere(self.terrain.layer("obstacle") <= 0.5))
+        low, high = centres - self.terrain.cell / 2, centres + self.terrain.cell / 2
+        return shapely.union_all(shapely.box(*low.T, *high.T))
 
 
 class Sites(abc.ABC):

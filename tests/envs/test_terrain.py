@@ -177,7 +177,7 @@ def test_given_maps_are_shown_in_windows(tmp_path):
 def test_free_space_is_where_there_is_no_obstacle():
     env = TerrainEnv(size=32, render_mode="rgb_array")
     env.reset(seed=1)
-    space, terrain = env.free_space(), env.site.terrain
+    space, terrain = env.site.free_space(), env.site.terrain
     cells = np.argwhere(np.ones(terrain.shape, bool))
     inside = shapely.contains_xy(space, *terrain.centres_of(cells).T)
     assert np.array_equal(inside, terrain.layer("obstacle")[tuple(cells.T)] == 0)
