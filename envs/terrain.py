@@ -93,6 +93,7 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.cell = CELL if terrain is None else terrain.cell
         self.names = LAYERS if terrain is None else terrain.names
         self._rover = Rover()
+        self._site: TerrainSite | None = None
         self.action_space = Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = self._space(size)  # type: ignore[assignment]
 
@@ -102,13 +103,13 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """Draw a map, a start and a goal; `options` are not used."""
         super().reset(seed=seed)
         self._site = self._sites.draw(self.np_random)
-        self._layers = self._site.terrain.layers
+        self._layers = self.site.terrain.layers
         half = self.near // 2
         self._padded = np.pad(self._layers, ((0, 0), (half, half), (half, half)))
         self._padded[_OBSTACLE] = np.pad(self._layers[_OBSTACLE], half, constant_values=1)
-        self._rover.place(self._site.start)
-        self._last_free = self._site.start
-        self._trail = [self._site.start]
+        self._rover.place(self.site.start)
+        self._last_free = self.site.start
+        self._trail = [self.site.start]
         self._cost, self._collision = 0.0, False
         return self._observation(), self._info()
 
@@ -120,7 +121,7 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """
         if np.shape(action) != (2,) or not np.isfinite(action).all():
             raise ValueError(f"An action must be 2 finite numbers in [-1, 1]; got {action!r}.")
-        speed, grade = self._site.ground(self._rover.position)
+        speed, grade = self.site.ground(self._rover.position)
         path = self._rover.drive(action, speed=speed, grade=grade)
         cost = self._advance(path)
         info = self._info()
@@ -129,31 +130,37 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def render(self) -> NDArray[np.uint8] | None:
         """The map from above with the way so far and the cheapest one, shape `(384, 384, 3)`; None without a mode."""
-        return None if self.render_mode is None else frame(self._site, np.array(self._trail), failed=self._collision)
+        return None if self.render_mode is None else frame(self.site, np.array(self._trail), failed=self._collision)
 
     def expert(self) -> TerrainExpert:
         """A demonstrator that knows the true cost of the map of the running episode."""
-        return TerrainExpert(way=lambda place: self._site.way_from(place))
+        return TerrainExpert(way=lambda position: self.site.way_from(position))
 
     @property
     def site(self) -> TerrainSite:
-        """Map, goal and hidden costs of the running episode, for demonstrators and judges."""
+        """Map, goal and hidden costs of the running episode, for demonstrators and judges.
+
+        Raises:
+            ValueError: Before the first reset.
+        """
+        if self._site is None:
+            raise ValueError("there is no map before the first reset; call reset(seed=...).")
         return self._site
 
     def scene(self) -> dict[str, Any]:
         """Bounds and goal in plain numbers [m], for plots."""
-        rows, columns = self._site.terrain.shape
+        rows, columns = self.site.terrain.shape
         return {
             "bounds": [[0.0, columns * self.cell], [0.0, rows * self.cell]],
-            "discs": [{"role": "goal", "centre": self._site.goal.tolist(), "radius": GOAL_RADIUS}],
+            "discs": [{"role": "goal", "centre": self.site.goal.tolist(), "radius": GOAL_RADIUS}],
             "lines": [],
         }
 
     def _advance(self, path: NDArray[np.float64]) -> float:
         """Adds a piece of way `(P, 2)` to the record; returns its cost."""
         metres = np.linalg.norm(np.diff(path, axis=0), axis=1)
-        prices = self._site.costs_at((path[1:] + path[:-1]) / 2)
-        free = np.isfinite(prices) & np.isfinite(self._site.costs_at(path[1:]))
+        prices = self.site.costs_at((path[1:] + path[:-1]) / 2)
+        free = np.isfinite(prices) & np.isfinite(self.site.costs_at(path[1:]))
         self._collision = not free.all()
         # After the first obstacle nothing counts.
         before = len(free) if free.all() else int(np.argmin(free))
@@ -165,13 +172,13 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def _observation(self) -> Observation:
         position = self._rover.position
-        row, column = self._site.cell_of(position)
-        state = np.concatenate([position, self._rover.velocity, self._site.goal]).astype(np.float32)
+        row, column = self.site.cell_of(position)
+        state = np.concatenate([position, self._rover.velocity, self.site.goal]).astype(np.float32)
         near = self._padded[:, row : row + self.near, column : column + self.near].copy()
         return {"layers": self._layers.copy(), "near": near, "state": state}
 
     def _info(self) -> dict[str, Any]:
-        site = self._site
+        site = self.site
         left = float(site.ways.to_go[site.cell_of(self._last_free)])
         away = float(np.linalg.norm(self._rover.position - site.goal))
         return {

@@ -64,13 +64,17 @@ def demonstrated(
     cells = np.argwhere(free)
     generator = np.random.default_rng(seed)
     ways: list[NDArray[np.int64]] = []
-    for _ in range(_TRIES + count if len(cells) else 0):
-        if len(ways) < count and (pair := drawn(graph, cells, generator, apart=apart)) is not None:
+    tries = 0
+    while len(ways) < count:
+        tries += 1
+        if tries > _TRIES + count or not len(cells):
+            raise ValueError(
+                f"found {len(ways)} of {count} ways between connected cells {apart:g} m apart or more; "
+                "ask for nearer ones."
+            )
+        pair = drawn(graph, cells, generator, apart=apart)
+        if pair is not None:
             ways.append(pair[0].path(pair[1]))
-    if len(ways) < count:
-        raise ValueError(
-            f"found {len(ways)} of {count} ways between connected cells {apart:g} m apart or more; ask for nearer ones."
-        )
     return ways
 
 

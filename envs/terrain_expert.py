@@ -1,9 +1,9 @@
 """Terrain-v0's demonstrator: the cheapest way under the true cost, followed by pursuit.
 
 It knows what no policy sees, the true cost, and asks the environment for the cheapest way from where the robot is. The
-way's corners are rounded off by a Gaussian; a point s = 0.5 m ahead of the nearest point of the way is pursued with
+way's corners are rounded off by a Gaussian; the point w(s) 0.5 m ahead of the way's nearest point is pursued with
 
-    a = k (w(s) - x) / v_max,    clipped to length 1,
+    a = k (w(s) - x) - d v,    shortened to length 1,    k = 3 / m,  d = 0.3 s/m,
 
 and where the robot strays more than 1 m from its way it asks for another. It makes no random choices: what differs
 between episodes is the map.
@@ -22,7 +22,7 @@ _STEP = 0.1  # spacing of the way's points [m]
 _ROUNDED = 0.25  # width of the Gaussian [m]
 _WINDOW = 15  # points of the way among which the nearest is looked for, from the last one on
 _ASTRAY = 1.0  # [m]
-_GAIN, _DAMPING = 3.0, 0.3  # of the offset [1/m], of the velocity [s/m]
+_GAIN, _DAMPING = 3.0, 0.3  # k [1/m], d [s/m]
 
 
 @final
@@ -46,7 +46,7 @@ class TerrainExpert:
         """Force, shape `(2,)`, for an observation with its `state`, as a mapping or flat."""
         state = state_of(observation)
         position, velocity = state[:2], state[2:4]
-        if self._points is None or self._off(position) > _ASTRAY:
+        if self._points is None or self._distances(position).min() > _ASTRAY:
             self._points, self._nearest = self._dense(position), 0
         self._nearest += int(np.argmin(self._distances(position)))
         target = self._points[min(self._nearest + round(_AHEAD / _STEP), len(self._points) - 1)]
@@ -56,9 +56,6 @@ class TerrainExpert:
     def _distances(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
         assert self._points is not None
         return np.linalg.norm(self._points[self._nearest : self._nearest + _WINDOW] - position, axis=1)
-
-    def _off(self, position: NDArray[np.float64]) -> float:
-        return float(self._distances(position).min())
 
     def _dense(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
         way = self._way(position)

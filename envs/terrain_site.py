@@ -1,7 +1,8 @@
 """Where an episode of Terrain-v0 takes place: a map, its true cost, a start and a goal, and what the ground is like.
 
 On level ground the robot reaches 2 m/s on roads, 1.8 m/s on walkways and parking lots, 1.6 m/s on bare ground and
-1.2 m/s in vegetation; where classes overlap, the highest of their speeds. Beyond the map everything is obstacle.
+1.2 m/s in vegetation; where classes overlap, the highest of their speeds. Grades above 1 pull like 1. Beyond the map
+everything is obstacle.
 """
 
 import abc
@@ -21,6 +22,8 @@ from envs.terrain_map import TerrainMap
 
 CELL = 0.5
 """Side of a cell of generated maps [m]."""
+SMALLEST_CELL = 0.2
+"""Least side of a cell of given maps [m]."""
 APART, WITHIN = 12.0, 28.0
 """Least and largest distance of start and goal [m]."""
 _SPEEDS = (2.0, 1.8, 1.2, 1.8)  # [m/s], in the order of the map's layers
@@ -51,7 +54,8 @@ class TerrainSite:
         # Cells without a way to the goal lie behind obstacles; a border that is blocked saves a test of the map's end.
         self._costs = np.pad(np.where(np.isfinite(ways.to_go), costs, np.inf), 1, constant_values=np.inf)
         down, right = np.gradient(terrain.elevation.astype(np.float64), terrain.cell)
-        self._grades = np.stack([right, down], axis=-1)
+        grades = np.stack([right, down], axis=-1)
+        self._grades = grades / np.maximum(1.0, np.linalg.norm(grades, axis=-1, keepdims=True))
         there = terrain.layers[: len(_SPEEDS)] > 0.5
         speeds = np.where(there, np.reshape(_SPEEDS, (-1, 1, 1)), 0.0).max(axis=0)
         self._speeds = np.where(there.any(axis=0), speeds, _GROUND)
@@ -139,13 +143,17 @@ class Windows(Sites):
         size: Cells along a side of a site.
 
     Raises:
-        ValueError: If the map is smaller than a site, or nothing of it is mapped.
+        ValueError: If the map is smaller than a site, its cells are too small, or nothing of it is mapped.
     """
 
     def __init__(self, terrain: TerrainMap, preference: Preference, size: int) -> None:
         super().__init__(preference, size)
         if min(terrain.shape) < size:
             raise ValueError(f"a map of {terrain.shape} cells has no window of {size} x {size}; choose a smaller size.")
+        if terrain.cell < SMALLEST_CELL:
+            raise ValueError(
+                f"cells must be {SMALLEST_CELL} m or larger, or the robot jumps over them; got {terrain.cell} m."
+            )
         self._terrain, self._known = terrain, np.argwhere(terrain.known)
         if not len(self._known):
             raise ValueError("nothing of the map can be crossed; it needs roads, walkways, vegetation or parking.")

@@ -92,7 +92,7 @@ def read_town(path: str | Path, *, cell: float = 1.0) -> TerrainMap:
     x, y = (low * cell).tolist()
     layers = np.zeros((len(LAYERS), rows, columns), dtype=np.float32)
     for layer, name in zip(layers, CLASSES, strict=False):
-        layer[:] = covered(areas[name], (rows, columns), cell=cell, origin=(x, y))
+        layer[covered(areas[name], (rows, columns), cell=cell, origin=(x, y))] = 1
     return TerrainMap(layers, LAYERS, np.zeros((rows, columns), dtype=np.float32), cell, (x, y))
 
 

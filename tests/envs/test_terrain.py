@@ -1,6 +1,7 @@
 """Terrain-v0: a robot on semantic maps whose true cost is hidden."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import gymnasium
@@ -44,6 +45,15 @@ def test_the_expert_reaches_the_goal_at_about_the_least_cost(preference, play):
         assert np.linalg.norm(state[:2] - state[4:]) <= GOAL_RADIUS + 1e-5
         assert (np.linalg.norm(actions, axis=1) <= 1 + 1e-6).all()
     assert abs(np.mean(regrets)) < 0.03 and max(regrets) < 0.15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preference", ["roads", "green"])
+def test_the_expert_hardly_ever_fails(preference, play):
+    env = gymnasium.make(NAME, preference=preference)
+    infos = [play(env, env.unwrapped.expert(), seed)[2] for seed in range(200)]
+    assert np.mean([info["is_success"] for info in infos]) >= 0.99
+    assert abs(np.mean([info["regret"] for info in infos])) < 0.02
 
 
 def test_the_expert_finds_back_when_it_is_pushed(play):
@@ -189,9 +199,27 @@ def test_free_space_is_where_there_is_no_obstacle():
     assert TerrainEnv(size=32).render() is None
 
 
-def nothing(rows):
+def test_before_the_first_reset_there_is_no_map():
+    with pytest.raises(ValueError, match="there is no map before the first reset"):
+        TerrainEnv().scene()
+
+
+def test_on_the_steepest_ground_the_robot_stays_within_the_observation_space():
+    terrain = generated(0, size=64)
+    ramp = np.broadcast_to(5.0 * np.arange(64, dtype=np.float32), (64, 64))
+    steep = replace(terrain, elevation=ramp)
+    env = TerrainEnv(map=steep, size=64)
+    observation, _ = env.reset(seed=0)
+    done = False
+    while not done:
+        observation, _, done, _, info = env.step(np.array([-1, 0], np.float32))
+        assert observation in env.observation_space
+    assert info["collision"]
+
+
+def nothing(rows, cell=0.5):
     layers = np.zeros((len(LAYERS), rows, rows), np.float32)
-    return TerrainMap(layers, LAYERS, np.zeros((rows, rows), np.float32), 0.5)
+    return TerrainMap(layers, LAYERS, np.zeros((rows, rows), np.float32), cell)
 
 
 def speck():
@@ -211,6 +239,7 @@ def speck():
             r"map must be a terrain or the path of a file, .osm or .npz; there is no file nowhere",
         ),
         ({"map": nothing(40)}, r"a map of \(40, 40\) cells has no window of 64 x 64"),
+        ({"map": nothing(80, 0.1)}, r"cells must be 0\.2 m or larger, or the robot jumps over them; got 0\.1 m"),
         ({"map": nothing(40), "size": 32}, "nothing of the map can be crossed"),
         ({"render_mode": "human"}, "render_mode must be"),
     ],
