@@ -65,17 +65,13 @@ def read(path: str | Path) -> RoadMap:
     """
     document = osm.read(path)
     strips = []
-    for relation in lanelets_of(document):
-        if _for_vehicles(tags_of(relation)):
+    for relation in document.relations:
+        tags = tags_of(relation)
+        if tags.get("type") == "lanelet" and _for_vehicles(tags):
             strips.append(strip(relation, document))
-            if tags_of(relation).get("one_way") in ("no", "false"):
+            if tags.get("one_way") in ("no", "false"):
                 strips.append(strips[-1].reversed())
-    return RoadMap(Path(path).stem, _connected(strips, document.points if strips else {}))
-
-
-def lanelets_of(document: Osm) -> list[Node]:
-    """All relations that are lanelets, for vehicles or not."""
-    return [relation for relation in document.relations if tags_of(relation).get("type") == "lanelet"]
+    return RoadMap(Path(path).stem, _connected(strips, document))
 
 
 def strip(relation: Node, document: Osm) -> Strip:
@@ -104,7 +100,7 @@ def _bound(relation: Node, side: str, document: Osm) -> str:
     return found[0]
 
 
-def _connected(strips: list[Strip], points: dict[str, NDArray[np.float64]]) -> Iterable[Lanelet]:
+def _connected(strips: list[Strip], document: Osm) -> Iterable[Lanelet]:
     """Lanelets with their successors and neighbours."""
     starts, ends, lefts, rights = (defaultdict(list) for _ in range(4))
     for strip in strips:
@@ -117,8 +113,8 @@ def _connected(strips: list[Strip], points: dict[str, NDArray[np.float64]]) -> I
         left, right = strip.nodes
         yield lanelet(
             strip.number,
-            [points[node] for node in left],
-            [points[node] for node in right],
+            [document.points[node] for node in left],
+            [document.points[node] for node in right],
             successors=starts.get((left[-1], right[-1]), ()),
             predecessors=ends.get((left[0], right[0]), ()),
             left_neighbour=next(iter(rights.get(strip.ways[0], ())), None),

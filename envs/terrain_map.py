@@ -103,10 +103,8 @@ class TerrainMap:
         Raises:
             ValueError: If no cell is left, or a slice has a step.
         """
-        (top, bottom, row_step), (left, right, column_step) = (
-            rows.indices(self.shape[0]),
-            columns.indices(self.shape[1]),
-        )
+        top, bottom, row_step = rows.indices(self.shape[0])
+        left, right, column_step = columns.indices(self.shape[1])
         if row_step != 1 or column_step != 1 or bottom <= top or right <= left:
             raise ValueError(f"a part needs cells in steps of 1; got {rows} and {columns} of a map {self.shape}.")
         return replace(
