@@ -48,6 +48,13 @@ class Drawing:
         self._image = Image.new("RGB", (SAMPLES * size[0], SAMPLES * size[1]), PAPER[:3])
         self._pen = ImageDraw.Draw(self._image, "RGBA")
 
+    def raster(self, colours: NDArray[np.uint8]) -> None:
+        """Fill the shown part of the world with an image, shape `(H, W, 3)`, its first row at the bottom."""
+        from PIL import Image
+
+        image = Image.fromarray(np.ascontiguousarray(colours[::-1]))
+        self._image.paste(image.resize(self._image.size, Image.Resampling.NEAREST))
+
     def grid(self, step: float) -> None:
         """Rule the background with lines every `step` [m]."""
         (left, right), (bottom, top) = self.bounds

@@ -7,7 +7,7 @@ at the nodes at which the other's end, and is beside it where they share a bound
 one_way=no becomes two, the one against the bounds with the negative number.
 
 Speed limits are tags speed_limit [km/h], or by law where there is none: play_street 7, road 50 (100 where location is
-nonurban), highway 130. Positions are metres around the middle of all nodes (`envs.mercator`).
+nonurban), highway 130.
 
 Source: Poggenhans et al. 2018, Lanelet2: a high-definition map framework for the future of automated driving; its
 tagging guide.
@@ -22,9 +22,9 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import xml_file
+from envs import osm
 from envs.lanelets import Lanelet, lanelet
-from envs.mercator import Mercator
+from envs.osm import Osm, members, tags_of
 from envs.roads import RoadMap
 from envs.xml_file import Node
 
@@ -34,7 +34,7 @@ _NONURBAN_ROAD = 100.0  # [km/h]
 
 @final
 @dataclass(frozen=True)
-class _Strip:
+class Strip:
     """A lanelet in one direction of travel.
 
     Attributes:
@@ -49,11 +49,11 @@ class _Strip:
     nodes: tuple[tuple[str, ...], tuple[str, ...]]
     speed_limit: float
 
-    def reversed(self) -> "_Strip":
+    def reversed(self) -> "Strip":
         """The same area in the opposite direction."""
         (left, one), (right, other) = self.ways
         nodes = (self.nodes[1][::-1], self.nodes[0][::-1])
-        return _Strip(-self.number, ((right, not other), (left, not one)), nodes, self.speed_limit)
+        return Strip(-self.number, ((right, not other), (left, not one)), nodes, self.speed_limit)
 
 
 def read(path: str | Path) -> RoadMap:
@@ -63,79 +63,44 @@ def read(path: str | Path) -> RoadMap:
         ValueError: If the file is no OSM file, holds no lanelets for vehicles, or something in it makes no sense; the
             error names the file with the line, or the lanelet.
     """
-    nodes = xml_file.read(path)
-    root = next(nodes)
-    if root.tag != "osm":
-        raise root.error(f"not an OSM file, the outermost element is <{root.tag}>")
-    reading = _Reading()
-    for node in nodes:
-        reading.add(node)
-    return RoadMap(Path(path).stem, reading.lanelets())
+    document = osm.read(path)
+    strips = []
+    for relation in document.relations:
+        tags = tags_of(relation)
+        if tags.get("type") == "lanelet" and _for_vehicles(tags):
+            strips.append(strip(relation, document))
+            if tags.get("one_way") in ("no", "false"):
+                strips.append(strips[-1].reversed())
+    return RoadMap(Path(path).stem, _connected(strips, document))
 
 
-@final
-class _Reading:
-    """What has been read so far."""
+def strip(relation: Node, document: Osm) -> Strip:
+    """A lanelet with its bounds turned the right way.
 
-    def __init__(self) -> None:
-        self._places: dict[str, tuple[float, float]] = {}
-        self._ways: dict[str, tuple[str, ...]] = {}
-        self._relations: list[Node] = []
-
-    def add(self, node: Node) -> None:
-        if node.tag == "node":
-            latitude, longitude = node.number("lat"), node.number("lon")
-            if not (abs(latitude) <= 90 and abs(longitude) <= 360):
-                raise node.error(f"lat and lon must be degrees on the earth; got {latitude:g} and {longitude:g}")
-            self._places[node.attribute("id")] = latitude, longitude
-        elif node.tag == "way":
-            self._ways[node.attribute("id")] = tuple(each.attribute("ref") for each in node.all("nd"))
-        elif node.tag == "relation":
-            tags = _tags(node)
-            if tags.get("type") == "lanelet" and _for_vehicles(tags):
-                self._relations.append(node)
-
-    def lanelets(self) -> list[Lanelet]:
-        if not self._relations:
-            return []
-        points = self._projected()
-        strips = []
-        for relation in self._relations:
-            strip = self._strip(relation, points)
-            strips.append(strip)
-            if _tags(relation).get("one_way") in ("no", "false"):
-                strips.append(strip.reversed())
-        return list(_connected(strips, points))
-
-    def _projected(self) -> dict[str, NDArray[np.float64]]:
-        """Places of all nodes in metres."""
-        places = np.array(list(self._places.values()))
-        project = Mercator(*((places.min(0) + places.max(0)) / 2).tolist())
-        return dict(zip(self._places, project(places[:, 0], places[:, 1]), strict=True))
-
-    def _strip(self, relation: Node, points: dict[str, NDArray[np.float64]]) -> _Strip:
-        """A lanelet with its bounds turned the right way."""
-        ways = [self._bound(relation, side, points) for side in ("left", "right")]
-        nodes = [self._ways[way] for way in ways]
-        flipped = [False, _opposite(*(np.array([points[node] for node in bound]) for bound in nodes))]
-        line = [bound[::-1] if flip else bound for bound, flip in zip(nodes, flipped, strict=True)]
-        outline = np.array([points[node] for node in (*line[0], *line[1][::-1])])
-        if _area(outline) > 0:  # counter-clockwise: the left bound is on the right of where it leads
-            flipped, line = [not flip for flip in flipped], [bound[::-1] for bound in line]
-        both = (ways[0], flipped[0]), (ways[1], flipped[1])
-        return _Strip(relation.whole("id"), both, (line[0], line[1]), _speed_limit(relation))
-
-    def _bound(self, relation: Node, side: str, points: dict[str, NDArray[np.float64]]) -> str:
-        found = [member.attribute("ref") for member in relation.all("member") if member.attributes.get("role") == side]
-        if len(found) != 1:
-            raise relation.error(f"a lanelet needs one way as its {side} bound; got {len(found)}")
-        nodes = self._ways.get(found[0], ())
-        if len(nodes) < 2 or not all(node in points for node in nodes):
-            raise relation.error(f"the {side} bound, way {found[0]}, needs two nodes or more that are in the file")
-        return found[0]
+    Raises:
+        ValueError: If it has not one bound on each side, or a bound is not in the file.
+    """
+    ways = [_bound(relation, side, document) for side in ("left", "right")]
+    nodes = [document.ways[way] for way in ways]
+    flipped = [False, _opposite(*(document.line(way) for way in ways))]
+    line = [bound[::-1] if flip else bound for bound, flip in zip(nodes, flipped, strict=True)]
+    outline = np.array([document.points[node] for node in (*line[0], *line[1][::-1])])
+    if _area(outline) > 0:  # counter-clockwise: the left bound is on the right of where it leads
+        flipped, line = [not flip for flip in flipped], [bound[::-1] for bound in line]
+    both = (ways[0], flipped[0]), (ways[1], flipped[1])
+    return Strip(relation.whole("id"), both, (line[0], line[1]), _speed_limit(relation))
 
 
-def _connected(strips: list[_Strip], points: dict[str, NDArray[np.float64]]) -> Iterable[Lanelet]:
+def _bound(relation: Node, side: str, document: Osm) -> str:
+    found = members(relation, side)
+    if len(found) != 1:
+        raise relation.error(f"a lanelet needs one way as its {side} bound; got {len(found)}")
+    if not document.complete(found[0]):
+        raise relation.error(f"the {side} bound, way {found[0]}, needs two nodes or more that are in the file")
+    return found[0]
+
+
+def _connected(strips: list[Strip], document: Osm) -> Iterable[Lanelet]:
     """Lanelets with their successors and neighbours."""
     starts, ends, lefts, rights = (defaultdict(list) for _ in range(4))
     for strip in strips:
@@ -148,8 +113,8 @@ def _connected(strips: list[_Strip], points: dict[str, NDArray[np.float64]]) -> 
         left, right = strip.nodes
         yield lanelet(
             strip.number,
-            [points[node] for node in left],
-            [points[node] for node in right],
+            [document.points[node] for node in left],
+            [document.points[node] for node in right],
             successors=starts.get((left[-1], right[-1]), ()),
             predecessors=ends.get((left[0], right[0]), ()),
             left_neighbour=next(iter(rights.get(strip.ways[0], ())), None),
@@ -179,7 +144,7 @@ def _for_vehicles(tags: dict[str, str]) -> bool:
 
 def _speed_limit(relation: Node) -> float:
     """[m/s]."""
-    tags = _tags(relation)
+    tags = tags_of(relation)
     if "speed_limit" in tags:
         text = tags["speed_limit"].removesuffix("km/h").strip()
         try:
@@ -189,7 +154,3 @@ def _speed_limit(relation: Node) -> float:
     if tags.get("subtype") == "road" and tags.get("location") == "nonurban":
         return _NONURBAN_ROAD / 3.6
     return _LIMITS.get(tags.get("subtype", ""), _LIMITS["road"]) / 3.6
-
-
-def _tags(node: Node) -> dict[str, str]:
-    return {tag.attribute("k"): tag.attribute("v") for tag in node.all("tag")}

@@ -10,13 +10,17 @@ import envs
 envs.register()
 
 
+def _flat(env, observation):
+    return gymnasium.spaces.flatten(env.observation_space, observation)
+
+
 def trajectory(env, seed, actions):
     """Observations, rewards, ends and infos of one episode, as far as it goes."""
     observation, info = env.reset(seed=seed)
-    rows = [(observation.tobytes(), 0.0, False, False, sorted(info.items()))]
+    rows = [(_flat(env, observation).tobytes(), 0.0, False, False, sorted(info.items()))]
     for action in actions:
         observation, reward, terminated, truncated, info = env.step(action)
-        rows.append((observation.tobytes(), float(reward), terminated, truncated, sorted(info.items())))
+        rows.append((_flat(env, observation).tobytes(), float(reward), terminated, truncated, sorted(info.items())))
         if terminated or truncated:
             break
     return rows
@@ -53,13 +57,13 @@ def assert_deterministic():
 
 @pytest.fixture
 def play():
-    """Runs the expert for one episode; returns observations, actions and the last info."""
+    """Runs the expert for one episode; returns observations (laid flat), actions and the last info."""
 
     def run(env, expert, seed, noise=0.0):
         generator = np.random.default_rng([seed, 1])
         observation, info = env.reset(seed=seed)
         expert.reset(seed)
-        observations, actions, done = [observation], [], False
+        observations, actions, done = [_flat(env, observation)], [], False
         while not done:
             action = expert.act(observation)
             assert action in env.action_space, f"action {action} outside {env.action_space}"
@@ -69,7 +73,7 @@ def play():
                 action = action.astype(env.action_space.dtype)
             observation, _, terminated, truncated, info = env.step(action)
             assert observation in env.observation_space
-            observations.append(observation)
+            observations.append(_flat(env, observation))
             actions.append(action)
             done = terminated or truncated
         return np.array(observations), np.array(actions), info

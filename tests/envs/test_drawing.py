@@ -44,3 +44,11 @@ def test_a_missing_pillow_is_explained_by_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(ImportError, match=r"'viz' extra: pip install 'embodied-gen\[viz\]'"):
         Drawing(bounds=BOUNDS, size=(80, 40))
+
+
+def test_a_raster_fills_the_picture_with_its_first_row_at_the_bottom():
+    drawing = Drawing(bounds=BOUNDS, size=(80, 40))
+    drawing.raster(np.array([[BLUE, RED], [INK, PAPER]], dtype=np.uint8))
+    pixels = drawing.pixels()
+    for place, colour in (((30, 20), BLUE), ((30, 60), RED), ((10, 20), INK), ((10, 60), PAPER)):
+        assert tuple(pixels[place]) == colour
