@@ -20,8 +20,8 @@ what becomes of the obstacles:
 Nothing certifies the peers' ways, as their papers do not; a strength of each is chosen on other layouts and seeds, by
 the fewest rollouts that collide and then by the score. Scores are ratios to those of "none" on the same seeds.
 
-Writes benchmarks/results/obstacles_MAZE.json, after every row, and where it is asked for a picture. Rows of the same
-seeds that the file holds are kept: take it away to measure all anew.
+Writes benchmarks/results/obstacles_MAZE.json, after every layout, and where it is asked for a picture. What the file
+holds of the same seeds is kept: take it away to measure all anew.
 """
 
 from dataclasses import dataclass
@@ -96,9 +96,10 @@ def main() -> None:
             if method.name in [row["method"] for row in record["rows"]]:
                 continue
             strength = _strength(world, slots, method, tuning, record["tuning"])
-            runs = _run(world, slots, method, strength, test)
+            runs = _continued(world, slots, method, strength, test, record, target)
             free = _returns(runs) if method is NONE else record["rows"][0]["returns"]
             record["rows"].append(_row(maze, method, strength, runs, free))
+            record["begun"] = None
             files.write_json(target, record)
             console.print(_shown(record["rows"][-1]))
     console.print(f"written: {target}")
@@ -113,13 +114,14 @@ def _begun(target: Path, episodes: int) -> dict[str, Any]:
         "buffer": peers.BUFFER,
         "rows": [],
         "tuning": [],
+        "begun": None,
         "versions": provenance.versions(),
         "machine": provenance.machine(),
     }
     if target.exists():
         found = files.read_json(target)
         if all(found[key] == record[key] for key in ("schema", "seeds", "buffer", "versions")):
-            record |= {"rows": found["rows"], "tuning": found["tuning"]}
+            record |= {key: found.get(key, record[key]) for key in ("rows", "tuning", "begun")}
     return record
 
 
@@ -156,6 +158,26 @@ def _run(world: World, slots: Slots, method: Method, strength: float, groups: li
     return [_run_group(world, slots, method, strength, group) for group in groups]
 
 
+def _continued(
+    world: World,
+    slots: Slots,
+    method: Method,
+    strength: float,
+    groups: list[Group],
+    record: dict[str, Any],
+    target: Path,
+) -> list[dict[str, Any]]:
+    """What happened in each group, of which the record may hold the first; it is written after each of the others."""
+    begun = {"method": method.name, "strength": strength, "runs": []}
+    if record["begun"] and all(record["begun"][key] == begun[key] for key in ("method", "strength")):
+        begun = record["begun"]
+    record["begun"] = begun
+    for group in groups[len(begun["runs"]) :]:
+        begun["runs"].append(_run_group(world, slots, method, strength, group))
+        files.write_json(target, record)
+    return begun["runs"]
+
+
 def _tracks(
     world: World, slots: Slots, method: Method, strength: float, group: Group
 ) -> tuple[list[Episode], list[Track], GuidedPlanner]:
@@ -186,9 +208,11 @@ def _strength(world: World, slots: Slots, method: Method, groups: list[Group], t
     """The best of a method's strengths, on groups that are not tested."""
     if len(method.strengths) == 1:
         return method.strengths[0]
-    free = _returns(_run(world, slots, NONE, 0.0, groups))
-    rows = [_row(world.maze, method, s, _run(world, slots, method, s, groups), free) for s in method.strengths]
-    tried.extend(rows)
+    rows = [row for row in tried if row["method"] == method.name]
+    if not rows:
+        free = _returns(_run(world, slots, NONE, 0.0, groups))
+        rows = [_row(world.maze, method, s, _run(world, slots, method, s, groups), free) for s in method.strengths]
+        tried.extend(rows)
     best = min(rows, key=lambda row: (row["rollouts_collide"], -row["kept"]))
     return float(best["strength"])
 
