@@ -1,0 +1,24 @@
+"""Grids and graphs whose actions have costs: exact backups, visits, paths; sums over chains and trees."""
+
+from embodied_gen.graphs.dynamics import Dynamics
+from embodied_gen.graphs.graph import Graph
+from embodied_gen.graphs.grid import Grid
+from embodied_gen.graphs.horizons import Discounted, Finite, Horizon, ToGoal
+from embodied_gen.graphs.paths import Paths, greedy, sampled
+from embodied_gen.graphs.rules import Hard, Rule, Soft
+
+__all__ = [
+    "Discounted",
+    "Dynamics",
+    "Finite",
+    "Graph",
+    "Grid",
+    "Hard",
+    "Horizon",
+    "Paths",
+    "Rule",
+    "Soft",
+    "ToGoal",
+    "greedy",
+    "sampled",
+]
