@@ -15,6 +15,7 @@ States and actions are also numbered, 0 to prod(S) - 1 and 0 to prod(Q) - 1, in 
 
 import abc
 import math
+from collections.abc import Callable
 from typing import final
 
 import numpy as np
@@ -22,6 +23,8 @@ import torch
 from torch import Tensor
 
 from embodied_gen.draws import Generator
+
+Linear = Callable[[Tensor], Tensor]
 
 
 class Dynamics(abc.ABC):
@@ -100,12 +103,19 @@ class Dynamics(abc.ABC):
     def act(self, action: int) -> str:
         """What a message calls a numbered action."""
 
+    def loops(self, like: Tensor) -> tuple[Linear, Linear]:
+        """`ahead` and `arrive` for many calls without slopes: the next call may write over what one returned.
+
+        Args:
+            like: Of the rows, dtype and device of the values.
+        """
+        return self.ahead, self.arrive
+
     def log_sum(self, q: Tensor) -> Tensor:
         """The logarithm of sums of exp over the actions of each state, `(B, *Q)` to `(B, *S)`, with finite slopes."""
-        top = self.largest(q).detach().clamp(min=torch.finfo(q.dtype).min / 4)
-        total = self.collect((q - self.spread(top)).exp())
-        some = total > 0
-        return torch.where(some, top + torch.where(some, total, 1).log(), -math.inf)
+        top, range_ = self.largest(q).detach(), torch.finfo(q.dtype)
+        total = self.collect((q - self.spread(top.clamp(min=range_.min))).exp_())
+        return top + total.clamp(min=range_.tiny).log_()  # which is minus infinity where the largest is
 
     @final
     def costs_of_states(self, costs: Tensor) -> Tensor:
