@@ -3,9 +3,11 @@
 from embodied_gen.graphs.dynamics import Dynamics
 from embodied_gen.graphs.graph import Graph
 from embodied_gen.graphs.grid import Grid
-from embodied_gen.graphs.horizons import Discounted, Finite, Horizon, ToGoal
+from embodied_gen.graphs.horizons import Discounted, Finite, Horizon, ToGoal, no_path
+from embodied_gen.graphs.inference import Tree
 from embodied_gen.graphs.paths import Paths, greedy, sampled
 from embodied_gen.graphs.rules import Hard, Rule, Soft
+from embodied_gen.graphs.shortest import costs_to_go, shortest
 
 __all__ = [
     "Discounted",
@@ -19,6 +21,10 @@ __all__ = [
     "Rule",
     "Soft",
     "ToGoal",
+    "Tree",
+    "costs_to_go",
     "greedy",
+    "no_path",
     "sampled",
+    "shortest",
 ]

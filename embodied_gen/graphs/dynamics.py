@@ -15,7 +15,6 @@ States and actions are also numbered, 0 to prod(S) - 1 and 0 to prod(Q) - 1, in 
 
 import abc
 import math
-from collections.abc import Callable
 from typing import final
 
 import numpy as np
@@ -23,8 +22,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.draws import Generator
-
-Linear = Callable[[Tensor], Tensor]
+from embodied_gen.graphs.sums import Linear, log_sums
 
 
 class Dynamics(abc.ABC):
@@ -104,7 +102,7 @@ class Dynamics(abc.ABC):
         """What a message calls a numbered action."""
 
     def loops(self, like: Tensor) -> tuple[Linear, Linear]:
-        """`ahead` and `arrive` for many calls without slopes: the next call may write over what one returned.
+        """`ahead` and `arrive` for many calls without slopes: what one returns is the caller's, until the next call.
 
         Args:
             like: Of the rows, dtype and device of the values.
@@ -113,9 +111,7 @@ class Dynamics(abc.ABC):
 
     def log_sum(self, q: Tensor) -> Tensor:
         """The logarithm of sums of exp over the actions of each state, `(B, *Q)` to `(B, *S)`, with finite slopes."""
-        top, range_ = self.largest(q).detach(), torch.finfo(q.dtype)
-        total = self.collect((q - self.spread(top.clamp(min=range_.min))).exp_())
-        return top + total.clamp(min=range_.tiny).log_()  # which is minus infinity where the largest is
+        return log_sums(q, largest=self.largest, spread=self.spread, collect=self.collect)
 
     @final
     def costs_of_states(self, costs: Tensor) -> Tensor:

@@ -26,7 +26,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from embodied_gen import draws
-from embodied_gen.graphs.dynamics import Dynamics, Linear
+from embodied_gen.graphs.dynamics import Dynamics
+from embodied_gen.graphs.sums import Linear
 
 Move = tuple[int, int]
 
@@ -61,7 +62,7 @@ class Grid(Dynamics):
             raise ValueError(f"connectivity must be 4, 8 or 16; got {connectivity}.")
         if not 0 <= slip < 1:
             raise ValueError(f"slip must be a probability below 1; got {slip}.")
-        self.height, self.width, self.slip = height, width, slip
+        self.height, self.width, self.connectivity, self.slip = height, width, connectivity, slip
         self.moves: list[Move] = sorted(_MOVES[connectivity]) + [(0, 0)] * stay
         self.states = (height, width)
         self.actions = (len(self.moves), height, width)
