@@ -28,9 +28,7 @@ def matrix(dynamics: Dynamics, costs: Tensor) -> csr_array:
     Raises:
         ValueError: If actions have several outcomes, or a cost is no number or minus infinity.
     """
-    begin, heads, numbers = dynamics.edges(dynamics.checked(costs.unsqueeze(0))[0])
-    count = len(begin) - 1
-    return csr_array((numbers, heads, begin.astype(np.int32)), shape=(count, count))
+    return _matrix(dynamics, dynamics.checked(costs.unsqueeze(0))[0])
 
 
 def costs_to_go(dynamics: Dynamics, costs: Tensor, goals: Tensor) -> Tensor:
@@ -51,7 +49,7 @@ def costs_to_go(dynamics: Dynamics, costs: Tensor, goals: Tensor) -> Tensor:
     fitting(costs, goals)
     costs, numbers, alone = dynamics.checked(costs), goals.cpu().numpy(), len(costs) == 1
     parts = [
-        _search(matrix(dynamics, own).T.tocsr(), numbers if alone else numbers[[row % len(numbers)]], row)[0]
+        _search(_matrix(dynamics, own).T.tocsr(), numbers if alone else numbers[[row % len(numbers)]], row)[0]
         for row, own in enumerate(costs)
     ]
     return torch.from_numpy(np.concatenate(parts)).to(costs).view(-1, *dynamics.states)
@@ -73,12 +71,18 @@ def shortest(dynamics: Dynamics, costs: Tensor, starts: Tensor, goals: Tensor) -
     dynamics.check_numbers(goals)
     rows = fitting(costs, starts, goals)
     costs = dynamics.checked(costs)
-    graphs = [matrix(dynamics, own) for own in costs]
+    graphs = [_matrix(dynamics, own) for own in costs]
     pairs = zip(starts.expand(rows).tolist(), goals.expand(rows).tolist(), strict=True)
     ways = [_way(dynamics, graphs[row % len(graphs)], *pair, row) for row, pair in enumerate(pairs)]
     longest = max(len(way) for way in ways)
     states = torch.tensor([way + [-1] * (longest - len(way)) for way in ways], device=costs.device)
     return Paths(states.unsqueeze(1), _cheapest(dynamics, costs, states).unsqueeze(1))
+
+
+def _matrix(dynamics: Dynamics, costs: Tensor) -> csr_array:
+    begin, heads, numbers = dynamics.edges(costs)
+    count = len(begin) - 1
+    return csr_array((numbers, heads, begin.astype(np.int32)), shape=(count, count))
 
 
 def _way(dynamics: Dynamics, graph: csr_array, start: int, goal: int, row: int) -> list[int]:
