@@ -118,8 +118,9 @@ def grid_estimate(grid: Grid, costs: Tensor, goal: int) -> np.ndarray:
     Returns:
         Shape `(H W,)`, in the order of the cells' numbers.
     """
-    lengths = torch.tensor([math.hypot(*move) or math.inf for move in grid.moves]).view(-1, 1, 1)
-    rate = float((costs / lengths).min())
+    lengths = {number: math.hypot(*move) for number, move in enumerate(grid.moves) if move != (0, 0)}
+    least = min(float(costs[number].min()) / length for number, length in lengths.items())
+    rate = least if math.isfinite(least) else 0.0  # nothing moves where all is blocked
     row, column = divmod(goal, grid.width)
     rows, columns = np.abs(np.arange(grid.height) - row)[:, None], np.abs(np.arange(grid.width) - column)
     return rate * _distance(rows, columns, grid.connectivity).ravel()

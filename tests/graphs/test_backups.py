@@ -56,10 +56,10 @@ def start_at(dynamics, state, rows=2):
 @pytest.mark.parametrize(("dynamics", "made"), CASES)
 def test_a_finite_horizon_sums_over_the_paths_of_exactly_its_steps(dynamics, made):
     costs = made(dynamics)
-    values = Finite(4).values(dynamics, costs, SOFT).flatten(1)
-    visits = Finite(4).visits(dynamics, costs, start_at(dynamics, 1), SOFT)
+    values = Finite(3).values(dynamics, costs, SOFT).flatten(1)
+    visits = Finite(3).visits(dynamics, costs, start_at(dynamics, 1), SOFT)
     for row in range(2):
-        found = paths(dynamics, costs[row], 1, 4)
+        found = paths(dynamics, costs[row], 1, 3)
         assert float(values[row, 1]) == pytest.approx(-0.7 * log_sum(found, 0.7), abs=1e-12)
         torch.testing.assert_close(visits[row], expected_visits(dynamics, found, 0.7))
 
@@ -199,14 +199,14 @@ def test_a_grid_is_the_graph_of_its_moves(grid):
             torch.testing.assert_close(one, of_graph.visits(graph, edges, start_at(graph, 8), rule))
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1e3])
-def test_ten_thousand_steps_do_not_overflow(scale):
+def test_ten_thousand_steps_do_not_overflow():
     grid = Grid(2, 2, connectivity=4, stay=True)
-    costs = grid.costs_of_states(scale * random(1, 2, 2)).requires_grad_()
+    states = torch.tensor([1e-3, 1e3]).view(2, 1, 1) * random(2, 2, 2)
+    costs = grid.costs_of_states(states).requires_grad_()
     values = Finite(10_000).values(grid, costs.float(), Soft())
-    (visits,) = torch.autograd.grad(values[0, 0, 0], costs)
+    (visits,) = torch.autograd.grad(values, costs, start_at(grid, 0))
     assert values.isfinite().all()
-    assert float(visits.sum()) == pytest.approx(10_000, rel=1e-3)
+    torch.testing.assert_close(visits.sum((1, 2, 3)), torch.full((2,), 10_000.0), rtol=1e-5, atol=0)
     exact = Finite(10_000).values(grid, costs, Soft())
     torch.testing.assert_close(values.double(), exact, rtol=1e-3, atol=0)
 
