@@ -16,6 +16,7 @@ slip a move that leaves the map is not available. With slip it stays where it is
 A cell is blocked by an infinite cost, without slip.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import final
@@ -130,8 +131,9 @@ class Grid(Dynamics):
         """
         self.check_states(costs)
         lengths = [math.hypot(a, b) or 1.0 for a, b in self.moves]
-        means = [_mean(self._shifted(costs, crossed(move), math.inf)) for move in self.moves]
-        along = torch.stack([length * mean for length, mean in zip(lengths, means, strict=True)], 1)
+        parts = [self._shifted(costs, crossed(move), math.inf) for move in self.moves]
+        shares = [length / len(own) for length, own in zip(lengths, parts, strict=True)]
+        along = torch.stack([_sum(own) * share for own, share in zip(parts, shares, strict=True)], 1)
         if self.certain:
             return along
         return self._slipped(self._kept(along, torch.stack([length * costs for length in lengths], 1)))
@@ -152,6 +154,10 @@ class Grid(Dynamics):
     def cells(self, states: Tensor) -> Tensor:
         """Rows and columns of numbered cells, `(...)` to `(..., 2)`."""
         return torch.stack([states // self.width, states % self.width], -1)
+
+    def log_sum(self, q: Tensor) -> Tensor:
+        """See `Dynamics`; torch's own is quicker, but its slopes are no numbers where all is minus infinity."""
+        return super().log_sum(q) if q.requires_grad else q.logsumexp(1)
 
     def options(self, states: Tensor) -> Tensor:
         """See `Dynamics`."""
@@ -229,5 +235,5 @@ def crossed(move: Move) -> list[Move]:
     return [(0, 0)] if move == (0, 0) else [(0, 0), move]
 
 
-def _mean(parts: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(parts)).mean(0)
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)
