@@ -172,6 +172,8 @@ class Dynamics(abc.ABC):
         if bad.any():
             row, action = divmod(int(bad.flatten().nonzero()[0]), math.prod(self.actions))
             raise ValueError(self._complaint(float(costs[row].flatten()[action]), row, action))
+        if (costs.detach()[:, ~there] == math.inf).all():
+            return costs  # a copy of a large map takes as long as much of a search
         return torch.where(there, costs, math.inf)
 
     def _complaint(self, cost: float, row: int, action: int) -> str:
