@@ -24,6 +24,8 @@ from torch import Tensor
 from embodied_gen.draws import Generator
 from embodied_gen.graphs.sums import Linear, log_sums
 
+CPU = torch.device("cpu")
+
 
 class Dynamics(abc.ABC):
     """States, their actions, and where those lead.
@@ -39,8 +41,8 @@ class Dynamics(abc.ABC):
     certain: bool
 
     @abc.abstractmethod
-    def available(self) -> Tensor:
-        """Which actions there are, bool, shape `(*Q,)`, on the processor."""
+    def available(self, device: torch.device = CPU) -> Tensor:
+        """Which actions there are, bool, shape `(*Q,)`, on a device."""
 
     @abc.abstractmethod
     def ahead(self, values: Tensor) -> Tensor:
@@ -165,7 +167,7 @@ class Dynamics(abc.ABC):
         """
         if costs.ndim == 0 or tuple(costs.shape[1:]) != self.actions:
             raise ValueError(f"costs of actions must have shape (B, {_commas(self.actions)}); got {list(costs.shape)}.")
-        there = self.available().to(costs.device)
+        there = self.available(costs.device)
         bad = ~(costs.detach() > -math.inf) & there
         if not self.certain:
             bad = bad | (costs.detach().isinf() & there)

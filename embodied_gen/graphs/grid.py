@@ -27,7 +27,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from embodied_gen import draws
-from embodied_gen.graphs.dynamics import Dynamics
+from embodied_gen.graphs.dynamics import CPU, Dynamics
+from embodied_gen.graphs.placed import Placed
 from embodied_gen.graphs.sums import Linear
 
 Move = tuple[int, int]
@@ -69,12 +70,13 @@ class Grid(Dynamics):
         self.actions = (len(self.moves), height, width)
         self.certain = slip == 0
         self._rim = max(abs(step) for move in self.moves for step in move)
-        self._leaves = torch.stack(self._shifted(torch.ones(1, height, width), self.moves, 0.0), 1)[0] == 0
-        self._offsets = torch.tensor([a * width + b for a, b in self.moves])
+        self._leaves = Placed(torch.stack(self._shifted(torch.ones(1, height, width), self.moves, 0.0), 1)[0] == 0)
+        self._offsets = Placed(torch.tensor([a * width + b for a, b in self.moves]))
 
-    def available(self) -> Tensor:
+    def available(self, device: torch.device = CPU) -> Tensor:
         """Which moves there are, bool, shape `(A, H, W)`: without slip those that stay on the map, with slip all."""
-        return ~self._leaves if self.certain else torch.ones_like(self._leaves)
+        leaves = self._leaves.on(device)
+        return ~leaves if self.certain else torch.ones_like(leaves)
 
     def ahead(self, values: Tensor) -> Tensor:
         """See `Dynamics`."""
@@ -99,7 +101,7 @@ class Grid(Dynamics):
             board.zero_()  # what leaves the map ends on the rim
             if not self.certain:
                 visits = self._slipped(visits)
-                leaves = self._leaves.to(visits.device)
+                leaves = self._leaves.on(visits.device)
                 inner.add_((visits * leaves).sum(1))
                 visits = visits * ~leaves
             for view, visit in zip(views, visits.unbind(1), strict=True):
@@ -163,7 +165,7 @@ class Grid(Dynamics):
         """See `Dynamics`."""
         size = self.height * self.width
         actions = states.unsqueeze(-1) + size * torch.arange(len(self.moves), device=states.device)
-        return torch.where(self.available().to(states.device).flatten()[actions], actions, -1)
+        return torch.where(self.available(states.device).flatten()[actions], actions, -1)
 
     def tails(self, actions: Tensor) -> Tensor:
         """See `Dynamics`."""
@@ -172,8 +174,8 @@ class Grid(Dynamics):
     def heads(self, actions: Tensor) -> Tensor:
         """See `Dynamics`."""
         states, move = self.tails(actions), actions // (self.height * self.width)
-        leaves = self._leaves.to(actions.device).flatten()[actions]
-        return torch.where(leaves, states, states + self._offsets.to(actions.device)[move])
+        leaves = self._leaves.on(actions.device).flatten()[actions]
+        return torch.where(leaves, states, states + self._offsets.on(actions.device)[move])
 
     def advance(self, actions: Tensor, *, generator: draws.Generator) -> Tensor:
         """See `Dynamics`."""
@@ -192,7 +194,7 @@ class Grid(Dynamics):
         finite = np.isfinite(table)
         begin = np.concatenate([[0], finite.sum(1).cumsum()])
         states = np.arange(len(table), dtype=np.int32)
-        return begin, (states[:, None] + self._offsets.numpy().astype(np.int32))[finite], table[finite]
+        return begin, (states[:, None] + self._offsets.on(CPU).numpy().astype(np.int32))[finite], table[finite]
 
     def place(self, state: int) -> str:
         """See `Dynamics`."""
@@ -218,7 +220,7 @@ class Grid(Dynamics):
 
     def _kept(self, moved: Tensor, stayed: Tensor) -> Tensor:
         """Numbers of moves, those of staying where a move would leave the map."""
-        return torch.where(self._leaves.to(moved.device), stayed, moved)
+        return torch.where(self._leaves.on(moved.device), stayed, moved)
 
     def _slipped(self, q: Tensor) -> Tensor:
         """Means over what is made of a choice; it is its own adjoint."""

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from embodied_gen import draws
 from embodied_gen.graphs.dynamics import Dynamics
-from embodied_gen.graphs.horizons import LIMIT, Horizon, no_path
+from embodied_gen.graphs.horizon import Horizon, no_path
+from embodied_gen.graphs.horizons import LIMIT
 from embodied_gen.graphs.rules import Rule
 
 Pick = Callable[[Tensor], Tensor]
