@@ -4,8 +4,8 @@ From L = -inf beyond the goal, L after k backups holds the paths of at most k st
 paths of all lengths. The slopes of a fixed point solve the adjoint system, by the same iteration: the flow of
 `embodied_gen.graphs.backups` goes on until it has left.
 
-A sum over paths of all lengths may be infinite. If at every state that has a value some L + log lambda, lambda > 1, is
-reached by going on without arriving, then the weights have a spectral radius of at least lambda, and it is.
+A sum over paths of all lengths may be infinite. It is if, at every state that has a value, going on without arriving is
+worth L + log lambda or more, with lambda > 1: then the spectral radius of exp(w) is at least lambda.
 
 Sources: Gao et al. 2020 (arXiv 2012.00889) on paths of variable length; Collatz 1942 and Wielandt 1950 on the radius.
 """

@@ -211,6 +211,37 @@ def test_ten_thousand_steps_do_not_overflow():
     torch.testing.assert_close(values.double(), exact, rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("steps", [127, 128, 257, 300])
+def test_slopes_do_not_depend_on_which_values_are_kept(steps):
+    costs = costs_by_action(ROADS).requires_grad_()
+    start = start_at(ROADS, 1)
+    (ours,) = torch.autograd.grad(Finite(steps).values(ROADS, costs, SOFT), costs, start)
+    (other,) = torch.autograd.grad(unrolled(ROADS, costs, steps, SOFT), costs, start)
+    torch.testing.assert_close(ours, other, rtol=1e-9, atol=1e-9)
+
+
+def test_the_memory_of_unrolled_backups_grows_with_the_root_of_their_number():
+    costs = costs_by_action(ROADS).requires_grad_()
+
+    def kept(steps):
+        found = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: found.append(t.numel()) or t, lambda t: t):
+            unrolled(ROADS, costs, steps, SOFT)
+        return sum(found)
+
+    assert kept(400) < 2.2 * kept(100)
+
+
+def test_unrolled_backups_can_be_differentiated_twice():
+    costs = costs_by_action(ROADS).requires_grad_()
+    values = unrolled(ROADS, costs, 3, SOFT)
+    (slope,) = torch.autograd.grad(values, costs, start_at(ROADS, 1), create_graph=True)
+    direction = random(*costs.shape)
+    (curve,) = torch.autograd.grad((slope * direction).sum(), costs)
+    moved = [Finite(3).visits(ROADS, costs + s * direction, start_at(ROADS, 1), SOFT) for s in (1e-5, -1e-5)]
+    torch.testing.assert_close(curve, (moved[0] - moved[1]) / 2e-5, rtol=1e-6, atol=1e-8)
+
+
 def test_blocked_cells_and_states_without_a_path_have_infinite_values_and_no_visits():
     cells = torch.ones(1, 3, 5)
     cells[0, :, 2] = math.inf  # a wall from end to end
