@@ -1,7 +1,7 @@
 """What a horizon is: how long paths are, and with it what the values of states, policies and visits are."""
 
 import abc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import final
 
 import torch
@@ -92,14 +92,14 @@ class Horizon(abc.ABC):
         """
         dynamics.check_states(start)
         with torch.enable_grad():
-            rows = max(len(costs), len(start), self.rows())
+            rows = fitting(costs, start, range(self.rows()))
             costs = dynamics.checked(costs.detach()).expand(rows, *dynamics.actions).requires_grad_()
             values = self.values(dynamics, costs, rule)
             require_paths(dynamics, values, start != 0)
             return torch.autograd.grad(values, costs, start.to(values).expand_as(values))[0]
 
 
-def fitting(*parts: Tensor) -> int:
+def fitting(*parts: Sized) -> int:
     """The number of rows of parts that have as many or one.
 
     Raises:
@@ -107,7 +107,9 @@ def fitting(*parts: Tensor) -> int:
     """
     counts = [len(part) for part in parts]
     if any(count not in (1, max(counts)) for count in counts):
-        raise ValueError(f"costs, goals, ends and horizons must have one row or equally many; got {counts} rows.")
+        raise ValueError(
+            f"costs, starts, goals, ends and horizons must have one row or equally many; got {counts} rows."
+        )
     return max(counts)
 
 

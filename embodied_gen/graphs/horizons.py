@@ -11,6 +11,7 @@ cost of an action is how often paths are expected to take it.
 """
 
 import abc
+import math
 from collections.abc import Iterator
 from typing import final
 
@@ -35,13 +36,15 @@ class Finite(Horizon):
         end: What the last state costs, shape `(B, *S)`, infinite where no path may end; nothing where None.
 
     Raises:
-        ValueError: If a number is negative.
+        ValueError: If a number is negative, or an end is no number or minus infinity.
     """
 
     def __init__(self, steps: int | Tensor, *, end: Tensor | None = None):
         self.steps, self.end = torch.as_tensor(steps, dtype=torch.int64).reshape(-1), end
         if (self.steps < 0).any():
             raise ValueError(f"steps must not be negative; got {self.steps.tolist()}.")
+        if end is not None and not (end > -math.inf).all():
+            raise ValueError("what the last state costs must be numbers above minus infinity; got others.")
 
     def rows(self) -> int:
         """See `Horizon`."""

@@ -320,6 +320,8 @@ def test_what_is_no_cost_is_refused_by_map_and_place():
 def test_impossible_questions_are_refused():
     with pytest.raises(ValueError, match=r"steps must not be negative; got \[-1\]"):
         Finite(-1)
+    with pytest.raises(ValueError, match="what the last state costs must be numbers above minus infinity"):
+        Finite(2, end=torch.full((1, 3, 3), math.nan))
     with pytest.raises(ValueError, match="discount must lie between 0 and 1; got 1"):
         Discounted(1.0)
     with pytest.raises(ValueError, match="temperature must be positive and finite; got 0"):
