@@ -70,7 +70,9 @@ class Grid(Dynamics):
         self.actions = (len(self.moves), height, width)
         self.certain = slip == 0
         self._rim = max(abs(step) for move in self.moves for step in move)
-        self._leaves = Placed(torch.stack(self._shifted(torch.ones(1, height, width), self.moves, 0.0), 1)[0] == 0)
+        self._leaves = Placed(
+            torch.stack(self._slices(self._padded(torch.ones(1, height, width), 0.0), self.moves), 1)[0] == 0
+        )
         self._offsets = Placed(torch.tensor([a * width + b for a, b in self.moves]))
 
     def available(self, device: torch.device = CPU) -> Tensor:
@@ -80,7 +82,7 @@ class Grid(Dynamics):
 
     def ahead(self, values: Tensor) -> Tensor:
         """See `Dynamics`."""
-        return self._met(torch.stack(self._shifted(values, self.moves, 0.0), 1), values)
+        return self._met(torch.stack(self._slices(self._padded(values, 0.0), self.moves), 1), values)
 
     def arrive(self, visits: Tensor) -> Tensor:
         """See `Dynamics`."""
@@ -133,7 +135,8 @@ class Grid(Dynamics):
         """
         self.check_states(costs)
         lengths = [math.hypot(a, b) or 1.0 for a, b in self.moves]
-        parts = [self._shifted(costs, crossed(move), math.inf) for move in self.moves]
+        board = self._padded(costs, math.inf)
+        parts = [self._slices(board, crossed(move)) for move in self.moves]
         shares = [length / len(own) for length, own in zip(lengths, parts, strict=True)]
         along = torch.stack([_sum(own) * share for own, share in zip(parts, shares, strict=True)], 1)
         if self.certain:
@@ -205,12 +208,12 @@ class Grid(Dynamics):
         move, state = divmod(action, self.height * self.width)
         return f"{self.place(state)}, move {self.moves[move]}"
 
-    def _shifted(self, values: Tensor, moves: Sequence[Move], fill: float) -> list[Tensor]:
-        """The values of the cells that moves lead to, `fill` beyond the map, each `(B, H, W)`."""
-        return self._slices(pad(values, [self._rim] * 4, value=fill), moves)
+    def _padded(self, values: Tensor, fill: float) -> Tensor:
+        """A board with a rim as wide as the longest move."""
+        return pad(values, [self._rim] * 4, value=fill)
 
     def _slices(self, board: Tensor, moves: Sequence[Move]) -> list[Tensor]:
-        """Views of a padded board, moved; each `(B, H, W)`."""
+        """The numbers of the cells that moves lead to, views of a padded board, each `(B, H, W)`."""
         rim = self._rim
         return [board[:, rim + a : rim + a + self.height, rim + b : rim + b + self.width] for a, b in moves]
 

@@ -25,6 +25,7 @@ from embodied_gen.graphs.horizon import Horizon, fitting
 from embodied_gen.graphs.rules import Rule
 
 LIMIT = 10_000  # steps after which an iteration is given up
+_FOLDS = 42  # exp(-42) is below the rounding of float64: after as many times 1 / (1 - discount) steps all has settled
 
 
 @final
@@ -114,16 +115,15 @@ class Discounted(_Endless):
 
     Args:
         discount: In (0, 1).
-        limit: Steps after which the iteration is given up.
 
     Raises:
         ValueError: If the discount is out of range.
     """
 
-    def __init__(self, discount: float, *, limit: int = LIMIT):
+    def __init__(self, discount: float):
         if not 0 < discount < 1:
             raise ValueError(f"discount must lie between 0 and 1; got {discount}.")
-        self.discount, self.limit = discount, limit
+        self.discount = discount
 
     def rows(self) -> int:
         """See `Horizon`."""
@@ -133,7 +133,7 @@ class Discounted(_Endless):
         """See `Horizon`; such paths are cut."""
 
     def _settings(self, dynamics: Dynamics, costs: Tensor) -> tuple[float, Tensor | None, int]:
-        return self.discount, None, self.limit
+        return self.discount, None, math.ceil(_FOLDS / (1 - self.discount))
 
 
 @final

@@ -149,6 +149,16 @@ def test_the_soft_values_rise_to_the_hard_ones_as_the_temperature_falls(dynamics
         assert (gaps[-1] > -1e-12).all() and gaps[-1].max() < 0.05
 
 
+@pytest.mark.parametrize("discount", [0.1, 0.9, 0.99])
+def test_a_cost_that_is_everywhere_the_same_adds_up_to_its_share_of_the_discount(discount):
+    for rule, expected in ((Hard(), 2.0), (Soft(0.5), 2.0 - 0.5 * math.log(5))):  # five actions are equally good
+        costs = torch.full((1, *SLIPPY.actions), 2.0)
+        values = Discounted(discount).values(SLIPPY, costs, rule)
+        torch.testing.assert_close(values, torch.full((1, 3, 2), expected / (1 - discount)), rtol=1e-11, atol=0)
+        visits = Discounted(discount).visits(SLIPPY, costs, start_at(SLIPPY, 0, 1), rule)
+        assert float(visits.sum()) == pytest.approx(1 / (1 - discount))
+
+
 def dense(grid, costs, steps):
     """Values and visits as `imitation` finds them, with sums over exactly the steps that the values score."""
     count, actions = math.prod(grid.states), len(grid.moves)
