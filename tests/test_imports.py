@@ -14,7 +14,7 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
     "draws context config outlines assignment",
-    "events nets",
+    "events nets graphs",
     "heads",
     "encoder reduce",
     "predictor slots",
