@@ -104,7 +104,7 @@ class Ways:
             low = whole.astype(np.int64)
             share = (whole - low)[:, None]
             for way in (1 - share) * table[:, low] + share * table[:, low + 1]:
-                if all(np.abs(way - other).max() > SAME for other in kept):
+                if all(np.linalg.norm(way - other, axis=1).max() > SAME for other in kept):
                     kept.append(way)
                     if len(kept) == count:
                         return np.stack(kept)

@@ -4,7 +4,7 @@ import networkx as nx
 import numpy as np
 import pytest
 import shapely
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from envs.lanelets import lanelet
@@ -68,6 +68,7 @@ def test_routes_are_points_on_lanes_at_equal_distances_that_start_at_the_pose(ro
 
 
 @given(poses)
+@example((114, 0.0, 0.0))  # two ways are 0.58 m apart along an axis, as far as the map is not turned
 def test_routes_turn_and_move_with_the_map(pose):
     row, aside, turn = pose
     angle, shift = 0.7, np.array([100.0, -40.0])
@@ -95,7 +96,7 @@ def _alike(routes, others, tolerance):
     """Whether every way is one of the others, in any order."""
     if len(routes) != len(others):
         return False
-    return all(np.abs(others - route).max((1, 2)).min() < tolerance for route in routes)
+    return all(np.linalg.norm(others - route, axis=2).max(1).min() < tolerance for route in routes)
 
 
 MOVED = []
