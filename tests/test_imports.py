@@ -14,7 +14,8 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
     "draws context config outlines assignment",
-    "events nets graphs",
+    "nets graphs",
+    "events",
     "heads",
     "encoder reduce",
     "predictor slots",

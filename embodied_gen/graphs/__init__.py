@@ -6,6 +6,7 @@ from embodied_gen.graphs.grid import Grid
 from embodied_gen.graphs.horizons import Discounted, Finite, Horizon, ToGoal
 from embodied_gen.graphs.paths import Paths, greedy, sampled
 from embodied_gen.graphs.rules import Hard, Rule, Soft
+from embodied_gen.graphs.within import Within
 
 __all__ = [
     "Discounted",
@@ -19,6 +20,7 @@ __all__ = [
     "Rule",
     "Soft",
     "ToGoal",
+    "Within",
     "greedy",
     "sampled",
 ]

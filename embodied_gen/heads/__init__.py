@@ -22,6 +22,7 @@ from embodied_gen.heads.joint_vae import JointVAEHead
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latent_diffusion import LatentDiffusionHead, LatentNet
 from embodied_gen.heads.likelihood import log_likelihood
+from embodied_gen.heads.maxent import MaxEntHead
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
 from embodied_gen.heads.particles import Particles
@@ -71,6 +72,7 @@ __all__ = [
     "LatentChain",
     "LatentDiffusionHead",
     "LatentNet",
+    "MaxEntHead",
     "MaxMargin",
     "MaximumLikelihood",
     "MixtureHead",

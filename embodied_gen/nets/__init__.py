@@ -5,6 +5,7 @@ from embodied_gen.nets.causal import CausalTransformer
 from embodied_gen.nets.cells import OverCells
 from embodied_gen.nets.decoder import Decoder
 from embodied_gen.nets.lipschitz import LipschitzMLP
+from embodied_gen.nets.map import CellMLP, ConvMap, LinearMap, MapNet, Positive
 from embodied_gen.nets.masked import MaskedMLP
 from embodied_gen.nets.masked_conv import MaskedConvNet
 from embodied_gen.nets.mlp import ResidualMLP
@@ -18,13 +19,18 @@ from embodied_gen.nets.unet import TemporalUNet
 
 __all__ = [
     "CausalTransformer",
+    "CellMLP",
+    "ConvMap",
     "Decoder",
+    "LinearMap",
     "LipschitzMLP",
+    "MapNet",
     "MaskedConvNet",
     "MaskedMLP",
     "MonotoneMLP",
     "Net",
     "OverCells",
+    "Positive",
     "RasterNet",
     "RecurrentDecoder",
     "ResidualMLP",
