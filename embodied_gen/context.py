@@ -55,7 +55,8 @@ def copies(c: Context) -> int:
     """The largest n for which c is what `repeat` makes of `every(c, n)`: how often the same work would be done."""
     changes = torch.zeros(size(c) - 1, dtype=torch.bool)
     for leaf in leaves(c):
-        changes |= (leaf[1:] != leaf[:-1]).flatten(1).any(1).cpu()
+        numbers = leaf.unsqueeze(-1).flatten(1)
+        changes |= (numbers[1:] != numbers[:-1]).any(1).cpu()
     starts = (changes.nonzero()[:, 0] + 1).tolist()
     return math.gcd(size(c), *starts)
 

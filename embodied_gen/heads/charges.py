@@ -1,9 +1,9 @@
 """Charges: what numbers of cells make the moves of a grid cost.
 
-    by length   cost of a unit of length in each cell; a move costs the integral along its segment (see `graphs.grid`),
-                so that a move between two cells has a cost of its own, the same both ways
-    by cell     a move costs what the cell costs that it starts in: the visits of cells are charged
-    by move     every move of every cell has a cost of its own
+by length   cost of a unit of length in each cell; a move costs the integral along its segment (see `graphs.grid`),
+so that a move between two cells has a cost of its own, the same both ways
+by cell     a move costs what the cell costs that it starts in: the visits of cells are charged
+by move     every move of every cell has a cost of its own
 """
 
 import abc
