@@ -3,9 +3,11 @@
 from embodied_gen.graphs.dynamics import Dynamics
 from embodied_gen.graphs.graph import Graph
 from embodied_gen.graphs.grid import Grid
-from embodied_gen.graphs.horizons import Discounted, Finite, Horizon, ToGoal
+from embodied_gen.graphs.horizons import Discounted, Finite, Horizon, ToGoal, no_path
+from embodied_gen.graphs.inference import Tree
 from embodied_gen.graphs.paths import Paths, greedy, sampled
 from embodied_gen.graphs.rules import Hard, Rule, Soft
+from embodied_gen.graphs.shortest import costs_to_go, shortest
 from embodied_gen.graphs.within import Within
 
 __all__ = [
@@ -20,7 +22,11 @@ __all__ = [
     "Rule",
     "Soft",
     "ToGoal",
+    "Tree",
     "Within",
+    "costs_to_go",
     "greedy",
+    "no_path",
     "sampled",
+    "shortest",
 ]

@@ -39,7 +39,7 @@ _SETTLED = 64  # rounding errors within which values count as settled
 
 @final
 class Backup:
-    """One backup of log weights.
+    """One backup of log weights, and the flow that goes the other way.
 
     Args:
         dynamics: States and actions.
@@ -53,14 +53,18 @@ class Backup:
         self, dynamics: Dynamics, rule: Rule, weights: Tensor, *, discount: float = 1.0, goal: Tensor | None = None
     ):
         self.dynamics, self.rule, self.weights, self.discount, self.goal = dynamics, rule, weights, discount, goal
+        # Without slopes memory is used again, which more than halves the time on small grids.
+        self._sloped = torch.is_grad_enabled()
+        self._ahead, self._arrive = (dynamics.ahead, dynamics.arrive) if self._sloped else dynamics.loops(weights)
 
     def __call__(self, values: Tensor) -> Tensor:
         """L' of L, `(B, *S)`."""
         return self.pinned(self.rule.best(self.dynamics, self.q(values)), 0.0)
 
     def q(self, values: Tensor) -> Tensor:
-        """What actions are worth before values L: q, `(B, *S)` to `(B, *Q)`."""
-        return torch.add(self.weights, self.dynamics.ahead(values), alpha=self.discount)
+        """What actions are worth before values L: q, `(B, *S)` to `(B, *Q)`; without slopes, until the next call."""
+        ahead = self._ahead(values)
+        return torch.add(self.weights, ahead, alpha=self.discount, out=None if self._sloped else ahead)
 
     def pinned(self, values: Tensor, number: float) -> Tensor:
         """Numbers of states with another number at the goal."""
@@ -68,17 +72,18 @@ class Backup:
 
     def policy(self, values: Tensor) -> Tensor:
         """Shares of the actions before values L, `(B, *S)` to `(B, *Q)`; none at the goal."""
-        return self.shares(values, self.rule.best(self.dynamics, self.q(values)))
+        q = self.q(values)
+        return self.shares(q, self.rule.best(self.dynamics, q))
 
-    def shares(self, values: Tensor, best: Tensor) -> Tensor:
-        """The same where L' is known but at the goal."""
-        shares = self.rule.shares(self.dynamics, self.q(values), best)
+    def shares(self, q: Tensor, best: Tensor) -> Tensor:
+        """The same of q and its L', of which the goal's is not read."""
+        shares = self.rule.shares(self.dynamics, q, best)
         return shares if self.goal is None else shares.masked_fill(self.dynamics.spread(self.goal), 0)
 
     def moved(self, flow: Tensor, policy: Tensor) -> tuple[Tensor, Tensor]:
         """Visits of actions `(B, *Q)` of a flow through states `(B, *S)`, and the flow one step on."""
         visits = policy * self.dynamics.spread(flow)
-        return visits, self.pinned(self.discount * self.dynamics.arrive(visits), 0.0)
+        return visits, self.pinned(self.discount * self._arrive(visits), 0.0)
 
 
 @final
@@ -146,7 +151,7 @@ class FiniteBackups(torch.autograd.Function):
         total = torch.zeros_like(backup.weights)
         for k, values, after in ctx.steps.falling():
             running = ctx.steps.running(k)
-            visits, moved = backup.moved(flow, backup.shares(after, values))
+            visits, moved = backup.moved(flow, backup.shares(backup.q(after), values))
             if running is not None:
                 visits = torch.where(backup.dynamics.spread(running.expand_as(flow)), visits, 0)
                 moved = torch.where(running, moved, flow)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.draws import Generator
+from embodied_gen.graphs.sums import Linear, log_sums
 
 
 class Dynamics(abc.ABC):
@@ -100,12 +101,17 @@ class Dynamics(abc.ABC):
     def act(self, action: int) -> str:
         """What a message calls a numbered action."""
 
+    def loops(self, like: Tensor) -> tuple[Linear, Linear]:
+        """`ahead` and `arrive` for many calls without slopes: what one returns is the caller's, until the next call.
+
+        Args:
+            like: Of the rows, dtype and device of the values.
+        """
+        return self.ahead, self.arrive
+
     def log_sum(self, q: Tensor) -> Tensor:
         """The logarithm of sums of exp over the actions of each state, `(B, *Q)` to `(B, *S)`, with finite slopes."""
-        top = self.largest(q).detach().clamp(min=torch.finfo(q.dtype).min / 4)
-        total = self.collect((q - self.spread(top)).exp())
-        some = total > 0
-        return torch.where(some, top + torch.where(some, total, 1).log(), -math.inf)
+        return log_sums(q, largest=self.largest, spread=self.spread, collect=self.collect)
 
     @final
     def costs_of_states(self, costs: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from torch.nn.functional import pad
 
 from embodied_gen import draws
 from embodied_gen.graphs.dynamics import Dynamics
+from embodied_gen.graphs.sums import Linear
 
 Move = tuple[int, int]
 
@@ -61,7 +62,7 @@ class Grid(Dynamics):
             raise ValueError(f"connectivity must be 4, 8 or 16; got {connectivity}.")
         if not 0 <= slip < 1:
             raise ValueError(f"slip must be a probability below 1; got {slip}.")
-        self.height, self.width, self.slip = height, width, slip
+        self.height, self.width, self.connectivity, self.slip = height, width, connectivity, slip
         self.moves: list[Move] = sorted(_MOVES[connectivity]) + [(0, 0)] * stay
         self.states = (height, width)
         self.actions = (len(self.moves), height, width)
@@ -76,22 +77,35 @@ class Grid(Dynamics):
 
     def ahead(self, values: Tensor) -> Tensor:
         """See `Dynamics`."""
-        shifted = torch.stack(self._shifted(values, self.moves, 0.0), 1)
-        return shifted if self.certain else self._slipped(self._kept(shifted, values.unsqueeze(1)))
+        return self._met(torch.stack(self._shifted(values, self.moves, 0.0), 1), values)
 
     def arrive(self, visits: Tensor) -> Tensor:
         """See `Dynamics`."""
-        rim, (height, width) = self._rim, self.states
-        board = visits.new_zeros(len(visits), height + 2 * rim, width + 2 * rim)
-        inner = board[:, rim : rim + height, rim : rim + width]
-        if not self.certain:
-            visits = self._slipped(visits)
-            leaves = self._leaves.to(visits.device)
-            inner += (visits * leaves).sum(1)
-            visits = visits * ~leaves
-        for number, (a, b) in enumerate(self.moves):  # what leaves the map ends on the rim
-            board[:, rim + a : rim + a + height, rim + b : rim + b + width] += visits[:, number]
-        return inner
+        return self.loops(visits)[1](visits)
+
+    def loops(self, like: Tensor) -> tuple[Linear, Linear]:
+        """See `Dynamics`; the slices of one padded board are read, and added to, again and again."""
+        rim, rows = self._rim, len(like)
+        board = like.new_zeros(rows, self.height + 2 * rim, self.width + 2 * rim)
+        inner, *views = self._slices(board, [(0, 0), *self.moves])
+        moved = like.new_empty(rows, *self.actions)
+
+        def ahead(values: Tensor) -> Tensor:
+            inner.copy_(values)
+            return self._met(torch.stack(views, 1, out=moved), values)
+
+        def arrive(visits: Tensor) -> Tensor:
+            board.zero_()  # what leaves the map ends on the rim
+            if not self.certain:
+                visits = self._slipped(visits)
+                leaves = self._leaves.to(visits.device)
+                inner.add_((visits * leaves).sum(1))
+                visits = visits * ~leaves
+            for view, visit in zip(views, visits.unbind(1), strict=True):
+                view.add_(visit)
+            return inner.clone()
+
+        return ahead, arrive
 
     def spread(self, values: Tensor) -> Tensor:
         """See `Dynamics`."""
@@ -185,9 +199,16 @@ class Grid(Dynamics):
 
     def _shifted(self, values: Tensor, moves: Sequence[Move], fill: float) -> list[Tensor]:
         """The values of the cells that moves lead to, `fill` beyond the map, each `(B, H, W)`."""
-        rim, (height, width) = self._rim, self.states
-        board = pad(values, (rim, rim, rim, rim), value=fill)
-        return [board[:, rim + a : rim + a + height, rim + b : rim + b + width] for a, b in moves]
+        return self._slices(pad(values, [self._rim] * 4, value=fill), moves)
+
+    def _slices(self, board: Tensor, moves: Sequence[Move]) -> list[Tensor]:
+        """Views of a padded board, moved; each `(B, H, W)`."""
+        rim = self._rim
+        return [board[:, rim + a : rim + a + self.height, rim + b : rim + b + self.width] for a, b in moves]
+
+    def _met(self, shifted: Tensor, values: Tensor) -> Tensor:
+        """What choices meet, of what moves lead to."""
+        return shifted if self.certain else self._slipped(self._kept(shifted, values.unsqueeze(1)))
 
     def _kept(self, moved: Tensor, stayed: Tensor) -> Tensor:
         """Numbers of moves, those of staying where a move would leave the map."""

@@ -59,7 +59,10 @@ class Soft(Rule):
 
     def shares(self, dynamics: Dynamics, q: Tensor, best: Tensor) -> Tensor:
         """See `Rule`."""
-        return (q - dynamics.spread(best.clamp(min=torch.finfo(q.dtype).min))).exp_()
+        # Where values are large their rounding is a factor of every share, which many steps would multiply.
+        kind = torch.finfo(q.dtype)
+        shares = (q - dynamics.spread(best.clamp(min=kind.min))).exp_()
+        return shares.div_(dynamics.spread(dynamics.collect(shares).clamp_(min=kind.tiny)))
 
 
 @final
