@@ -22,6 +22,7 @@ from embodied_gen.heads.joint_vae import JointVAEHead
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latent_diffusion import LatentDiffusionHead, LatentNet
 from embodied_gen.heads.likelihood import log_likelihood
+from embodied_gen.heads.margin import LearchHead, MarginHead, functional_step
 from embodied_gen.heads.maxent import MaxEntHead
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
@@ -72,6 +73,8 @@ __all__ = [
     "LatentChain",
     "LatentDiffusionHead",
     "LatentNet",
+    "LearchHead",
+    "MarginHead",
     "MaxEntHead",
     "MaxMargin",
     "MaximumLikelihood",
@@ -96,6 +99,7 @@ __all__ = [
     "check_head",
     "choose",
     "fit_classifier",
+    "functional_step",
     "latent_event",
     "log_likelihood",
     "propose",

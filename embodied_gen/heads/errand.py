@@ -17,8 +17,6 @@ from torch import Tensor
 
 from embodied_gen.events.grid_path import GridPath
 
-LEAVES = ("layers", "start", "goal", "steps", "blocked")
-
 
 @final
 @dataclass(frozen=True)
@@ -58,6 +56,13 @@ class Errand:
             raise ValueError(f"steps must lie from 0 to the event's {event.moves} moves; got {steps.tolist()}.")
         blocked = c["blocked"].bool() if "blocked" in c else None
         return cls(layers, event.located(c["start"], "start"), goal, steps, blocked)
+
+    def repeated(self, n: int) -> "Errand":
+        """Each n times in a row."""
+        if n == 1:
+            return self
+        leaves = (None if leaf is None else leaf.repeat_interleave(n, 0) for leaf in vars(self).values())
+        return Errand(*leaves)  # type: ignore[arg-type]
 
     def wanted(self, kind: str) -> Tensor:
         """The goals.

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.events.grid_path import GridPath
-from embodied_gen.graphs import Discounted, Finite, Horizon, Paths, Rule, Soft, ToGoal, Within
+from embodied_gen.graphs import Discounted, Finite, Hard, Horizon, Paths, Soft, ToGoal, Within, greedy, shortest
 from embodied_gen.graphs.horizons import LIMIT, require_paths
 from embodied_gen.heads.errand import Errand
 
@@ -81,28 +81,29 @@ class Whole(Length, abc.ABC):
     @final
     def log_prob(self, event: GridPath, costs: Tensor, states: Tensor, paths: Paths, errand: Errand) -> Tensor:
         """V(start) - cost(path)."""
-        return self.least(event, costs, errand, Soft()) - paths.costs(costs)[:, 0]
+        _require_certain(event)
+        values = self.horizon(event, errand).values(event.grid, costs, Soft())
+        require_paths(event.grid, values, event.grid.mask(errand.start))
+        return values.flatten(1).gather(1, errand.start[:, None])[:, 0] - paths.costs(costs)[:, 0]
 
     @final
     def energy(self, event: GridPath, costs: Tensor, states: Tensor, paths: Paths, errand: Errand) -> Tensor:
         """The cost of the path."""
         return paths.costs(costs)[:, 0]
 
-    @final
-    def least(self, event: GridPath, costs: Tensor, errand: Errand, rule: Rule) -> Tensor:
-        """V at the start by a rule, shape `(B,)`.
+    def best(self, event: GridPath, costs: Tensor, errand: Errand) -> Paths:
+        """A path of least cost among those that there are, one for each map.
 
         Raises:
             ValueError: If no path leads from the start to where it must end, or moves may slip.
         """
-        if not event.grid.certain:
-            raise ValueError(
-                f"probabilities of whole paths need moves of one outcome; the grid has a slip of {event.grid.slip:g}. "
-                "Take the length Fading."
-            )
-        values = self.horizon(event, errand).values(event.grid, costs, rule)
-        require_paths(event.grid, values, event.grid.mask(errand.start))
-        return values.flatten(1).gather(1, errand.start[:, None])[:, 0]
+        return self.best_fitting(event, costs, errand)
+
+    def best_fitting(self, event: GridPath, costs: Tensor, errand: Errand) -> Paths:
+        """The same among those that the event can hold."""
+        _require_certain(event)
+        starts = errand.start[:, None]
+        return greedy(self.fitting(event, errand), event.grid, costs, starts, Hard(), limit=event.moves)
 
 
 @final
@@ -164,6 +165,16 @@ class UntilGoal(_AtGoal):
         """See `Length`."""
         return ToGoal(event.grid.mask(errand.wanted("UntilGoal")), limit=self.limit)
 
+    def best(self, event: GridPath, costs: Tensor, errand: Errand) -> Paths:
+        """See `Whole`; by Dijkstra's search where no cost is negative, which is the quicker way on large maps."""
+        _require_certain(event)
+        return shortest(event.grid, costs.detach(), errand.start, errand.wanted("UntilGoal"))
+
+    def best_fitting(self, event: GridPath, costs: Tensor, errand: Errand) -> Paths:
+        """See `Whole`."""
+        paths = self.best(event, costs, errand)
+        return paths if paths.actions.shape[-1] <= event.moves else super().best_fitting(event, costs, errand)
+
 
 @final
 class Fading(Length):
@@ -212,6 +223,14 @@ class Fading(Length):
     def energy(self, event: GridPath, costs: Tensor, states: Tensor, paths: Paths, errand: Errand) -> Tensor:
         """-log p itself: such paths have no simpler one."""
         return -self.log_prob(event, costs, states, paths, errand)
+
+
+def _require_certain(event: GridPath) -> None:
+    if not event.grid.certain:
+        raise ValueError(
+            f"whole paths need moves of one outcome; the grid has a slip of {event.grid.slip:g}. Take the length Fading "
+            "of a max-ent head."
+        )
 
 
 def _settled(event: GridPath, states: Tensor, errand: Errand) -> Tensor:

@@ -59,6 +59,10 @@ class PathHead(Head, abc.ABC):
     def _draw(self, costs: Tensor, errand: Errand, count: int, generator: draws.Generator) -> Tensor:
         """Paths for each map as numbers of cells, costs `(B, A, H, W)` to `(B, count, n + 1)`; -1 after the last."""
 
+    def _propose(self, costs: Tensor, errand: Errand, count: int, generator: draws.Generator) -> Tensor:
+        """Candidates under a guide, as `_draw`: draws, if not said otherwise."""
+        return self._draw(costs, errand, count, generator)
+
     def _cell_costs(self, output: Tensor) -> Tensor:
         """Costs of cells from the output of the network."""
         return output
@@ -94,7 +98,12 @@ class PathHead(Head, abc.ABC):
 
     @final
     def _numbers(self, errand: Errand) -> Tensor:
-        """Numbers of cells, `(B, K, H, W)`."""
+        """Costs of cells, `(B, K, H, W)`."""
+        return self._cell_costs(self._output(errand))
+
+    @final
+    def _output(self, errand: Errand) -> Tensor:
+        """What the network says, `(B, K, H, W)`."""
         output = self.net(errand.layers)
         expected = (len(errand.layers), self.charge.channels(self.event.grid), *self.event.grid.states)
         if tuple(output.shape) != expected:
@@ -102,7 +111,7 @@ class PathHead(Head, abc.ABC):
                 f"the network of the charge {type(self.charge).__name__} must return shape {expected}; got "
                 f"{tuple(output.shape)}. Build it with channels_out = {expected[1]}."
             )
-        return self._cell_costs(output.to(self._like().dtype))
+        return output.to(self._like().dtype)
 
     @final
     def _costs(self, numbers: Tensor, errand: Errand) -> Tensor:
@@ -139,7 +148,7 @@ class PathHead(Head, abc.ABC):
         costs = self._costs(self._numbers(errand), errand)
         if guide is None:
             return self._events(self._draw(costs, errand, n, generator)).flatten(0, 1)
-        candidates = self._events(self._draw(costs, errand, n * self.candidates, generator))
+        candidates = self._events(self._propose(costs, errand, n * self.candidates, generator))
         return propose(candidates.reshape(rows, -1, *self.event.shape), guide, generator=generator)
 
     @final

@@ -33,6 +33,8 @@ from embodied_gen.heads import (
     LatentChain,
     LatentDiffusionHead,
     LatentNet,
+    LearchHead,
+    MarginHead,
     MaxEntHead,
     MaximumLikelihood,
     MaxMargin,
@@ -490,5 +492,8 @@ CASES = [
     Case("max_ent_until_goal", lambda e: over_maps(MaxEntHead, UntilGoal(), ByMove()), to_goal),
     Case("max_ent_exactly", lambda e: over_maps(MaxEntHead, Exactly()), walks),
     Case("max_ent_fading", lambda e: over_maps(MaxEntHead, Fading(0.9)), walks),
+    Case("margin", lambda e: over_maps(MarginHead, AtMost()), to_goal),
+    Case("margin_exactly", lambda e: over_maps(MarginHead, Exactly(), ByMove()), walks),
+    Case("learch", lambda e: over_maps(LearchHead, UntilGoal()), to_goal),
     Case("shortcut", lambda e: AverageVelocityHead(e, mlp(channels_in=CHANNELS + 1), identity=Shortcut(4))),
 ]

@@ -356,7 +356,7 @@ def test_a_tensor_is_no_map_and_a_wrong_network_is_named():
 def test_whole_paths_refuse_slip_and_exact_paths_what_goes_on():
     slippery = small(4, slip=0.1)
     x = slippery.coded(torch.tensor([[0, 1, 2, 5, 5]]))
-    with pytest.raises(ValueError, match=r"need moves of one outcome; the grid has a slip of 0.1"):
+    with pytest.raises(ValueError, match=r"whole paths need moves of one outcome; the grid has a slip of 0.1"):
         head_of(slippery, "exactly").log_prob(x, corner(slippery))
     event = small(4)
     c = {**corner(event, goal=False), "steps": torch.tensor([2])}
