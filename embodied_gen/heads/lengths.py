@@ -228,8 +228,8 @@ class Fading(Length):
 def _require_certain(event: GridPath) -> None:
     if not event.grid.certain:
         raise ValueError(
-            f"whole paths need moves of one outcome; the grid has a slip of {event.grid.slip:g}. Take the length Fading "
-            "of a max-ent head."
+            f"whole paths need moves of one outcome; the grid has a slip of {event.grid.slip:g}. Take the length "
+            "Fading of a max-ent head."
         )
 
 

@@ -35,7 +35,6 @@ class MapNet(nn.Module, abc.ABC):
         require_positive(channels_in=channels_in, channels_out=channels_out)
         self.channels_in, self.channels_out = channels_in, channels_out
 
-    @final
     def forward(self, layers: Tensor) -> Tensor:
         """Layers `(B, C, H, W)` to numbers of cells `(B, K, H, W)`.
 
