@@ -9,6 +9,7 @@ from embodied_gen.heads.belief import BeliefHead
 from embodied_gen.heads.binary import BinaryHead
 from embodied_gen.heads.boltzmann import BoltzmannHead
 from embodied_gen.heads.bound import Bound, variational_bound
+from embodied_gen.heads.chain_margin import ChainMarginHead
 from embodied_gen.heads.chains import Hamiltonian, Langevin, RandomWalk, Resampling
 from embodied_gen.heads.check import check_head
 from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, fit_classifier
@@ -49,6 +50,7 @@ __all__ = [
     "BoltzmannHead",
     "Bound",
     "Certified",
+    "ChainMarginHead",
     "ClassifierGuidance",
     "ContrastiveDivergence",
     "DenoisingHead",

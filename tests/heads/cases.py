@@ -17,6 +17,7 @@ from embodied_gen.heads import (
     AverageVelocityHead,
     BeliefHead,
     BoltzmannHead,
+    ChainMarginHead,
     ContrastiveDivergence,
     DenoisingHead,
     DenoisingScoreMatching,
@@ -254,6 +255,12 @@ def maps(rows: int = 5) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(1)
     label = torch.randint(3, (rows, 3, 4), generator=g)
     return LabelMap(3, 4, 3).encode(label), torch.randn(rows, CONTEXT, generator=g)
+
+
+def chains(rows: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    label = torch.randint(3, (rows, 1, 5), generator=g)
+    return LabelMap(1, 5, 3).encode(label), torch.randn(rows, CONTEXT, generator=g)
 
 
 def outline() -> Polygon:
@@ -495,5 +502,6 @@ CASES = [
     Case("margin", lambda e: over_maps(MarginHead, AtMost()), to_goal),
     Case("margin_exactly", lambda e: over_maps(MarginHead, Exactly(), ByMove()), walks),
     Case("learch", lambda e: over_maps(LearchHead, UntilGoal()), to_goal),
+    Case("chain_margin", lambda e: ChainMarginHead(m := LabelMap(1, 5, 3), over_cells(m, 3)), chains),
     Case("shortcut", lambda e: AverageVelocityHead(e, mlp(channels_in=CHANNELS + 1), identity=Shortcut(4))),
 ]
