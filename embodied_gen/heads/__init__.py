@@ -19,6 +19,7 @@ from embodied_gen.heads.flows import FlowHead
 from embodied_gen.heads.guidance import Guide, RowGuide, choose, propose
 from embodied_gen.heads.hierarchical import HierarchicalVAEHead
 from embodied_gen.heads.hopfield import HopfieldHead, associate, association_energy
+from embodied_gen.heads.importance import ImportanceSampling
 from embodied_gen.heads.joint_vae import JointVAEHead
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latent_diffusion import LatentDiffusionHead, LatentNet
@@ -69,6 +70,7 @@ __all__ = [
     "HierarchicalVAEHead",
     "HopfieldHead",
     "ImplicitScoreMatching",
+    "ImportanceSampling",
     "InfoNCE",
     "JointVAEHead",
     "Langevin",

@@ -91,6 +91,10 @@ class Whole(Length, abc.ABC):
         """The cost of the path."""
         return paths.costs(costs)[:, 0]
 
+    def lowered(self, costs: Tensor, losses: Tensor) -> Tensor:
+        """Costs of moves less their losses, among which `best` looks for the rival of a hinge."""
+        return costs - losses
+
     def best(self, event: GridPath, costs: Tensor, errand: Errand) -> Paths:
         """A path of least cost among those that there are, one for each map.
 
@@ -164,6 +168,10 @@ class UntilGoal(_AtGoal):
     def horizon(self, event: GridPath, errand: Errand) -> Horizon:
         """See `Length`."""
         return ToGoal(event.grid.mask(errand.wanted("UntilGoal")), limit=self.limit)
+
+    def lowered(self, costs: Tensor, losses: Tensor) -> Tensor:
+        """See `Whole`; not below zero where costs are not, as there would be no shortest path."""
+        return costs - torch.minimum(losses, costs.clamp(min=0))
 
     def best(self, event: GridPath, costs: Tensor, errand: Errand) -> Paths:
         """See `Whole`; by Dijkstra's search where no cost is negative, which is the quicker way on large maps."""

@@ -4,10 +4,12 @@ r"""Maximum margin over paths: a demonstration is cheaper than any other path by
 
 the slack of the structured SVM with its margin scaled by the loss; its regulariser is the optimiser's weight decay. The
 minimum is the shortest path under costs from which the losses of moves are taken (see `path_loss`): by Dijkstra's
-search for the length `UntilGoal`, which needs costs of moves above their losses (a network `Positive` whose floor is at
-least the weight of the loss), and by backups for the others, where costs may have any sign. One core took 6 ms for the
-search and 54 ms for the backups of a map of 64 x 64 cells, 15 and 170 ms of 128 x 128. The slope of the hinge is that
-of the demonstration's cost less that of the found path: a subgradient, through the features of both.
+search for the length `UntilGoal`, and by backups for the others, where costs may have any sign. Dijkstra's search asks
+for costs that are not negative, and takes no more from a move than it costs: a network `Positive` whose floor is at
+least the weight of the loss makes that exact, else the found path is a rival that may not be the worst, and the hinge a
+lower bound, still at least 0. One core took 6 ms for the search and 54 ms for the backups of a map of 64 x 64 cells, 15
+and 170 ms of 128 x 128. The slope of the hinge is that of the demonstration's cost less that of the found path: a
+subgradient, through the features of both.
 
 Draws are the path of least cost, where `temperature` is zero; else the path of least cost after Gumbel noise was taken
 from the costs of moves (perturb and MAP), which is no exact draw of any Gibbs distribution. Guides are followed by
@@ -90,7 +92,7 @@ class PlanningHead(PathHead, abc.ABC):
         costs = self._costs(numbers, errand)
         own = self._moves(states, self.length.count(self.event, states, errand), costs)
         losses = self.path_loss.of_moves(self.event.grid, states, costs)
-        rival = self.length.best(self.event, (costs - losses).detach(), errand)
+        rival = self.length.best(self.event, self.length.lowered(costs, losses).detach(), errand)
         return (own.costs(costs) - rival.costs(costs) + rival.costs(losses))[:, 0]
 
     @final

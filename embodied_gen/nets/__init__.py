@@ -1,5 +1,6 @@
 """Networks u(x, t, c) over events, all of one signature, and those that read their input in an order."""
 
+from embodied_gen.nets.along_map import AlongMap
 from embodied_gen.nets.base import Net
 from embodied_gen.nets.causal import CausalTransformer
 from embodied_gen.nets.cells import OverCells
@@ -18,6 +19,7 @@ from embodied_gen.nets.transformer import SetTransformer, TokenTransformer, Tran
 from embodied_gen.nets.unet import TemporalUNet
 
 __all__ = [
+    "AlongMap",
     "CausalTransformer",
     "CellMLP",
     "ConvMap",

@@ -211,7 +211,7 @@ def test_a_plan_longer_than_the_event_gives_way_to_the_best_that_fits():
     assert of.states(plan[None])[0].tolist() == [0, 1, 2]
 
 
-def test_guides_turn_plans_away_and_costs_below_their_losses_are_named():
+def test_guides_turn_plans_away():
     of = event(6)
     head, c = MarginHead(of, linear(), length=UntilGoal(), candidates=64), corner(of)
     free = of.unscale(head.sample(c, 1, generator=draws.generator(0)))[0, 0]
@@ -222,9 +222,21 @@ def test_guides_turn_plans_away_and_costs_below_their_losses_are_named():
 
     told = head.certified(c, 8, generator=draws.generator(0), guide=Guide(margins=margins))
     assert told.feasible.all()
-    low = MarginHead(of, Positive(LinearMap(channels_in=3)), length=UntilGoal(), path_loss=Hamming(5.0))
+
+
+def test_losses_above_costs_give_a_lower_bound_of_the_hinge_and_negative_costs_are_named():
+    of = event(6)
+    c, x = corner(of), coded(of, [[0, 1, 5]])
+    large = [
+        MarginHead(of, linear(floor=0.0), length=length, path_loss=Hamming(5.0)).loss(
+            x, c, generator=draws.generator(0)
+        )
+        for length in (UntilGoal(), AtMost())
+    ]
+    assert 0 <= large[0].item() < large[1].item()
+    below = MarginHead(of, linear().net, length=UntilGoal())
     with pytest.raises(ValueError, match=r"map 0 has a cycle of negative cost.*raise its costs"):
-        low.loss(coded(of, [[0, 1, 5]]), c, generator=draws.generator(0))
+        below.loss(x, c, generator=draws.generator(0))
 
 
 @pytest.mark.parametrize(
