@@ -50,7 +50,7 @@ class MarginBlock(Block):
     """Max-margin planning on a map; its context is a mapping with layers, start and goal."""
 
     kind: Literal["margin"] = "margin"
-    layers: int = Field(ge=1, description="Layers of the map.")
+    layers: int = Field(1, ge=1, description="Layers of the map.")
     map: MapNetBlock = ConvMapBlock()
     length: WholeBlock = UntilGoalBlock()
     path_loss: PathLossBlock = HammingBlock()
@@ -79,7 +79,7 @@ class LearchBlock(Block):
     """Learning to search on a map: costs are exponentials; its context is a mapping with layers, start and goal."""
 
     kind: Literal["learch"] = "learch"
-    layers: int = Field(ge=1, description="Layers of the map.")
+    layers: int = Field(1, ge=1, description="Layers of the map.")
     map: MapNetBlock = ConvMapBlock()
     length: WholeBlock = UntilGoalBlock()
     path_loss: PathLossBlock = HammingBlock()

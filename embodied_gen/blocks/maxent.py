@@ -24,7 +24,7 @@ class MaxEntBlock(Block):
     """Maximum entropy over paths on a map; its context is a mapping with layers, start and goal."""
 
     kind: Literal["max_ent"] = "max_ent"
-    layers: int = Field(ge=1, description="Layers of the map.")
+    layers: int = Field(1, ge=1, description="Layers of the map.")
     map: MapNetBlock = ConvMapBlock()
     length: LengthBlock = AtMostBlock()
     charge: Charging = Field("length", description="What costs: length through cells, cells or moves.")
