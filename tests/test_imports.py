@@ -20,7 +20,7 @@ LAYERS = (
     "encoder reduce",
     "predictor slots",
     "statistics pictures provenance demos",
-    "slots_process control training report",
+    "slots_process control training report imitation",
     "rollouts",
     "evaluate video",
     "blocks",
@@ -141,7 +141,18 @@ def test_events_and_heads_import_torch_alone_and_no_network(name):
 
 
 @pytest.mark.parametrize(
-    "extra", ["minari", "h5py", "matplotlib", "PIL", "tensorboard", "metaworld", "gymnasium_robotics", "ompl"]
+    "extra",
+    [
+        "minari",
+        "h5py",
+        "matplotlib",
+        "PIL",
+        "tensorboard",
+        "metaworld",
+        "gymnasium_robotics",
+        "ompl",
+        "stable_baselines3",
+    ],
 )
 def test_packages_of_extras_are_imported_late(extra):
     for name, tree in TREES.items():
