@@ -74,7 +74,7 @@ class AStar:
         Raises:
             ValueError: If a state is outside, the estimate has another shape or is no number, or there is no way.
         """
-        self.dynamics.check_numbers(torch.tensor([start, goal]))
+        self.dynamics.check_numbers(torch.tensor([[start, goal]]))
         if estimate.shape != (len(self._begin) - 1,) or np.isnan(estimate).any():
             raise ValueError(
                 f"the estimate must be a number for each of {len(self._begin) - 1} states; got shape {estimate.shape}."

@@ -3,7 +3,8 @@
 from embodied_gen.graphs.dynamics import Dynamics
 from embodied_gen.graphs.graph import Graph
 from embodied_gen.graphs.grid import Grid
-from embodied_gen.graphs.horizons import Discounted, Finite, Horizon, ToGoal, no_path
+from embodied_gen.graphs.horizon import Horizon, no_path
+from embodied_gen.graphs.horizons import Discounted, Finite, ToGoal
 from embodied_gen.graphs.inference import Tree
 from embodied_gen.graphs.paths import Paths, greedy, sampled
 from embodied_gen.graphs.rules import Hard, Rule, Soft

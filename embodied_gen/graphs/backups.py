@@ -4,24 +4,19 @@ In log weights w = -cost / temperature one backup is
 
     q(s, a) = w(s, a) + discount * sum_s' p(s' | s, a) L(s')        L'(s) = best of q(s, .), and 0 at the goal,
 
-`best` by the rule of choice. T backups of L_0 = end are the log weight of all paths of exactly T steps; the fixed point
-from L_0 = -inf beyond the goal (reached from below: after k backups L holds the paths of at most k steps) is that of
-paths of all lengths to the goal. Slopes are expected visits: with pi the shares of the rule, and f a flow through
-states that starts as the slope with respect to L,
+`best` by the rule of choice. T backups of L_0 = end are the log weight of all paths of exactly T steps. Slopes are
+expected visits: with pi the shares of the rule, and f a flow through states that starts as the slope in L,
 
     visits(s, a) = f(s) pi(a | s)        f'(s') = discount * sum_{s, a} p(s' | s, a) visits(s, a).
 
-Of T backups the flow makes exactly T steps, so that a state whose cost no path pays is not counted. Of a fixed point
-the flow goes on until it has left: that is the adjoint system, solved by the same iteration.
+The flow of T backups makes exactly T steps, so that a state whose cost no path pays is not counted.
 
-Memory: T backups keep about `_KEPT` of their values and compute those between again when slopes are asked for.
-Slopes of slopes are not available.
+Memory: from T backups `_KEPT` of their values, at most twice as many, are kept, and those between are computed again
+when slopes are asked for. Slopes of slopes are not available.
 
-Sources: Ziebart 2010; Gao et al. 2020 (arXiv 2012.00889) on paths of variable length; Collatz 1942 and Wielandt 1950
-for the certificate that a sum over paths diverges.
+Source: Ziebart 2010, Modeling purposeful adaptive behavior with the principle of maximum causal entropy.
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any, final
 
@@ -33,8 +28,6 @@ from embodied_gen.graphs.dynamics import Dynamics
 from embodied_gen.graphs.rules import Rule
 
 _KEPT = 128  # values of T backups that are kept
-_EVERY = 16  # backups between tests of convergence, which wait for the device
-_SETTLED = 64  # rounding errors within which values count as settled
 
 
 @final
@@ -158,97 +151,3 @@ class FiniteBackups(torch.autograd.Function):
             total += visits
             flow = moved
         return total, flow, None, None, None, None
-
-
-@final
-class SettledBackups(torch.autograd.Function):
-    """The fixed point of log weights `(B, *Q)`, with a discount or a goal."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, weights: Tensor, dynamics: Dynamics, rule: Rule, discount: float, goal: Tensor | None, steps: int
-    ) -> Tensor:
-        """L, shape `(B, *S)`."""
-        ctx.backup = Backup(dynamics, rule, weights, discount=discount, goal=goal)
-        ctx.values, ctx.limit = settled(ctx.backup, steps), steps
-        return ctx.values.clone()
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, flow: Tensor) -> tuple[Tensor, None, None, None, None, None]:
-        """Visits of actions until the flow has left."""
-        return flowed(ctx.backup, ctx.backup.policy(ctx.values), flow, ctx.limit), None, None, None, None, None
-
-
-def settled(backup: Backup, steps: int) -> Tensor:
-    """The fixed point of backups, shape `(B, *S)`.
-
-    Raises:
-        ValueError: If a row does not settle within the steps, or its sum over paths is found to be infinite.
-    """
-    values = start(backup)
-    for k in range(1, steps + 1):
-        new = backup(values)
-        if k % _EVERY == 0 or k == steps:
-            change = torch.where(new == values, 0, (new - values).abs())
-            small = change <= _SETTLED * torch.finfo(new.dtype).eps * new.abs().clamp(min=1).nan_to_num(posinf=1)
-            if small.all():
-                return new
-            _refuse_divergent(backup, new)
-        values = new
-    row, state = divmod(int((~small).flatten().nonzero()[0]), change[0].numel())
-    raise ValueError(
-        f"the values of map {row} had not settled at {backup.dynamics.place(state)} after {steps} steps: its costs are "
-        "too low for paths of all lengths, or nearly so; raise the costs, lower the temperature, take a finite horizon "
-        "or allow more steps."
-    )
-
-
-def start(backup: Backup) -> Tensor:
-    """L before the first backup: minus infinity beyond the goal where every action has one outcome, else zero."""
-    weights, shape = backup.weights, backup.dynamics.states
-    low = -math.inf if backup.goal is not None and backup.dynamics.certain else 0.0
-    return backup.pinned(weights.new_full((len(weights), *shape), low), 0.0)
-
-
-def flowed(backup: Backup, policy: Tensor, flow: Tensor, steps: int) -> Tensor:
-    """Visits `(B, *Q)` of a flow that starts at states `(B, *S)` and follows a policy until it has left.
-
-    Raises:
-        ValueError: If it does not leave within the steps.
-    """
-    flow = backup.pinned(flow, 0.0)
-    first = flow.abs().flatten(1).sum(1)
-    total = torch.zeros_like(policy)
-    for k in range(1, steps + 1):
-        visits, flow = backup.moved(flow, policy)
-        total += visits
-        if k % _EVERY == 0 or k == steps:
-            left = flow.abs().flatten(1).sum(1)
-            if (left <= torch.finfo(flow.dtype).eps * first).all():
-                return total
-    row = int((left - torch.finfo(flow.dtype).eps * first).argmax())
-    raise ValueError(
-        f"paths of map {row} had not ended after {steps} steps; raise its costs, lower the temperature or allow more "
-        "steps."
-    )
-
-
-def _refuse_divergent(backup: Backup, values: Tensor) -> None:
-    """Raises `ValueError` if going on without arriving is worth more than the values, at every state that has one.
-
-    It is asked of two steps, as states may take turns: moves to the four neighbours change the colour of a chess board.
-    """
-    if backup.goal is None:
-        return
-    onward = values
-    for _ in range(2):
-        onward = backup.rule.best(backup.dynamics, backup.q(backup.pinned(onward, -math.inf)))
-    live = (values > -math.inf) & ~backup.goal
-    gain = torch.where(live, onward - values, math.inf).flatten(1).amin(1)
-    rows = ((gain > 1e-9) & live.flatten(1).any(1)).nonzero()
-    if len(rows):
-        raise ValueError(
-            f"the sum over paths of all lengths is infinite for map {int(rows[0])}: its costs are too low, so that "
-            "longer paths weigh more; raise the costs, lower the temperature or take a finite horizon."
-        )

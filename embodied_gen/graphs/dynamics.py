@@ -24,6 +24,8 @@ from torch import Tensor
 from embodied_gen.draws import Generator
 from embodied_gen.graphs.sums import Linear, log_sums
 
+CPU = torch.device("cpu")
+
 
 class Dynamics(abc.ABC):
     """States, their actions, and where those lead.
@@ -39,8 +41,8 @@ class Dynamics(abc.ABC):
     certain: bool
 
     @abc.abstractmethod
-    def available(self) -> Tensor:
-        """Which actions there are, bool, shape `(*Q,)`, on the processor."""
+    def available(self, device: torch.device = CPU) -> Tensor:
+        """Which actions there are, bool, shape `(*Q,)`, on a device."""
 
     @abc.abstractmethod
     def ahead(self, values: Tensor) -> Tensor:
@@ -165,13 +167,15 @@ class Dynamics(abc.ABC):
         """
         if costs.ndim == 0 or tuple(costs.shape[1:]) != self.actions:
             raise ValueError(f"costs of actions must have shape (B, {_commas(self.actions)}); got {list(costs.shape)}.")
-        there = self.available().to(costs.device)
+        there = self.available(costs.device)
         bad = ~(costs.detach() > -math.inf) & there
         if not self.certain:
             bad = bad | (costs.detach().isinf() & there)
         if bad.any():
             row, action = divmod(int(bad.flatten().nonzero()[0]), math.prod(self.actions))
             raise ValueError(self._complaint(float(costs[row].flatten()[action]), row, action))
+        if (costs.detach()[:, ~there] == math.inf).all():
+            return costs  # a copy of a large map takes as long as much of a search
         return torch.where(there, costs, math.inf)
 
     def _complaint(self, cost: float, row: int, action: int) -> str:

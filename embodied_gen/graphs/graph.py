@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from embodied_gen.draws import Generator
-from embodied_gen.graphs.dynamics import Dynamics
+from embodied_gen.graphs.dynamics import CPU, Dynamics
+from embodied_gen.graphs.placed import Placed
 
 
 @final
@@ -43,10 +44,10 @@ class Graph(Dynamics):
         if len(self._numbers) != count or len(self.labels) != count:
             raise ValueError(f"a graph of {count} nodes needs as many different labels; got {len(self._numbers)}.")
         self.order = torch.sort(tails, stable=True).indices
-        self._tails, self._heads = tails[self.order], heads[self.order]
+        self._tails, self._heads = Placed(tails[self.order]), Placed(heads[self.order])
         self.states, self.actions = (count,), (len(tails),)
         degrees = torch.bincount(tails, minlength=count)
-        self._begin = torch.cat([degrees.new_zeros(1), degrees.cumsum(0)])
+        self._begin = Placed(torch.cat([degrees.new_zeros(1), degrees.cumsum(0)]))
         self._degree = int(degrees.max())
 
     @classmethod
@@ -77,7 +78,9 @@ class Graph(Dynamics):
         network = networkx.MultiDiGraph()
         network.add_nodes_from(self.labels)
         columns = {name: values.tolist() for name, values in attributes.items()}
-        for edge, (tail, head) in enumerate(zip(self._tails.tolist(), self._heads.tolist(), strict=True)):
+        for edge, (tail, head) in enumerate(
+            zip(self._tails.on(CPU).tolist(), self._heads.on(CPU).tolist(), strict=True)
+        ):
             own = {name: values[edge] for name, values in columns.items()}
             network.add_edge(self.labels[tail], self.labels[head], **own)
         return network
@@ -93,45 +96,45 @@ class Graph(Dynamics):
                 raise ValueError(f"the graph has no node {label!r}.")
         return torch.tensor([self._numbers[label] for label in labels], dtype=torch.int64)
 
-    def available(self) -> Tensor:
+    def available(self, device: torch.device = CPU) -> Tensor:
         """All edges, shape `(E,)`."""
-        return torch.ones(self.actions, dtype=torch.bool)
+        return torch.ones(self.actions, dtype=torch.bool, device=device)
 
     def ahead(self, values: Tensor) -> Tensor:
         """See `Dynamics`."""
-        return values.index_select(1, self._heads.to(values.device))
+        return values.index_select(1, self._heads.on(values.device))
 
     def arrive(self, visits: Tensor) -> Tensor:
         """See `Dynamics`."""
         zeros = visits.new_zeros(len(visits), *self.states)
-        return zeros.index_add(1, self._heads.to(visits.device), visits)
+        return zeros.index_add(1, self._heads.on(visits.device), visits)
 
     def spread(self, values: Tensor) -> Tensor:
         """See `Dynamics`."""
-        return values.index_select(1, self._tails.to(values.device))
+        return values.index_select(1, self._tails.on(values.device))
 
     def collect(self, q: Tensor) -> Tensor:
         """See `Dynamics`."""
-        return q.new_zeros(len(q), *self.states).index_add(1, self._tails.to(q.device), q)
+        return q.new_zeros(len(q), *self.states).index_add(1, self._tails.on(q.device), q)
 
     def largest(self, q: Tensor) -> Tensor:
         """See `Dynamics`."""
         lowest = q.new_full((len(q), *self.states), -torch.inf)
-        return lowest.scatter_reduce(1, self._tails.to(q.device).expand_as(q), q, "amax")
+        return lowest.scatter_reduce(1, self._tails.on(q.device).expand_as(q), q, "amax")
 
     def options(self, states: Tensor) -> Tensor:
         """See `Dynamics`."""
-        begin = self._begin.to(states.device)
+        begin = self._begin.on(states.device)
         edges = begin[states].unsqueeze(-1) + torch.arange(self._degree, device=states.device)
         return torch.where(edges < begin[states + 1].unsqueeze(-1), edges, -1)
 
     def tails(self, actions: Tensor) -> Tensor:
         """See `Dynamics`."""
-        return self._tails.to(actions.device)[actions]
+        return self._tails.on(actions.device)[actions]
 
     def heads(self, actions: Tensor) -> Tensor:
         """See `Dynamics`."""
-        return self._heads.to(actions.device)[actions]
+        return self._heads.on(actions.device)[actions]
 
     def advance(self, actions: Tensor, *, generator: Generator) -> Tensor:
         """See `Dynamics`."""
@@ -142,7 +145,11 @@ class Graph(Dynamics):
         numbers = costs.detach().to("cpu", torch.float64).numpy()
         finite = np.isfinite(numbers)
         before = np.concatenate([[0], finite.cumsum()])
-        return before[self._begin.numpy()], self._heads.numpy()[finite].astype(np.int32), numbers[finite]
+        return (
+            before[self._begin.on(CPU).numpy()],
+            self._heads.on(CPU).numpy()[finite].astype(np.int32),
+            numbers[finite],
+        )
 
     def place(self, state: int) -> str:
         """See `Dynamics`."""
@@ -150,7 +157,7 @@ class Graph(Dynamics):
 
     def act(self, action: int) -> str:
         """See `Dynamics`."""
-        tail, head = (self.labels[int(ends[action])] for ends in (self._tails, self._heads))
+        tail, head = (self.labels[int(ends.on(CPU)[action])] for ends in (self._tails, self._heads))
         return f"edge {tail!r} to {head!r}"
 
 

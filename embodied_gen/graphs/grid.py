@@ -16,6 +16,7 @@ slip a move that leaves the map is not available. With slip it stays where it is
 A cell is blocked by an infinite cost, without slip.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import final
@@ -26,7 +27,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from embodied_gen import draws
-from embodied_gen.graphs.dynamics import Dynamics
+from embodied_gen.graphs.dynamics import CPU, Dynamics
+from embodied_gen.graphs.placed import Placed
 from embodied_gen.graphs.sums import Linear
 
 Move = tuple[int, int]
@@ -68,16 +70,19 @@ class Grid(Dynamics):
         self.actions = (len(self.moves), height, width)
         self.certain = slip == 0
         self._rim = max(abs(step) for move in self.moves for step in move)
-        self._leaves = torch.stack(self._shifted(torch.ones(1, height, width), self.moves, 0.0), 1)[0] == 0
-        self._offsets = torch.tensor([a * width + b for a, b in self.moves])
+        self._leaves = Placed(
+            torch.stack(self._slices(self._padded(torch.ones(1, height, width), 0.0), self.moves), 1)[0] == 0
+        )
+        self._offsets = Placed(torch.tensor([a * width + b for a, b in self.moves]))
 
-    def available(self) -> Tensor:
+    def available(self, device: torch.device = CPU) -> Tensor:
         """Which moves there are, bool, shape `(A, H, W)`: without slip those that stay on the map, with slip all."""
-        return ~self._leaves if self.certain else torch.ones_like(self._leaves)
+        leaves = self._leaves.on(device)
+        return ~leaves if self.certain else torch.ones_like(leaves)
 
     def ahead(self, values: Tensor) -> Tensor:
         """See `Dynamics`."""
-        return self._met(torch.stack(self._shifted(values, self.moves, 0.0), 1), values)
+        return self._met(torch.stack(self._slices(self._padded(values, 0.0), self.moves), 1), values)
 
     def arrive(self, visits: Tensor) -> Tensor:
         """See `Dynamics`."""
@@ -98,7 +103,7 @@ class Grid(Dynamics):
             board.zero_()  # what leaves the map ends on the rim
             if not self.certain:
                 visits = self._slipped(visits)
-                leaves = self._leaves.to(visits.device)
+                leaves = self._leaves.on(visits.device)
                 inner.add_((visits * leaves).sum(1))
                 visits = visits * ~leaves
             for view, visit in zip(views, visits.unbind(1), strict=True):
@@ -130,8 +135,10 @@ class Grid(Dynamics):
         """
         self.check_states(costs)
         lengths = [math.hypot(a, b) or 1.0 for a, b in self.moves]
-        means = [_mean(self._shifted(costs, crossed(move), math.inf)) for move in self.moves]
-        along = torch.stack([length * mean for length, mean in zip(lengths, means, strict=True)], 1)
+        board = self._padded(costs, math.inf)
+        parts = [self._slices(board, crossed(move)) for move in self.moves]
+        shares = [length / len(own) for length, own in zip(lengths, parts, strict=True)]
+        along = torch.stack([_sum(own) * share for own, share in zip(parts, shares, strict=True)], 1)
         if self.certain:
             return along
         return self._slipped(self._kept(along, torch.stack([length * costs for length in lengths], 1)))
@@ -153,11 +160,15 @@ class Grid(Dynamics):
         """Rows and columns of numbered cells, `(...)` to `(..., 2)`."""
         return torch.stack([states // self.width, states % self.width], -1)
 
+    def log_sum(self, q: Tensor) -> Tensor:
+        """See `Dynamics`; torch's own is quicker, but its slopes are no numbers where all is minus infinity."""
+        return super().log_sum(q) if q.requires_grad else q.logsumexp(1)
+
     def options(self, states: Tensor) -> Tensor:
         """See `Dynamics`."""
         size = self.height * self.width
         actions = states.unsqueeze(-1) + size * torch.arange(len(self.moves), device=states.device)
-        return torch.where(self.available().to(states.device).flatten()[actions], actions, -1)
+        return torch.where(self.available(states.device).flatten()[actions], actions, -1)
 
     def tails(self, actions: Tensor) -> Tensor:
         """See `Dynamics`."""
@@ -166,8 +177,8 @@ class Grid(Dynamics):
     def heads(self, actions: Tensor) -> Tensor:
         """See `Dynamics`."""
         states, move = self.tails(actions), actions // (self.height * self.width)
-        leaves = self._leaves.to(actions.device).flatten()[actions]
-        return torch.where(leaves, states, states + self._offsets.to(actions.device)[move])
+        leaves = self._leaves.on(actions.device).flatten()[actions]
+        return torch.where(leaves, states, states + self._offsets.on(actions.device)[move])
 
     def advance(self, actions: Tensor, *, generator: draws.Generator) -> Tensor:
         """See `Dynamics`."""
@@ -186,7 +197,7 @@ class Grid(Dynamics):
         finite = np.isfinite(table)
         begin = np.concatenate([[0], finite.sum(1).cumsum()])
         states = np.arange(len(table), dtype=np.int32)
-        return begin, (states[:, None] + self._offsets.numpy().astype(np.int32))[finite], table[finite]
+        return begin, (states[:, None] + self._offsets.on(CPU).numpy().astype(np.int32))[finite], table[finite]
 
     def place(self, state: int) -> str:
         """See `Dynamics`."""
@@ -197,12 +208,12 @@ class Grid(Dynamics):
         move, state = divmod(action, self.height * self.width)
         return f"{self.place(state)}, move {self.moves[move]}"
 
-    def _shifted(self, values: Tensor, moves: Sequence[Move], fill: float) -> list[Tensor]:
-        """The values of the cells that moves lead to, `fill` beyond the map, each `(B, H, W)`."""
-        return self._slices(pad(values, [self._rim] * 4, value=fill), moves)
+    def _padded(self, values: Tensor, fill: float) -> Tensor:
+        """A board with a rim as wide as the longest move."""
+        return pad(values, [self._rim] * 4, value=fill)
 
     def _slices(self, board: Tensor, moves: Sequence[Move]) -> list[Tensor]:
-        """Views of a padded board, moved; each `(B, H, W)`."""
+        """The numbers of the cells that moves lead to, views of a padded board, each `(B, H, W)`."""
         rim = self._rim
         return [board[:, rim + a : rim + a + self.height, rim + b : rim + b + self.width] for a, b in moves]
 
@@ -212,7 +223,7 @@ class Grid(Dynamics):
 
     def _kept(self, moved: Tensor, stayed: Tensor) -> Tensor:
         """Numbers of moves, those of staying where a move would leave the map."""
-        return torch.where(self._leaves.to(moved.device), stayed, moved)
+        return torch.where(self._leaves.on(moved.device), stayed, moved)
 
     def _slipped(self, q: Tensor) -> Tensor:
         """Means over what is made of a choice; it is its own adjoint."""
@@ -229,5 +240,5 @@ def crossed(move: Move) -> list[Move]:
     return [(0, 0)] if move == (0, 0) else [(0, 0), move]
 
 
-def _mean(parts: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(parts)).mean(0)
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)

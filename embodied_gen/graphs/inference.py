@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen import draws
+from embodied_gen.graphs.placed import Placed
 from embodied_gen.graphs.sums import log_sums
 
 _Reduce = Callable[[Tensor], Tensor]
@@ -52,7 +53,7 @@ class Tree:
         for node, own in enumerate(depth):
             self._levels[own].append(node)
         place = {node: number for level in self._levels for number, node in enumerate(level)}
-        self._above = [torch.tensor([place[self.parents[i]] for i in level]) for level in self._levels[1:]]
+        self._above = [Placed(torch.tensor([place[self.parents[i]] for i in level])) for level in self._levels[1:]]
 
     @classmethod
     def chain(cls, length: int) -> "Tree":
@@ -122,14 +123,14 @@ class Tree:
         up = [unary[:, level] for level in self._levels]
         for depth in range(len(up) - 1, 0, -1):
             message = reduce(pairwise[:, self._levels[depth]] + up[depth].unsqueeze(2))
-            up[depth - 1] = up[depth - 1].index_add(1, self._above[depth - 1].to(unary.device), message)
+            up[depth - 1] = up[depth - 1].index_add(1, self._above[depth - 1].on(unary.device), message)
         return up
 
     def _down(self, up: list[Tensor], pairwise: Tensor, n: int, pick: _Reduce) -> Tensor:
         """Labels `(B, n, N)`, each picked given the parent's."""
         labels = [pick(up[0].unsqueeze(1).expand(-1, n, -1, -1))]
         for level, above, own in zip(self._levels[1:], self._above, up[1:], strict=True):
-            given = _rows_of(pairwise[:, level], labels[-1][..., above.to(own.device)])
+            given = _rows_of(pairwise[:, level], labels[-1][..., above.on(own.device)])
             labels.append(pick(given + own.unsqueeze(1)))
         order = torch.tensor([i for level in self._levels for i in level], device=pairwise.device)
         return torch.cat(labels, -1)[..., order.argsort()]

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from embodied_gen import draws
 from embodied_gen.graphs.dynamics import Dynamics
-from embodied_gen.graphs.horizons import LIMIT, Horizon, no_path
+from embodied_gen.graphs.horizon import Horizon, fitting, no_path
+from embodied_gen.graphs.horizons import LIMIT
 from embodied_gen.graphs.rules import Rule
 
 Pick = Callable[[Tensor], Tensor]
@@ -70,7 +71,7 @@ def sampled(
         horizon: How long paths are.
         dynamics: States and actions.
         costs: Of actions, shape `(B, *Q)`.
-        starts: Numbers of states, int64, shape `(B, M)`.
+        starts: Numbers of states, int64, shape `(B, M)`; one row serves all maps.
         rule: Of choice.
         generator: Draws; one, or one for each map.
         limit: Steps after which paths without end are cut, and others must have ended.
@@ -78,7 +79,7 @@ def sampled(
     Raises:
         ValueError: As `horizon.values`; or if a path starts where none does, or has not ended within the limit.
     """
-    policies = horizon.policies(dynamics, costs, rule)
+    starts, policies = _begun(horizon, dynamics, costs, starts), horizon.policies(dynamics, costs, rule)
 
     def drawn(shares: Tensor) -> Tensor:
         return draws.categorical(shares.log(), generator=generator)
@@ -97,8 +98,14 @@ def greedy(
     Arguments and errors are those of `sampled`. With `Hard()` and one outcome an action these are paths of least cost;
     where actions cost nothing they may go round without end, which is an error too.
     """
-    policies = horizon.policies(dynamics, costs, rule)
+    starts, policies = _begun(horizon, dynamics, costs, starts), horizon.policies(dynamics, costs, rule)
     return _followed(horizon, dynamics, policies, starts, lambda shares: shares.argmax(-1), dynamics.heads, limit)
+
+
+def _begun(horizon: Horizon, dynamics: Dynamics, costs: Tensor, starts: Tensor) -> Tensor:
+    """Starts of all rows, `(B, M)`."""
+    dynamics.check_numbers(starts)
+    return starts.expand(fitting(costs, starts, range(horizon.rows())), -1)
 
 
 @torch.no_grad()
@@ -106,14 +113,15 @@ def _followed(
     horizon: Horizon, dynamics: Dynamics, policies: Policies, starts: Tensor, pick: Pick, advance: Pick, limit: int
 ) -> Paths:
     """Paths from starts `(B, M)`; `pick` chooses of shares `(B M, K)`, `advance` moves actions `(B M,)`."""
-    dynamics.check_numbers(starts)
     here, states, taken = starts, [starts], []
     for shares, under_way in islice(policies, limit):
         moving = under_way[:, None] & ~horizon.over(here)
         if not moving.any():
             break
         options = dynamics.options(here)
-        share = shares.flatten(1).gather(1, options.clamp(min=0).flatten(1)).view(options.shape) * (options >= 0)
+        share = shares.flatten(1).expand(len(here), -1).gather(1, options.clamp(min=0).flatten(1)).view(
+            options.shape
+        ) * (options >= 0)
         _require_choice(dynamics, here, moving & (share.sum(-1) <= 0))
         actions = options.gather(-1, pick(share.flatten(0, 1)).view(*here.shape, 1)).squeeze(-1)
         here = torch.where(moving, advance(actions.clamp(min=0).flatten()).view(here.shape), here)

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import NegativeCycleError, bellman_ford, dijkstra
 from torch import Tensor
 
 from embodied_gen.graphs.dynamics import Dynamics
-from embodied_gen.graphs.horizons import fitting, no_path
+from embodied_gen.graphs.horizon import fitting, no_path
 from embodied_gen.graphs.paths import Paths
 
 

@@ -19,4 +19,4 @@ def log_sums(q: Tensor, *, largest: Linear, spread: Linear, collect: Linear) -> 
     """
     top, kind = largest(q).detach(), torch.finfo(q.dtype)
     total = collect((q - spread(top.clamp(min=kind.min))).exp_())
-    return top + total.clamp(min=kind.tiny).log_()
+    return top + total.clamp_(min=kind.tiny).log_()

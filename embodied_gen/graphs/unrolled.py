@@ -9,8 +9,9 @@ import math
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from embodied_gen.graphs.backups import Backup, start
+from embodied_gen.graphs.backups import Backup
 from embodied_gen.graphs.dynamics import Dynamics
+from embodied_gen.graphs.fixed_points import start
 from embodied_gen.graphs.rules import Rule
 
 

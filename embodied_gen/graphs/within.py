@@ -16,9 +16,11 @@ from typing import final
 import torch
 from torch import Tensor
 
-from embodied_gen.graphs.backups import Backup, FiniteBackups, Steps, start
+from embodied_gen.graphs.backups import Backup, FiniteBackups, Steps
 from embodied_gen.graphs.dynamics import Dynamics
-from embodied_gen.graphs.horizons import Horizon, ToGoal, fitting
+from embodied_gen.graphs.fixed_points import start
+from embodied_gen.graphs.horizon import Horizon, fitting
+from embodied_gen.graphs.horizons import ToGoal
 from embodied_gen.graphs.rules import Rule
 
 

@@ -28,7 +28,8 @@ from torch import Tensor
 
 from embodied_gen.events.grid_path import GridPath
 from embodied_gen.graphs import Discounted, Finite, Hard, Horizon, Paths, Soft, ToGoal, Within, greedy, shortest
-from embodied_gen.graphs.horizons import LIMIT, require_paths
+from embodied_gen.graphs.horizon import require_paths
+from embodied_gen.graphs.horizons import LIMIT
 from embodied_gen.heads.errand import Errand
 
 
@@ -190,14 +191,13 @@ class Fading(Length):
 
     Args:
         discount: In (0, 1).
-        limit: Steps after which the iteration for V is given up.
 
     Raises:
         ValueError: If the discount is out of range.
     """
 
-    def __init__(self, discount: float, *, limit: int = LIMIT):
-        self._horizon = Discounted(discount, limit=limit)
+    def __init__(self, discount: float):
+        self._horizon = Discounted(discount)
 
     def horizon(self, event: GridPath, errand: Errand) -> Horizon:
         """See `Length`."""

@@ -98,6 +98,16 @@ def test_paths_without_end_are_cut_and_a_start_at_the_goal_is_a_path():
     assert here.costs(random(1, *GRID.actions)).tolist() == [[0]]
 
 
+def test_one_row_serves_all():
+    costs, goals = random(1, *GRID.actions) + 2, ToGoal(GRID.mask(torch.tensor([1, 2, 3])))
+    shared = greedy(goals, GRID, costs, torch.tensor([[0, 1]]), Hard())
+    assert torch.equal(shared.states, greedy(goals, GRID, costs, torch.tensor([[0, 1]] * 3), Hard()).states)
+    many = greedy(Finite(3), GRID, costs, torch.tensor([[0], [3]]), Hard())
+    assert many.states[:, 0, 0].tolist() == [0, 3] and many.costs(costs).shape == (2, 1)
+    with pytest.raises(ValueError, match=r"must have one row or equally many; got \[1, 2, 3\] rows"):
+        greedy(goals, GRID, costs, torch.tensor([[0], [3]]), Hard())
+
+
 def test_paths_that_cannot_be_are_refused():
     goal = ToGoal(ROADS.mask(torch.tensor([0])))
     with pytest.raises(ValueError, match="no path of map 0 starts at node 3"):

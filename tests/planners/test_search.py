@@ -89,5 +89,5 @@ def test_searches_that_cannot_be_are_refused():
         AStar(grid, costs - 2)
     with pytest.raises(ValueError, match="a number for each of 4 states; got shape"):
         AStar(grid, costs).route(0, 1, np.zeros(3))
-    with pytest.raises(ValueError, match="states are numbers from 0 to 3; got 4 for map 1"):
+    with pytest.raises(ValueError, match="states are numbers from 0 to 3; got 4 for map 0"):
         AStar(grid, costs).route(0, 4, np.zeros(4))
