@@ -48,7 +48,13 @@ class LearnedReward(gymnasium.Wrapper):
         return there, reward, terminated, truncated, {**info, "reward": own}
 
     def taken(self) -> Moves:
-        """The steps since it was last asked, without those that ended an episode by themselves."""
+        """The steps since it was last asked, without those that ended an episode by themselves.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        if not self._taken:
+            raise ValueError("no step was taken that did not end its episode; a discriminator needs some that go on.")
         moves, self._taken = _stacked(self._taken), []
         return moves
 

@@ -204,6 +204,17 @@ def test_a_guide_chooses_among_paths_and_blocked_cells_are_not_entered():
     assert head.cost_map(c)[0, 1, 1] == math.inf and head.cost_map(c).isfinite().sum() == 8
 
 
+@every_length
+def test_blocked_cells_leave_slopes_finite(length):
+    event = small(4, 8)
+    head, c = head_of(event, length), corner(event)
+    c["blocked"] = torch.zeros(1, 3, 3, dtype=torch.bool)
+    c["blocked"][0, 2, 0] = c["blocked"][0, 1, 1] = True
+    value = head.log_prob(coded(event, [[0, 1, 2, 5, 5]]), {**c, "steps": torch.tensor([3])})
+    value.sum().backward()
+    assert value.isfinite().all() and head.net.net.weights.weight.grad.isfinite().all()
+
+
 def learned(length, charge, net, rate=0.1, seed=0):
     """A head trained on draws of another with known costs, the other, and contexts and demonstrations held out."""
     event = GridPath(Grid(5, 5, connectivity=8), 14)

@@ -112,6 +112,8 @@ def test_rewards_are_learned_and_steps_that_end_an_episode_are_not_kept():
         assert reward == pytest.approx(net.reward(step).item())
         observation = there
     assert terminated and len(env.taken()) == count - 1
+    with pytest.raises(ValueError, match="no step was taken that did not end its episode"):
+        env.taken()
     with pytest.raises(ValueError, match=r"observations must be flat vectors of real numbers .*; got Discrete"):
         LearnedReward(gymnasium.make("FrozenLake-v1"), net)
 
