@@ -59,10 +59,12 @@ class Errand:
 
     def repeated(self, n: int) -> "Errand":
         """Each n times in a row."""
-        if n == 1:
-            return self
-        leaves = (None if leaf is None else leaf.repeat_interleave(n, 0) for leaf in vars(self).values())
-        return Errand(*leaves)  # type: ignore[arg-type]
+
+        def many(leaf: Tensor | None) -> Tensor | None:
+            return None if leaf is None else leaf.repeat_interleave(n, 0)
+
+        layers, start = self.layers.repeat_interleave(n, 0), self.start.repeat_interleave(n, 0)
+        return Errand(layers, start, many(self.goal), many(self.steps), many(self.blocked))
 
     def wanted(self, kind: str) -> Tensor:
         """The goals.
