@@ -118,8 +118,8 @@ class Steps:
                 yield k, segment[k - first], segment[k - first - 1]
 
     def _next(self, values: Tensor, k: int) -> Tensor:
-        new, running = self._backup(values), self.running(k)
-        return new if running is None else torch.where(running, new, values)
+        new = self._backup(values)
+        return new if k <= self._all else torch.where(self._steps >= k, new, values)
 
 
 @final

@@ -97,7 +97,8 @@ class Grid(Dynamics):
 
         def ahead(values: Tensor) -> Tensor:
             inner.copy_(values)
-            return self._met(torch.stack(views, 1, out=moved), values)
+            torch.stack(views, 1, out=moved)
+            return moved if self.certain else self._met(moved, values)
 
         def arrive(visits: Tensor) -> Tensor:
             board.zero_()  # what leaves the map ends on the rim
