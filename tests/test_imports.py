@@ -14,12 +14,13 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
     "draws context config outlines assignment",
-    "events nets graphs",
+    "nets graphs",
+    "events",
     "heads",
     "encoder reduce",
     "predictor slots",
     "statistics pictures provenance demos",
-    "slots_process control training report",
+    "slots_process control training report imitation",
     "rollouts",
     "evaluate video",
     "blocks",
@@ -140,7 +141,18 @@ def test_events_and_heads_import_torch_alone_and_no_network(name):
 
 
 @pytest.mark.parametrize(
-    "extra", ["minari", "h5py", "matplotlib", "PIL", "tensorboard", "metaworld", "gymnasium_robotics", "ompl"]
+    "extra",
+    [
+        "minari",
+        "h5py",
+        "matplotlib",
+        "PIL",
+        "tensorboard",
+        "metaworld",
+        "gymnasium_robotics",
+        "ompl",
+        "stable_baselines3",
+    ],
 )
 def test_packages_of_extras_are_imported_late(extra):
     for name, tree in TREES.items():

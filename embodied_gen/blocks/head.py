@@ -27,6 +27,8 @@ from embodied_gen.blocks.latent import (
     VAEBlock,
     VQVAEBlock,
 )
+from embodied_gen.blocks.margin import ChainMarginBlock, LearchBlock, MarginBlock
+from embodied_gen.blocks.maxent import MaxEntBlock
 from embodied_gen.blocks.net import MakeNet
 from embodied_gen.blocks.pixelcnn import PixelCNNBlock
 from embodied_gen.blocks.polygon import PolygonBlock
@@ -106,6 +108,10 @@ HeadBlock = Annotated[
     | LatentDiffusionBlock
     | AdversarialBlock
     | MeanFlowBlock
-    | ShortcutBlock,
+    | ShortcutBlock
+    | MaxEntBlock
+    | MarginBlock
+    | LearchBlock
+    | ChainMarginBlock,
     Field(discriminator="kind"),
 ]

@@ -9,6 +9,7 @@ from embodied_gen.graphs.inference import Tree
 from embodied_gen.graphs.paths import Paths, greedy, sampled
 from embodied_gen.graphs.rules import Hard, Rule, Soft
 from embodied_gen.graphs.shortest import costs_to_go, shortest
+from embodied_gen.graphs.within import Within
 
 __all__ = [
     "Discounted",
@@ -23,6 +24,7 @@ __all__ = [
     "Soft",
     "ToGoal",
     "Tree",
+    "Within",
     "costs_to_go",
     "greedy",
     "no_path",

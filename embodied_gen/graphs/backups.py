@@ -66,7 +66,11 @@ class Backup:
     def policy(self, values: Tensor) -> Tensor:
         """Shares of the actions before values L, `(B, *S)` to `(B, *Q)`; none at the goal."""
         q = self.q(values)
-        shares = self.rule.shares(self.dynamics, q, self.rule.best(self.dynamics, q))
+        return self.shares(q, self.rule.best(self.dynamics, q))
+
+    def shares(self, q: Tensor, best: Tensor) -> Tensor:
+        """The same of q and its L', of which the goal's is not read."""
+        shares = self.rule.shares(self.dynamics, q, best)
         return shares if self.goal is None else shares.masked_fill(self.dynamics.spread(self.goal), 0)
 
     def moved(self, flow: Tensor, policy: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,27 +124,30 @@ class Steps:
 
 @final
 class FiniteBackups(torch.autograd.Function):
-    """L_T of log weights `(B, *Q)`, L_0 `(B, *S)` and T `(B,)`."""
+    """L_T of log weights `(B, *Q)`, L_0 `(B, *S)` and T `(B,)`, with a goal or None."""
 
     @staticmethod
-    def forward(ctx: Any, weights: Tensor, end: Tensor, steps: Tensor, dynamics: Dynamics, rule: Rule) -> Tensor:
+    def forward(
+        ctx: Any, weights: Tensor, end: Tensor, steps: Tensor, dynamics: Dynamics, rule: Rule, goal: Tensor | None
+    ) -> Tensor:
         """L_T, shape `(B, *S)`."""
-        ctx.backup = Backup(dynamics, rule, weights)
+        ctx.backup = Backup(dynamics, rule, weights, goal=goal)
         ctx.steps = Steps(ctx.backup, end, steps)
         return ctx.steps.values.clone()
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, flow: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, flow: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         """Visits of actions, and the flow that arrives at the end."""
         backup: Backup = ctx.backup
+        flow = backup.pinned(flow, 0.0)
         total = torch.zeros_like(backup.weights)
         for k, values, after in ctx.steps.falling():
             running = ctx.steps.running(k)
-            visits, moved = backup.moved(flow, backup.rule.shares(backup.dynamics, backup.q(after), values))
+            visits, moved = backup.moved(flow, backup.shares(backup.q(after), values))
             if running is not None:
                 visits = torch.where(backup.dynamics.spread(running.expand_as(flow)), visits, 0)
                 moved = torch.where(running, moved, flow)
             total += visits
             flow = moved
-        return total, flow, None, None, None
+        return total, flow, None, None, None, None

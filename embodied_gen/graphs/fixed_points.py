@@ -100,10 +100,15 @@ def flowed(backup: Backup, policy: Tensor, flow: Tensor, steps: int) -> Tensor:
 
 
 def _refuse_divergent(backup: Backup, values: Tensor) -> None:
-    """Raises `ValueError` if going on without arriving is worth more than the values, at every state that has one."""
+    """Raises `ValueError` if going on without arriving is worth more than the values, at every state that has one.
+
+    It is asked of two steps, as states may take turns: moves to the four neighbours change the colour of a chess board.
+    """
     if backup.goal is None:
         return
-    onward = backup.rule.best(backup.dynamics, backup.q(backup.pinned(values, -math.inf)))
+    onward = values
+    for _ in range(2):
+        onward = backup.rule.best(backup.dynamics, backup.q(backup.pinned(onward, -math.inf)))
     live = (values > -math.inf) & ~backup.goal
     gain = torch.where(live, onward - values, math.inf).flatten(1).amin(1)
     rows = ((gain > 1e-9) & live.flatten(1).any(1)).nonzero()

@@ -59,7 +59,7 @@ class Finite(Horizon):
     def values(self, dynamics: Dynamics, costs: Tensor, rule: Rule) -> Tensor:
         """See `Horizon`."""
         weights, end, steps = self._rows(dynamics, costs, rule)
-        return -rule.temperature * FiniteBackups.apply(weights, end, steps, dynamics, rule)
+        return -rule.temperature * FiniteBackups.apply(weights, end, steps, dynamics, rule, None)
 
     @torch.no_grad()
     def policies(self, dynamics: Dynamics, costs: Tensor, rule: Rule) -> Iterator[tuple[Tensor, Tensor]]:

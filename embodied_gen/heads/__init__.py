@@ -9,6 +9,7 @@ from embodied_gen.heads.belief import BeliefHead
 from embodied_gen.heads.binary import BinaryHead
 from embodied_gen.heads.boltzmann import BoltzmannHead
 from embodied_gen.heads.bound import Bound, variational_bound
+from embodied_gen.heads.chain_margin import ChainMarginHead
 from embodied_gen.heads.chains import Hamiltonian, Langevin, RandomWalk, Resampling
 from embodied_gen.heads.check import check_head
 from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, fit_classifier
@@ -18,10 +19,13 @@ from embodied_gen.heads.flows import FlowHead
 from embodied_gen.heads.guidance import Guide, RowGuide, choose, propose
 from embodied_gen.heads.hierarchical import HierarchicalVAEHead
 from embodied_gen.heads.hopfield import HopfieldHead, associate, association_energy
+from embodied_gen.heads.importance import ImportanceSampling
 from embodied_gen.heads.joint_vae import JointVAEHead
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latent_diffusion import LatentDiffusionHead, LatentNet
 from embodied_gen.heads.likelihood import log_likelihood
+from embodied_gen.heads.margin import LearchHead, MarginHead, functional_step
+from embodied_gen.heads.maxent import MaxEntHead
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
 from embodied_gen.heads.particles import Particles
@@ -47,6 +51,7 @@ __all__ = [
     "BoltzmannHead",
     "Bound",
     "Certified",
+    "ChainMarginHead",
     "ClassifierGuidance",
     "ContrastiveDivergence",
     "DenoisingHead",
@@ -65,12 +70,16 @@ __all__ = [
     "HierarchicalVAEHead",
     "HopfieldHead",
     "ImplicitScoreMatching",
+    "ImportanceSampling",
     "InfoNCE",
     "JointVAEHead",
     "Langevin",
     "LatentChain",
     "LatentDiffusionHead",
     "LatentNet",
+    "LearchHead",
+    "MarginHead",
+    "MaxEntHead",
     "MaxMargin",
     "MaximumLikelihood",
     "MixtureHead",
@@ -94,6 +103,7 @@ __all__ = [
     "check_head",
     "choose",
     "fit_classifier",
+    "functional_step",
     "latent_event",
     "log_likelihood",
     "propose",

@@ -1,10 +1,12 @@
 """Networks u(x, t, c) over events, all of one signature, and those that read their input in an order."""
 
+from embodied_gen.nets.along_map import AlongMap
 from embodied_gen.nets.base import Net
 from embodied_gen.nets.causal import CausalTransformer
 from embodied_gen.nets.cells import OverCells
 from embodied_gen.nets.decoder import Decoder
 from embodied_gen.nets.lipschitz import LipschitzMLP
+from embodied_gen.nets.map import CellMLP, ConvMap, LinearMap, MapNet, Positive
 from embodied_gen.nets.masked import MaskedMLP
 from embodied_gen.nets.masked_conv import MaskedConvNet
 from embodied_gen.nets.mlp import ResidualMLP
@@ -17,14 +19,20 @@ from embodied_gen.nets.transformer import SetTransformer, TokenTransformer, Tran
 from embodied_gen.nets.unet import TemporalUNet
 
 __all__ = [
+    "AlongMap",
     "CausalTransformer",
+    "CellMLP",
+    "ConvMap",
     "Decoder",
+    "LinearMap",
     "LipschitzMLP",
+    "MapNet",
     "MaskedConvNet",
     "MaskedMLP",
     "MonotoneMLP",
     "Net",
     "OverCells",
+    "Positive",
     "RasterNet",
     "RecurrentDecoder",
     "ResidualMLP",

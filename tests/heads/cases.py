@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.events import Binary, Event, LabelMap, Path, Polygon, SetEvent, Trajectory
+from embodied_gen import context, draws
+from embodied_gen.events import Binary, Event, GridPath, LabelMap, Path, Polygon, SetEvent, Trajectory
+from embodied_gen.graphs import Finite, Grid, Horizon, Soft, Within, sampled
 from embodied_gen.heads import (
     AdversarialHead,
     AutoencoderHead,
@@ -15,6 +17,7 @@ from embodied_gen.heads import (
     AverageVelocityHead,
     BeliefHead,
     BoltzmannHead,
+    ChainMarginHead,
     ContrastiveDivergence,
     DenoisingHead,
     DenoisingScoreMatching,
@@ -31,6 +34,9 @@ from embodied_gen.heads import (
     LatentChain,
     LatentDiffusionHead,
     LatentNet,
+    LearchHead,
+    MarginHead,
+    MaxEntHead,
     MaximumLikelihood,
     MaxMargin,
     MixtureHead,
@@ -47,6 +53,7 @@ from embodied_gen.heads import (
     latent_event,
 )
 from embodied_gen.heads.chains import EnergySampler
+from embodied_gen.heads.charges import ByMove, Charge
 from embodied_gen.heads.emissions import Bins, Emission, Mixtures
 from embodied_gen.heads.flows import (
     Affine,
@@ -63,20 +70,24 @@ from embodied_gen.heads.flows import (
 )
 from embodied_gen.heads.games import LeastSquares, Minimax, NonSaturating, Wasserstein
 from embodied_gen.heads.identities import MeanFlow, Shortcut
+from embodied_gen.heads.lengths import AtMost, Exactly, Fading, Length, UntilGoal
 from embodied_gen.heads.objectives import Objective
 from embodied_gen.heads.ode import HEUN, Fixed
 from embodied_gen.heads.orders import Given, Learned, Order, Shuffled
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
+from embodied_gen.heads.path_head import PathHead
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
 from embodied_gen.nets import (
     CausalTransformer,
+    ConvMap,
     Decoder,
     LipschitzMLP,
     MaskedConvNet,
     MaskedMLP,
     MonotoneMLP,
     OverCells,
+    Positive,
     RasterNet,
     RecurrentDecoder,
     ResidualMLP,
@@ -246,6 +257,12 @@ def maps(rows: int = 5) -> tuple[Tensor, Tensor]:
     return LabelMap(3, 4, 3).encode(label), torch.randn(rows, CONTEXT, generator=g)
 
 
+def chains(rows: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    label = torch.randint(3, (rows, 1, 5), generator=g)
+    return LabelMap(1, 5, 3).encode(label), torch.randn(rows, CONTEXT, generator=g)
+
+
 def outline() -> Polygon:
     return Polygon(6, [-2.0, -1.0], [2.0, 1.0], levels=16)
 
@@ -265,6 +282,54 @@ def polygon(decoder: Callable[[int, int, int], Decoder]) -> Head:
     event = outline()
     net = ResidualMLP(horizon=6, channels_in=3, channels_out=2 * FEATURES, context=CONTEXT, width=32, depth=1)
     return PolygonHead(event, net, decoder(12, event.levels + 1 + FEATURES, event.levels + 1), candidates=64)
+
+
+START, GOAL, LAYERS = 0, 11, 3
+
+
+def ways() -> GridPath:
+    return GridPath(Grid(3, 4, connectivity=8), 6, cell=0.5, origin=(-1.0, 0.0))
+
+
+class DrawsMap(nn.Module):
+    """Reads a flat context as a map of features, with one start and one goal."""
+
+    def __init__(self):
+        super().__init__()
+        self.event = ways()
+        self.net = ResidualMLP(horizon=12, channels_in=1, channels_out=LAYERS, context=CONTEXT, width=32, depth=1)
+
+    def forward(self, c: context.Context) -> dict[str, Tensor]:
+        zeros = self.event.low.new_zeros(context.size(c), 12, 1)
+        layers = self.net(zeros, zeros[:, 0, 0], c).transpose(1, 2).unflatten(2, (3, 4))
+        ends = {"start": START, "goal": GOAL}
+        return {"layers": layers} | {
+            name: self.event.centres(torch.full((len(zeros),), state)) for name, state in ends.items()
+        }
+
+
+def drawn_ways(horizon: Horizon, rows: int) -> tuple[Tensor, Tensor]:
+    """Paths of a horizon that are all alike to it."""
+    event, states = ways(), torch.full((1, rows), START)
+    costs = torch.ones(1, *event.grid.actions)
+    paths = sampled(horizon, event.grid, costs, states, Soft(), generator=draws.generator(1)).states[0]
+    last = paths.gather(1, (paths >= 0).sum(1, keepdim=True) - 1)
+    return event.coded(torch.where(paths < 0, last, paths)), batch(rows)[1]
+
+
+def to_goal(rows: int = 5) -> tuple[Tensor, Tensor]:
+    return drawn_ways(Within(ways().grid.mask(torch.tensor([GOAL])), 6), rows)
+
+
+def walks(rows: int = 5) -> tuple[Tensor, Tensor]:
+    end = torch.where(ways().grid.mask(torch.tensor([GOAL])), 0.0, math.inf)
+    return drawn_ways(Finite(6, end=end), rows)
+
+
+def over_maps(kind: type[PathHead], length: Length, charge: Charge | None = None) -> Head:
+    channels = 1 if charge is None else charge.channels(ways().grid)
+    net = Positive(ConvMap(channels_in=LAYERS, channels_out=channels, width=8, depth=1), floor=1.5)
+    return kind(ways(), net, length=length, charge=charge, reader=DrawsMap())
 
 
 def latent_diffusion(event: Trajectory) -> Head:
@@ -430,5 +495,13 @@ CASES = [
         lambda e: AverageVelocityHead(e, transformer(channels_in=CHANNELS + 1), identity=MeanFlow(0.9)),
     ),
     Case("mean_flow_path_two_steps", lambda e: AverageVelocityHead(path(), mlp(channels_in=CHANNELS + 1), steps=2)),
+    Case("max_ent", lambda e: over_maps(MaxEntHead, AtMost()), to_goal),
+    Case("max_ent_until_goal", lambda e: over_maps(MaxEntHead, UntilGoal(), ByMove()), to_goal),
+    Case("max_ent_exactly", lambda e: over_maps(MaxEntHead, Exactly()), walks),
+    Case("max_ent_fading", lambda e: over_maps(MaxEntHead, Fading(0.9)), walks),
+    Case("margin", lambda e: over_maps(MarginHead, AtMost()), to_goal),
+    Case("margin_exactly", lambda e: over_maps(MarginHead, Exactly(), ByMove()), walks),
+    Case("learch", lambda e: over_maps(LearchHead, UntilGoal()), to_goal),
+    Case("chain_margin", lambda e: ChainMarginHead(m := LabelMap(1, 5, 3), over_cells(m, 3)), chains),
     Case("shortcut", lambda e: AverageVelocityHead(e, mlp(channels_in=CHANNELS + 1), identity=Shortcut(4))),
 ]

@@ -17,6 +17,7 @@ from embodied_gen.heads import (
     Guide,
     HasLogProb,
     Langevin,
+    MaxEntHead,
     MixtureHead,
     PixelCNNHead,
     PolygonHead,
@@ -126,7 +127,7 @@ def single(case, event):
 
 # Flows have their own integrals over planes, as most of them need two entries. What is counted is summed over all of it
 # by the tests of its own family. A lower bound integrates to less than one; how much less, its own tests say.
-OTHERWISE = (FlowHead, PixelCNNHead, PolygonHead)
+OTHERWISE = (FlowHead, MaxEntHead, PixelCNNHead, PolygonHead)
 DENSITIES = [
     c
     for c in CASES
