@@ -76,7 +76,7 @@ class Lattice:
         return Lattice(
             (self.vertex + first).flatten(0, 1),
             self.weight.repeat(images, 1),
-            (self.neighbours.unsqueeze(1) + first.unsqueeze(-1)).view(directions, -1, 3),
+            (self.neighbours.unsqueeze(1) + first).view(directions, -1, 3),
             self.blur.repeat(1, images, 1),
         )
 

@@ -12,6 +12,7 @@ from embodied_gen.heads.bound import Bound, variational_bound
 from embodied_gen.heads.chains import Hamiltonian, Langevin, RandomWalk, Resampling
 from embodied_gen.heads.check import check_head
 from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, fit_classifier
+from embodied_gen.heads.crf import Channels, CRFHead, Leaf, Made
 from embodied_gen.heads.denoising import DenoisingHead
 from embodied_gen.heads.energy import EnergyHead
 from embodied_gen.heads.flows import FlowHead
@@ -33,6 +34,7 @@ from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
 from embodied_gen.heads.score_matching import DenoisingScoreMatching, ImplicitScoreMatching, SlicedScoreMatching
 from embodied_gen.heads.steering import settle, steer
+from embodied_gen.heads.tree_crf import TreeCRFHead
 from embodied_gen.heads.vae import VAEHead
 from embodied_gen.heads.vqvae import VQVAEHead
 from embodied_gen.heads.walk import Guidance, Steered
@@ -46,7 +48,9 @@ __all__ = [
     "BinaryHead",
     "BoltzmannHead",
     "Bound",
+    "CRFHead",
     "Certified",
+    "Channels",
     "ClassifierGuidance",
     "ContrastiveDivergence",
     "DenoisingHead",
@@ -71,6 +75,8 @@ __all__ = [
     "LatentChain",
     "LatentDiffusionHead",
     "LatentNet",
+    "Leaf",
+    "Made",
     "MaxMargin",
     "MaximumLikelihood",
     "MixtureHead",
@@ -86,6 +92,7 @@ __all__ = [
     "RowGuide",
     "SlicedScoreMatching",
     "Steered",
+    "TreeCRFHead",
     "TwoStepHead",
     "VAEHead",
     "VQVAEHead",

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from embodied_gen.crf import DenseCRF, Kernel, Method, Nystroem, Permutohedral
 from embodied_gen.events import Binary, Event, LabelMap, Path, Polygon, SetEvent, Trajectory
+from embodied_gen.graphs.inference import Tree
 from embodied_gen.heads import (
     AdversarialHead,
     AutoencoderHead,
@@ -15,6 +17,7 @@ from embodied_gen.heads import (
     AverageVelocityHead,
     BeliefHead,
     BoltzmannHead,
+    CRFHead,
     ContrastiveDivergence,
     DenoisingHead,
     DenoisingScoreMatching,
@@ -31,6 +34,7 @@ from embodied_gen.heads import (
     LatentChain,
     LatentDiffusionHead,
     LatentNet,
+    Made,
     MaximumLikelihood,
     MaxMargin,
     MixtureHead,
@@ -41,6 +45,7 @@ from embodied_gen.heads import (
     RegressionHead,
     Resampling,
     SlicedScoreMatching,
+    TreeCRFHead,
     TwoStepHead,
     VAEHead,
     VQVAEHead,
@@ -229,6 +234,21 @@ def pixelcnn(raster: Callable[..., RasterNet], event: LabelMap) -> Head:
     )
 
 
+def crf(method: Method, event: LabelMap) -> Head:
+    layer = DenseCRF(event.classes, [Kernel(1.0), Kernel(2.0, (0.5, 0.5))], [1.0, 1.0], method=method)
+    channels = Made(event, over_cells(event, 2), 2)
+    return CRFHead(event, stirred(over_cells(event, event.classes)), layer, channels)
+
+
+def stirred(net: nn.Module) -> nn.Module:
+    """Away from layers that start at zero: every map would have the same loss."""
+    g = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=g))
+    return net
+
+
 def batch(rows: int = 5) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(1)
     x = torch.rand(rows, HORIZON, CHANNELS, generator=g) * 2 - 1
@@ -368,6 +388,14 @@ CASES = [
     Case("autoregressive_own", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), own=0.5)),
     Case("pixelcnn", lambda e: pixelcnn(MaskedConvNet, LabelMap(3, 4, 3)), maps),
     Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),
+    Case("crf", lambda e: crf(Permutohedral(), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
+    Case("crf_nystroem", lambda e: crf(Nystroem(6), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
+    Case("chain_crf", lambda e: TreeCRFHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
+    Case(
+        "tree_crf",
+        lambda e: TreeCRFHead(m := LabelMap(3, 4, 3), over_cells(m, 3), Tree([-1, *((i - 1) // 2 for i in range(1, 12))])),
+        maps,
+    ),
     Case("flow_matching_maps", lambda e: DenoisingHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
     Case("polygon", lambda e: polygon(causal), outlines),
     Case("polygon_recurrent", lambda e: polygon(recurrent), outlines),
