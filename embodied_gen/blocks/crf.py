@@ -89,9 +89,9 @@ class CRFBlock(Block):
 
     kind: Literal["crf"] = "crf"
     guide: Annotated[LeafBlock | MadeBlock, Field(discriminator="kind")] = MadeBlock()
-    method: Annotated[
-        ByDeviceBlock | PermutohedralBlock | NystroemBlock | ExactBlock, Field(discriminator="kind")
-    ] = ByDeviceBlock()
+    method: Annotated[ByDeviceBlock | PermutohedralBlock | NystroemBlock | ExactBlock, Field(discriminator="kind")] = (
+        ByDeviceBlock()
+    )
     smooth: float = Field(3.0, gt=0, description="Deviation of the smoothness kernel [cells].")
     smooth_weight: float = Field(3.0, description="Its weight before training.")
     near: float = Field(80.0, gt=0, description="Deviation of positions in the appearance kernel [cells].")

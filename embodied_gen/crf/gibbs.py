@@ -40,9 +40,7 @@ def gibbs(
     if sweeps < 1:
         raise ValueError(f"sweeps must be at least 1; got {sweeps}.")
     if not bool(((labels >= 0) & (labels < classes)).all()):
-        raise ValueError(
-            f"labels must be from 0 to {classes - 1}; got {labels.min().item()} to {labels.max().item()}."
-        )
+        raise ValueError(f"labels must be from 0 to {classes - 1}; got {labels.min().item()} to {labels.max().item()}.")
     pairs = couplings - torch.diag_embed(couplings.diagonal(dim1=1, dim2=2))
     state = functional.one_hot(labels, classes).to(logits)
     total = torch.zeros_like(logits)

@@ -85,4 +85,3 @@ def _shares(sample: Tensor, centres: Tensor) -> Tensor:
     alone = torch.zeros_like(near).scatter_(1, near.argmax(1, keepdim=True), 1.0)
     member = torch.where(member.sum(1, keepdim=True) > 0, member, alone)
     return (member / member.sum(1, keepdim=True)).mT
-

@@ -79,9 +79,7 @@ class Independent(Law):
         return Independent((self.log_q + change).log_softmax(-1))
 
 
-def draw_guided(
-    law: Law, event: LabelMap, guide: RowGuide, *, candidates: int, generator: draws.Generator
-) -> Tensor:
+def draw_guided(law: Law, event: LabelMap, guide: RowGuide, *, candidates: int, generator: draws.Generator) -> Tensor:
     """One map for each row of a law, as a guide wants it.
 
     Args:

@@ -6,10 +6,10 @@ With n_kl the number of valid cells of class k that are called l, over all maps,
     class accuracy    mean over classes in the truth of n_kk / sum_l n_kl
     mIoU              mean over classes that occur of n_kk / (sum_l n_kl + sum_l n_lk - n_kk)
 
-The boundary of a class are its cells that have a neighbour, of four, of another class. Precision is the share of the
+The boundary of a class are its cells that have a valid neighbour, of four, of another class. Precision is the share of the
 called boundary that lies within a tolerance of the true one, recall the converse; their F1 is averaged over the classes
 in the truth of a map, and then over maps. The tolerance is a share of the diagonal, 0.75 %. The edge of a map is no
-boundary, and what is not valid is a class of its own there.
+boundary.
 
 Calibration compares how sure a label is with how often it is right, in bins of equal width,
 
@@ -34,13 +34,13 @@ Numbers = NDArray[np.floating]
 @final
 @dataclass(frozen=True)
 class LabelScores:
-    """Scores of labels, all in [0, 1].
+    """Scores of labels, in [0, 1].
 
     Attributes:
         iou: Of each class, not a number where it does not occur; shape `(K,)`.
         recall: The share of each class that is found, not a number where the truth has none; shape `(K,)`.
         accuracy: Share of cells that are right.
-        boundary: Boundary F1.
+        boundary: Boundary F1; not a number where no map has a true boundary.
     """
 
     iou: Numbers
@@ -80,7 +80,8 @@ def label_scores(
     with np.errstate(invalid="ignore"):
         iou, recall = hits / (found + made - hits), hits / found
     boundary = boundary_f1(called, true, classes, valid=counts, tolerance=tolerance)
-    return LabelScores(iou, recall, float(hits.sum() / number.sum()), float(np.nanmean(boundary)))
+    known = boundary[~np.isnan(boundary)]
+    return LabelScores(iou, recall, float(hits.sum() / number.sum()), float(known.mean()) if len(known) else math.nan)
 
 
 def boundary_f1(
@@ -91,7 +92,7 @@ def boundary_f1(
     if not tolerance >= 0:
         raise ValueError(f"tolerance must be at least 0; got {tolerance}.")
     near = _disc(tolerance * math.hypot(*true.shape[1:]))
-    ours, theirs = (_boundaries(np.where(counts, each, classes), classes) & counts[:, None] for each in (called, true))
+    ours, theirs = (_boundaries(each, counts, classes) for each in (called, true))
     precision = _share(ours, ndimage.binary_dilation(theirs, near))
     recall = _share(theirs, ndimage.binary_dilation(ours, near))
     with np.errstate(invalid="ignore"):
@@ -147,10 +148,11 @@ def _checked(
     return np.where(counts, called, 0).astype(np.int64), np.where(counts, true, 0).astype(np.int64), counts
 
 
-def _boundaries(labels: NDArray[np.int64], classes: int) -> NDArray[np.bool_]:
-    """The cells of each class that have a neighbour of another one, `(B, H, W)` to `(B, K, H, W)`."""
+def _boundaries(labels: NDArray[np.int64], valid: NDArray[np.bool_], classes: int) -> NDArray[np.bool_]:
+    """The cells of each class that have a valid neighbour of another one, `(B, H, W)` to `(B, K, H, W)`."""
     edge = np.zeros(labels.shape, bool)
-    down, right = labels[:, 1:] != labels[:, :-1], labels[..., 1:] != labels[..., :-1]
+    down = (labels[:, 1:] != labels[:, :-1]) & valid[:, 1:] & valid[:, :-1]
+    right = (labels[..., 1:] != labels[..., :-1]) & valid[..., 1:] & valid[..., :-1]
     edge[:, 1:] |= down
     edge[:, :-1] |= down
     edge[..., 1:] |= right

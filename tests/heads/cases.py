@@ -393,7 +393,9 @@ CASES = [
     Case("chain_crf", lambda e: TreeCRFHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
     Case(
         "tree_crf",
-        lambda e: TreeCRFHead(m := LabelMap(3, 4, 3), over_cells(m, 3), Tree([-1, *((i - 1) // 2 for i in range(1, 12))])),
+        lambda e: TreeCRFHead(
+            m := LabelMap(3, 4, 3), over_cells(m, 3), Tree([-1, *((i - 1) // 2 for i in range(1, 12))])
+        ),
         maps,
     ),
     Case("flow_matching_maps", lambda e: DenoisingHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
