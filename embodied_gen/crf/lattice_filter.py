@@ -143,7 +143,7 @@ class LatticeSum(Sum):
     def __call__(self, q: Tensor, weights: Tensor) -> Tensor:
         """The sum."""
         scales = [each.into for each in self.filters] + [each.out for each in self.filters]
-        flat: Tensor = _Filtered.apply(q.reshape(-1, q.shape[2]), weights, self, *scales)  # type: ignore[no-untyped-call]
+        flat: Tensor = _Filtered.apply(q.reshape(-1, q.shape[2]), weights, self, *scales)
         return flat.view(q.shape)
 
     def slice(self, at: Sequence[Tensor], weights: Tensor) -> Tensor:

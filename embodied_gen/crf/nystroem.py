@@ -48,7 +48,7 @@ class LowRank(Filter):
 
 
 def _gaussian(a: Tensor, b: Tensor) -> Tensor:
-    """k of points `(B, P, d)` and `(B, Q, d)`, shape `(B, P, Q)`."""
+    """K of points `(B, P, d)` and `(B, Q, d)`, shape `(B, P, Q)`."""
     squares = a.square().sum(2, keepdim=True) + b.square().sum(2).unsqueeze(1)
     return (torch.baddbmm(squares, a, b.mT, alpha=-2).clamp(min=0) / -2).exp()
 
