@@ -15,6 +15,7 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 LAYERS = (
     "draws context config outlines assignment",
     "events nets graphs",
+    "events nets graphs",
     "crf",
     "heads",
     "encoder reduce",

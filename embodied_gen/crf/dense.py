@@ -1,10 +1,10 @@
 r"""The dense CRF as a layer: every pixel is a neighbour of every other one. Unrolled, it is CRF-RNN.
 
-What is learned are the weights of kernels for each class, the agreements of classes and the widths of kernels. Gradients
-go to the logits and to the guide channels, too, so that networks before it are trained through it.
+What is learned are the weights of kernels for each class, the agreements of classes and the widths of kernels.
+Gradients go to the logits and to the guide channels, too, so that networks before it are trained through it.
 
-Sources: Kraehenbuehl and Koltun 2011 (arXiv:1210.5644); Zheng et al. 2015, Conditional Random Fields as Recurrent Neural
-Networks (arXiv:1502.03240), whose steps, 5 in training and 10 in use, are the usual ones.
+Sources: Kraehenbuehl and Koltun 2011 (arXiv:1210.5644); Zheng et al. 2015, Conditional Random Fields as Recurrent
+Neural Networks (arXiv:1502.03240), whose steps, 5 in training and 10 in use, are the usual ones.
 """
 
 import abc

@@ -4,9 +4,10 @@ r"""Filtering on the permutohedral lattice: splat, blur, slice.
 
 S and T hold the d + 1 barycentric weights of a pixel, with scales before and after folded in, so that splatting and
 slicing are sums of weighted rows, which `embedding_bag` makes without a copy. Weights of classes are applied at the
-vertices, which are far fewer than pixels, and all kernels are sliced at once. The transpose is the same with blurs in the
-reverse order: a backward pass costs what a forward pass costs. Gradients go to values, to w and to S and T, and through
-them to features, which are made of widths and images.
+vertices, which are far fewer than pixels, and all kernels are sliced at once. The transpose is the same with blurs in
+the reverse order: a backward pass costs what a forward pass costs. Gradients go to values, to w and to S and T, and
+through them to features, which are made of widths and images. They are those with the vertices as they are: where a
+point changes its simplex, and a vertex comes or goes, the filter itself jumps a little.
 """
 
 from collections.abc import Sequence

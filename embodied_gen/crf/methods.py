@@ -5,8 +5,8 @@
     Exact           all pairs by attention; to measure the others by, or where a GPU has the time
     ByDevice        Permutohedral on a CPU, Nystroem elsewhere
 
-The first approximates kernels up to a factor, which any normalisation removes. Kernels of positions alone are exact with
-all but the first.
+The first approximates kernels up to a factor, which any normalisation removes. Kernels of positions alone are exact
+with all but the first.
 """
 
 import abc

@@ -7,8 +7,8 @@ nearest to them a few times. r >= 0 is what the diagonal lacks, so that a pixel'
 positive semi-definite. Two dense products a filter: slow on a CPU, and what a GPU is made for. Everything is
 differentiable but which pixel belongs to which landmark.
 
-Sources: Williams and Seeger 2001; Zhang, Tsang and Kwok 2008 for means as landmarks; Snelson and Ghahramani 2006 for the
-diagonal.
+Sources: Williams and Seeger 2001; Zhang, Tsang and Kwok 2008 for means as landmarks; Snelson and Ghahramani 2006 for
+the diagonal.
 """
 
 from typing import final
@@ -48,7 +48,7 @@ class LowRank(Filter):
 
 
 def _gaussian(a: Tensor, b: Tensor) -> Tensor:
-    """K of points `(B, P, d)` and `(B, Q, d)`, shape `(B, P, Q)`."""
+    """The kernel of points `(B, P, d)` and `(B, Q, d)`, shape `(B, P, Q)`."""
     squares = a.square().sum(2, keepdim=True) + b.square().sum(2).unsqueeze(1)
     return (torch.baddbmm(squares, a, b.mT, alpha=-2).clamp(min=0) / -2).exp()
 

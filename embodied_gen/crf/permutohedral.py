@@ -6,8 +6,8 @@ vertices of its simplex, with barycentric weights that are piecewise linear in f
 
     K  ~  S blur_0 ... blur_d S',      blur_j(v) = v + (before_j(v) + after_j(v)) / 2,
 
-up to a factor that normalisation removes. Only vertices of points exist; the tails that pass through others are cut, and
-that is most of the error of the method.
+up to a factor that normalisation removes. Only vertices of points exist; the tails that pass through others are cut,
+and that is most of the error of the method.
 
 A point is sorted into its simplex by one integer code, and only the vertices of different simplices are compared: both
 are a sort. Vertices of different images have different codes, so that a batch is one lattice.

@@ -3,11 +3,12 @@ r"""Label maps by a dense CRF over a network: CRF-RNN.
     p(x | c) = prod_i Q_i(x_i),    Q = mean field of (logits of the network, guide channels of the context)
 
 The network says of each cell alone which class it has; the CRF, its steps unrolled, lets cells that look alike agree,
-and both are trained through it by the cross-entropy of Q. Fewer steps are made in training than in use, which is quicker
-and no worse. The guide channels are a leaf of the context, an image say, or are made from the context by a network.
+and both are trained through it by the cross-entropy of Q. Fewer steps are made in training than in use, which is
+quicker and no worse. The guide channels are a leaf of the context, an image say, or are made from the context by a
+network.
 
-Guides are followed as `label_laws` says: by proposals, half of them with the guide's slope at the marginals added to the
-logits of each cell.
+Guides are followed as `label_laws` says: by proposals, half of them with the guide's slope at the marginals taken from
+the logits of each cell.
 
 Sources: Zheng et al. 2015 (arXiv:1502.03240); Kraehenbuehl and Koltun 2011 (arXiv:1210.5644).
 """

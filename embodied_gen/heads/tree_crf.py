@@ -2,9 +2,9 @@ r"""Label maps by a conditional random field on a chain or a tree of cells: exac
 
     p(x | c) = exp(sum_i u_i(x_i; c) + sum_i v(x_parent(i), x_i)) / Z(c)
 
-Logits u come from a network, transitions v are learned and shared by all edges. Sum-product gives Z, marginals and draws,
-max-product the best map. Guides are followed as `label_laws` says: a change of logits is seen by the neighbours of a
-cell, too.
+Logits u come from a network, transitions v are learned and shared by all edges. Sum-product gives Z, marginals and
+draws, max-product the best map. Guides are followed as `label_laws` says: a change of logits is seen by the neighbours
+of a cell, too.
 
 Source: Lafferty, McCallum and Pereira 2001.
 """

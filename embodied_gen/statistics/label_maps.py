@@ -6,10 +6,10 @@ With n_kl the number of valid cells of class k that are called l, over all maps,
     class accuracy    mean over classes in the truth of n_kk / sum_l n_kl
     mIoU              mean over classes that occur of n_kk / (sum_l n_kl + sum_l n_lk - n_kk)
 
-The boundary of a class are its cells that have a valid neighbour, of four, of another class. Precision is the share of the
-called boundary that lies within a tolerance of the true one, recall the converse; their F1 is averaged over the classes
-in the truth of a map, and then over maps. The tolerance is a share of the diagonal, 0.75 %. The edge of a map is no
-boundary.
+The boundary of a class are its cells that have a valid neighbour, of four, of another class. Precision is the share of
+the called boundary that lies within a tolerance of the true one, recall the converse; their F1 is averaged over the
+classes with a boundary in the truth of a map, and then over maps. The tolerance is a share of the diagonal, 0.75 %. The
+edge of a map is no boundary.
 
 Calibration compares how sure a label is with how often it is right, in bins of equal width,
 
