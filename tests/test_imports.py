@@ -15,7 +15,6 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 LAYERS = (
     "draws context config outlines assignment",
     "events nets graphs",
-    "events nets graphs",
     "crf",
     "heads",
     "encoder reduce",

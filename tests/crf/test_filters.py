@@ -81,11 +81,10 @@ def test_gradients_to_all_that_a_sum_depends_on(method, normalisation):
     weights, widths = torch.rand(2, 3, requires_grad=True), WIDTHS.clone().requires_grad_()
 
     def summed(guide, q, weights, widths):
-        first = widths[:1]
-        if isinstance(method, Permutohedral):
-            # The first column lies between simplices; which it is in, rounding decides. So positions stay as they are.
-            first, widths = WIDTHS[:1], torch.cat([WIDTHS[:1], widths[1:]])
-        return method.normalised([Points.of(guide, first), Points.of(guide, widths)], normalisation)(q, weights)
+        kernels = [Points.of(guide, widths[:1]), Points.of(guide, widths)]
+        # The first column of a grid lies between simplices, and which it is in, rounding decides: not so beside it.
+        kernels = [Points(points.features + 0.1, points.grid, points.position) for points in kernels]
+        return method.normalised(kernels, normalisation)(q, weights)
 
     assert gradcheck(summed, (guide, q, weights, widths), eps=1e-7, atol=1e-5)
 
