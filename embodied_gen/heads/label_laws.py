@@ -3,9 +3,11 @@ r"""Laws of label maps with logits for each cell, and how they follow a guide.
 A law is drawn from, says how probable a map is, what the marginals of cells are, and what it is with other logits. A
 guide's cost, taken to first order at marginals, is a change of logits, so that
 
-    q(x) ~ p(x) exp(-sum_i g_i(x_i)),    g = slope of the guide at the marginals of q,
+    q(x) ~ p(x) exp(-sum_i g_i(x_i) - sum_i h_i(x_i)),    g = slope of the cost at the marginals of q,
 
-is a law of the same kind, and the exact conditional where the cost is a sum over cells. Candidates are drawn from p and
+is a law of the same kind, and the exact conditional where the cost is a sum over cells. Constraints hold or not for
+finished maps, not for marginals: h grows by the mean slope of their walls at maps that are drawn from q, until the maps
+hold them. Candidates are drawn from p and
 from q, one half each, and one is kept with the weight that p and the guide give it over the density of both halves,
 which tends to the exact conditional as candidates grow, and is never far worse than drawing from p alone.
 
@@ -14,6 +16,7 @@ Source: Veach and Guibas 1995 for draws from several densities.
 
 import abc
 import math
+from dataclasses import replace
 from typing import Self, final
 
 import torch
@@ -94,7 +97,7 @@ def draw_guided(law: Law, event: LabelMap, guide: RowGuide, *, candidates: int, 
     """
     half = candidates // 2
     free = event.coded(law.draw(half, generator))
-    other = _followed(law, event, Walls(guide, free.flatten(0, 1)))
+    other = _followed(law, event, guide, free, generator)
     maps = torch.cat([free, event.coded(other.draw(candidates - half, generator))], 1)
     y = event.unscale(maps)
     ratio = other.log_prob(y) - law.log_prob(y)
@@ -103,15 +106,28 @@ def draw_guided(law: Law, event: LabelMap, guide: RowGuide, *, candidates: int, 
     return propose(maps, guide, generator=generator, log_weight=weight)
 
 
-def _followed(law: Law, event: LabelMap, walls: Walls) -> Law:
-    """The law with the slope of a guide at its own marginals taken from its logits."""
+def _followed(law: Law, event: LabelMap, guide: RowGuide, free: Tensor, generator: draws.Generator) -> Law:
+    """The law with slopes of a guide taken from its logits; `free` are maps drawn from it, `(M, k, H, W, L)`."""
 
-    def change(marginals: Tensor) -> Tensor:
-        _, gradient = slope(lambda y: walls(event.scale(y)), marginals)
-        return -torch.nan_to_num(gradient).clamp(-STEEPEST, STEEPEST)
+    def cost(tilted: Law) -> Tensor:
+        _, gradient = slope(lambda y: guide.potential(event.scale(y)), tilted.marginals())
+        return _followable(gradient)
 
-    total = change(law.marginals())
+    walls = Walls(RowGuide(replace(guide.guide, cost=None), event, guide.contexts), free.flatten(0, 1))
+    g, h = cost(law), _raised(walls, free)
     for _ in range(STEPS):
-        # The mean of the last and the new change: two cells that a cost couples would else swing.
-        total = (total + change(law.tilted(total).marginals())) / 2
-    return law.tilted(total)
+        tilted = law.tilted(-g - h)
+        # The mean of the last and the new slope: two cells that a cost couples would else swing.
+        g = (g + cost(tilted)) / 2
+        h = _followable(h + _raised(walls, event.coded(tilted.draw(free.shape[1], generator))))
+    return law.tilted(-g - h)
+
+
+def _raised(walls: Walls, maps: Tensor) -> Tensor:
+    """The mean slope of walls at maps `(M, k, H, W, L)`, shape `(M, H, W, L)`."""
+    _, gradient = slope(walls, maps.flatten(0, 1))
+    return _followable(gradient).view_as(maps).mean(1)
+
+
+def _followable(gradient: Tensor) -> Tensor:
+    return torch.nan_to_num(gradient).clamp(-STEEPEST, STEEPEST)
