@@ -35,9 +35,9 @@ class LowRank(Filter):
     def __init__(self, features: Tensor, landmarks: int):
         features = features - features.mean(1, keepdim=True)  # distances of small numbers lose fewer digits
         centres = _landmarks(features, min(landmarks, features.shape[1]))
-        own = _gaussian(centres, centres)
+        own = _gaussian(centres.double(), centres.double())  # nearly singular where landmarks are alike
         own = own + JITTER * torch.eye(own.shape[1], dtype=own.dtype, device=own.device)
-        factor = torch.linalg.cholesky(own)
+        factor = torch.linalg.cholesky(own).to(features)
         cross = _gaussian(features, centres)
         self.root = torch.linalg.solve_triangular(factor.mT, cross, upper=True, left=False)
         self.rest = (1 - self.root.square().sum(2, keepdim=True)).clamp(min=0)

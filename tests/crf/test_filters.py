@@ -64,6 +64,14 @@ def test_as_many_landmarks_as_pixels_leave_no_error_and_few_are_positive_semi_de
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
 
 
+def test_landmarks_that_are_alike_leave_single_precision_whole():
+    guide = torch.zeros(1, 2, 12, 16).float()
+    guide[..., 8:] = 1.0
+    features = Points.of(guide, torch.tensor([9.0, 0.1, 0.1]).float()).features
+    eye = torch.eye(192).float().unsqueeze(0)
+    torch.testing.assert_close(LowRank(features, 100)(eye), pairs(features), rtol=0, atol=2e-3)
+
+
 @pytest.mark.parametrize("normalisation", [Symmetric(), Rows()], ids=lambda n: type(n).__name__)
 def test_sums_have_weights_of_kernels_and_classes_and_no_masses(normalisation):
     guide = guides()

@@ -199,5 +199,5 @@ def test_parts_that_do_not_fit_are_refused():
         TreeCRFHead(event, net, Tree.chain(3))
     with pytest.raises(ValueError, match="candidates must be at least 2; got 1"):
         TreeCRFHead(event, net, candidates=1)
-    with pytest.raises(ValueError, match="labels must be integers from 0 to 2; got torch.int64 from 3 to 3"):
+    with pytest.raises(ValueError, match=r"labels must be integers from 0 to 2; got torch\.int64 from 3 to 3"):
         event.encode(torch.full((1, 2, 2), 3))
