@@ -6,8 +6,8 @@ Both make the lattice of an image and the steps of mean field anew, smoothness k
 kernel 80 / 13 with weight 10, in this process in turn (A B A B ...); the least of the repeats counts, as what else the
 machine does only adds. On one thread seconds are those of the processor, on several those of the clock. pydensecrf uses
 one thread always. Images are renderings with noise, or photographs of a folder. A row also holds the time of the
-forward and backward pass of a training step, with gradients to logits, weights and agreements, over pydensecrf's forward
-pass, as that has no backward one.
+forward and backward pass of a training step, with gradients to logits, weights and agreements, over pydensecrf's
+forward pass, as that has no backward one.
 Needs pydensecrf: pip install pydensecrf2. Writes benchmarks/results/dense_crf.json with the ratios.
 """
 

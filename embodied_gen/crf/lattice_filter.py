@@ -88,12 +88,12 @@ class LatticeFilter(Filter):
     @cached_property
     def into_sorted(self) -> Tensor:
         """Weights of splatting in the order of vertices."""
-        return self.into.detach().flatten()[self.order.corner]
+        return self.into.detach().flatten().index_select(0, self.order.corner)
 
     @cached_property
     def out_sorted(self) -> Tensor:
         """Weights of slicing in the order of vertices."""
-        return self.out.detach().flatten()[self.order.corner]
+        return self.out.detach().flatten().index_select(0, self.order.corner)
 
     def splat(self, values: Tensor, weights: Tensor) -> Tensor:
         """Sums over points at each vertex; `(N, L)` and sorted weights to `(V, L)`."""

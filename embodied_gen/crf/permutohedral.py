@@ -147,10 +147,10 @@ def _numbered(corner: Tensor, rank: Tensor, strides: Tensor, image: Tensor) -> t
     count = int(simplex.max()) + 1
     some = torch.empty(count, dtype=torch.long, device=corner.device)
     some[simplex] = torch.arange(len(simplex), device=corner.device)
-    codes = (corner[:d, some].long() * strides[:, None]).sum(0).add_(image[some])
+    corner, rank = corner.index_select(1, some), rank.index_select(1, some)
+    codes = (corner[:d].long() * strides[:, None]).sum(0).add_(image[some])
     # From one vertex to the next all coordinates rise by one, and that of the next lower rank falls by d + 1.
-    by_rank = torch.zeros_like(rank[:, some])
-    by_rank.scatter_(0, rank[:d, some], strides[:, None].expand(-1, count))
+    by_rank = torch.zeros_like(rank).scatter_(0, rank[:d], strides[:, None].expand(-1, count))
     rises = strides.sum() - (d + 1) * by_rank.flip(0)[:d]
     codes = torch.cat([codes[None], rises]).cumsum(0)
     codes, vertex = torch.unique(codes.T, return_inverse=True)
