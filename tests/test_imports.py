@@ -16,6 +16,7 @@ LAYERS = (
     "draws context config outlines assignment",
     "nets graphs",
     "events",
+    "crf",
     "heads",
     "encoder reduce",
     "predictor slots",
@@ -134,7 +135,9 @@ def test_workers_import_numpy_and_gymnasium_alone(name):
     assert STRANGERS[name] <= {"numpy", "gymnasium"}
 
 
-@pytest.mark.parametrize("name", [*modules("embodied_gen.events"), *modules("embodied_gen.heads")])
+@pytest.mark.parametrize(
+    "name", [*modules("embodied_gen.events"), *modules("embodied_gen.crf"), *modules("embodied_gen.heads")]
+)
 def test_events_and_heads_import_torch_alone_and_no_network(name):
     assert STRANGERS[name] <= {"torch", "numpy"}
     assert not any(other.startswith("embodied_gen.nets") for other in OURS[name])

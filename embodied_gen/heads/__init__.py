@@ -13,6 +13,7 @@ from embodied_gen.heads.chain_margin import ChainMarginHead
 from embodied_gen.heads.chains import Hamiltonian, Langevin, RandomWalk, Resampling
 from embodied_gen.heads.check import check_head
 from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, fit_classifier
+from embodied_gen.heads.crf import Channels, CRFHead, Leaf, Made
 from embodied_gen.heads.denoising import DenoisingHead
 from embodied_gen.heads.energy import EnergyHead
 from embodied_gen.heads.flows import FlowHead
@@ -37,6 +38,7 @@ from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
 from embodied_gen.heads.score_matching import DenoisingScoreMatching, ImplicitScoreMatching, SlicedScoreMatching
 from embodied_gen.heads.steering import settle, steer
+from embodied_gen.heads.tree_crf import TreeCRFHead
 from embodied_gen.heads.vae import VAEHead
 from embodied_gen.heads.vqvae import VQVAEHead
 from embodied_gen.heads.walk import Guidance, Steered
@@ -50,8 +52,10 @@ __all__ = [
     "BinaryHead",
     "BoltzmannHead",
     "Bound",
+    "CRFHead",
     "Certified",
     "ChainMarginHead",
+    "Channels",
     "ClassifierGuidance",
     "ContrastiveDivergence",
     "DenoisingHead",
@@ -77,7 +81,9 @@ __all__ = [
     "LatentChain",
     "LatentDiffusionHead",
     "LatentNet",
+    "Leaf",
     "LearchHead",
+    "Made",
     "MarginHead",
     "MaxEntHead",
     "MaxMargin",
@@ -95,6 +101,7 @@ __all__ = [
     "RowGuide",
     "SlicedScoreMatching",
     "Steered",
+    "TreeCRFHead",
     "TwoStepHead",
     "VAEHead",
     "VQVAEHead",

@@ -151,22 +151,27 @@ class RowGuide:
         return self.event.unscaling()
 
 
-def propose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) -> Tensor:
+def propose(
+    candidates: Tensor, guide: RowGuide, *, generator: draws.Generator, log_weight: Tensor | None = None
+) -> Tensor:
     """Keeps one of k candidates of each row; see `choose`.
 
     Args:
         candidates: Independent draws of each row, model units, shape `(M, k, *E)`.
         guide: What is wanted, on rows.
         generator: Draws the choice.
+        log_weight: Of candidates from another density than the head's, shape `(M, k)`.
 
     Returns:
         The kept candidates, projected, shape `(M, *E)`.
     """
-    chosen = choose(candidates, guide, generator=generator)
+    chosen = choose(candidates, guide, generator=generator, log_weight=log_weight)
     return guide.project(candidates[torch.arange(len(candidates), device=candidates.device), chosen])
 
 
-def choose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) -> Tensor:
+def choose(
+    candidates: Tensor, guide: RowGuide, *, generator: draws.Generator, log_weight: Tensor | None = None
+) -> Tensor:
     """Which of k candidates of each row is kept.
 
     The probability is proportional to exp(-scale cost) among those with no negative margin; a cost that is not a number
@@ -176,6 +181,8 @@ def choose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) -
         candidates: Independent draws of each row, model units, shape `(M, k, *E)`.
         guide: What is wanted, on rows.
         generator: Draws the choice.
+        log_weight: Log of the head's density over that which a candidate was drawn from, shape `(M, k)`; zero where
+            None.
 
     Returns:
         Indices in [0, k), int64, shape `(M,)`.
@@ -184,6 +191,7 @@ def choose(candidates: Tensor, guide: RowGuide, *, generator: draws.Generator) -
     flat = candidates.flatten(0, 1)
     potential, margin = guide.potential(flat).reshape(rows, k), guide.margin(flat).reshape(rows, k)
     holds = margin >= 0
-    log_weight = (-potential).masked_fill(~holds | potential.isnan(), -math.inf)
-    drawn = draws.categorical(log_weight, generator=generator)
-    return torch.where((log_weight > -math.inf).any(1), drawn, margin.argmax(1))
+    wanted = -potential if log_weight is None else log_weight - potential
+    wanted = wanted.masked_fill(~holds | potential.isnan(), -math.inf)
+    drawn = draws.categorical(wanted, generator=generator)
+    return torch.where((wanted > -math.inf).any(1), drawn, margin.argmax(1))

@@ -1,6 +1,7 @@
-"""Intervals and tests for success rates, scores and diversity of evaluated policies."""
+"""Intervals and tests for success rates, scores and diversity of evaluated policies; scores of label maps."""
 
 from embodied_gen.statistics.interval import Estimate, Interval
+from embodied_gen.statistics.label_maps import LabelScores, boundary_f1, calibration_error, label_scores
 from embodied_gen.statistics.modes import Modes, clusters, count_modes
 from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
 from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
@@ -9,14 +10,18 @@ from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_
 __all__ = [
     "Estimate",
     "Interval",
+    "LabelScores",
     "Modes",
     "bootstrap_mean",
     "bootstrap_paired_difference",
+    "boundary_f1",
+    "calibration_error",
     "clopper_pearson",
     "clusters",
     "count_modes",
     "entropy",
     "holm",
+    "label_scores",
     "mcnemar",
     "minimum_detectable_effect",
     "minimum_detectable_effect_paired",

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen import context, draws
+from embodied_gen.crf import DenseCRF, Kernel, Method, Nystroem, Permutohedral
 from embodied_gen.events import Binary, Event, GridPath, LabelMap, Path, Polygon, SetEvent, Trajectory
 from embodied_gen.graphs import Finite, Grid, Horizon, Soft, Within, sampled
+from embodied_gen.graphs.inference import Tree
 from embodied_gen.heads import (
     AdversarialHead,
     AutoencoderHead,
@@ -19,6 +21,7 @@ from embodied_gen.heads import (
     BoltzmannHead,
     ChainMarginHead,
     ContrastiveDivergence,
+    CRFHead,
     DenoisingHead,
     DenoisingScoreMatching,
     EnergyHead,
@@ -35,6 +38,7 @@ from embodied_gen.heads import (
     LatentDiffusionHead,
     LatentNet,
     LearchHead,
+    Made,
     MarginHead,
     MaxEntHead,
     MaximumLikelihood,
@@ -47,6 +51,7 @@ from embodied_gen.heads import (
     RegressionHead,
     Resampling,
     SlicedScoreMatching,
+    TreeCRFHead,
     TwoStepHead,
     VAEHead,
     VQVAEHead,
@@ -238,6 +243,21 @@ def pixelcnn(raster: Callable[..., RasterNet], event: LabelMap) -> Head:
     return PixelCNNHead(
         event, over_cells(event, FEATURES), raster(channels_in=k, channels_out=k, context=FEATURES, width=8, depth=1)
     )
+
+
+def crf(method: Method, event: LabelMap) -> Head:
+    layer = DenseCRF(event.classes, [Kernel(1.0), Kernel(2.0, (0.5, 0.5))], [1.0, 1.0], method=method)
+    channels = Made(event, over_cells(event, 2), 2)
+    return CRFHead(event, stirred(over_cells(event, event.classes)), layer, channels)
+
+
+def stirred(net: nn.Module) -> nn.Module:
+    """Away from layers that start at zero: every map would have the same loss."""
+    g = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=g))
+    return net
 
 
 def batch(rows: int = 5) -> tuple[Tensor, Tensor]:
@@ -433,6 +453,16 @@ CASES = [
     Case("autoregressive_own", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), own=0.5)),
     Case("pixelcnn", lambda e: pixelcnn(MaskedConvNet, LabelMap(3, 4, 3)), maps),
     Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),
+    Case("crf", lambda e: crf(Permutohedral(), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
+    Case("crf_nystroem", lambda e: crf(Nystroem(6), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
+    Case("chain_crf", lambda e: TreeCRFHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
+    Case(
+        "tree_crf",
+        lambda e: TreeCRFHead(
+            m := LabelMap(3, 4, 3), over_cells(m, 3), Tree([-1, *((i - 1) // 2 for i in range(1, 12))])
+        ),
+        maps,
+    ),
     Case("flow_matching_maps", lambda e: DenoisingHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
     Case("polygon", lambda e: polygon(causal), outlines),
     Case("polygon_recurrent", lambda e: polygon(recurrent), outlines),

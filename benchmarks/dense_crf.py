@@ -1,0 +1,179 @@
+"""Time and accuracy of dense CRFs: ours against pydensecrf, and every method against the exact mean field.
+
+    python benchmarks/dense_crf.py [--repeats 5] [--threads 2]
+
+Both make the lattice of an image and the steps of mean field anew, smoothness kernel 3 with weight 3 and appearance
+kernel 80 / 13 with weight 10, in this process in turn (A B A B ...); the least of the repeats counts, as what else the
+machine does only adds. On one thread seconds are those of the processor, on several those of the clock. pydensecrf uses
+one thread always. Images are renderings with noise, or photographs of a folder. A row also holds the time of the
+forward and backward pass of a training step, with gradients to logits, weights and agreements, over pydensecrf's
+forward pass, as that has no backward one.
+Needs pydensecrf: pip install pydensecrf2. Writes benchmarks/results/dense_crf.json with the ratios.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+
+from embodied_gen import draws, provenance
+from embodied_gen.commands.console import console
+from embodied_gen.crf import DenseCRF, Exact, Kernel, Method, Nystroem, Permutohedral, Potts
+from embodied_gen.training import files
+
+SIZES = ((320, 213), (500, 375))
+LABELS = (2, 21)
+STEPS = (5, 10)
+SMALL = (120, 80)
+
+
+@dataclass
+class Arguments:
+    """Time and accuracy of dense CRFs."""
+
+    repeats: int = 5
+    """Measurements of each program, after one to warm up."""
+    threads: int = 2
+    """Threads of torch."""
+    photographs: str = ""
+    """Folder of images to use; renderings where none is given."""
+    out: str = "benchmarks/results/dense_crf.json"
+    """Record to write."""
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    arguments = tyro.cli(Arguments, description=__doc__)
+    torch.set_num_threads(arguments.threads)
+    clock = time.process_time if arguments.threads == 1 else time.perf_counter
+    rows = []
+    for size in SIZES:
+        image = _image(arguments.photographs, size)
+        for labels in LABELS:
+            for steps in STEPS:
+                rows.append(_speed(image, labels, steps, arguments.repeats, clock))
+                console.print(rows[-1])
+    accuracy = _accuracy(_image(arguments.photographs, SMALL))
+    console.print(accuracy)
+    record = {
+        "schema": files.SCHEMA,
+        "what": "seconds of pydensecrf over ours, set-up included; labels that are those of the exact mean field",
+        "threads": arguments.threads,
+        "repeats": arguments.repeats,
+        "images": "photographs" if arguments.photographs else "renderings",
+        "speed": rows,
+        "accuracy": accuracy,
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+    }
+    files.write_json(Path(arguments.out), record)
+
+
+def _speed(image: np.ndarray, labels: int, steps: int, repeats: int, clock: Callable[[], float]) -> dict[str, Any]:
+    logits, guide = _logits(image, labels), _guide(image)
+    unary = np.ascontiguousarray(-logits.flatten(0, 2).T.numpy())
+    layer = DenseCRF(labels, agreement=Potts(), method=Permutohedral())
+    trained = DenseCRF(labels, method=Permutohedral())
+    trained.log_widths.requires_grad_(False)
+    learned = logits.clone().requires_grad_()
+
+    def ours() -> torch.Tensor:
+        with torch.no_grad():
+            return layer(logits, guide, iterations=steps).softmax(-1)
+
+    def training() -> None:
+        trained(learned, guide, iterations=steps).log_softmax(-1)[..., 0].mean().backward()
+
+    def theirs() -> np.ndarray:
+        return _theirs(image, unary, steps)
+
+    seconds = np.array([[_seconds(run, clock) for run in (ours, theirs, training)] for _ in range(repeats + 1)])[1:]
+    least = seconds.min(0)
+    error = np.abs(ours().flatten(0, 2).T.numpy() - theirs())
+    return {
+        "size": f"{image.shape[1]} x {image.shape[0]}",
+        "labels": labels,
+        "iterations": steps,
+        "ours_ms": 1e3 * float(least[0]),
+        "pydensecrf_ms": 1e3 * float(least[1]),
+        "forward_backward_ms": 1e3 * float(least[2]),
+        "ratio": float(least[1] / least[0]),
+        "forward_backward_over_pydensecrf": float(least[2] / least[1]),
+        "largest_difference": float(error.max()),
+    }
+
+
+def _theirs(image: np.ndarray, unary: np.ndarray, steps: int) -> np.ndarray:
+    from pydensecrf import densecrf
+
+    crf = densecrf.DenseCRF2D(image.shape[1], image.shape[0], len(unary))
+    crf.setUnaryEnergy(unary)
+    crf.addPairwiseGaussian(sxy=3, compat=3)
+    crf.addPairwiseBilateral(sxy=80, srgb=13, rgbim=image, compat=10)
+    return np.array(crf.inference(steps))
+
+
+def _seconds(run: Callable[[], Any], clock: Callable[[], float]) -> float:
+    started = clock()
+    run()
+    return clock() - started
+
+
+def _accuracy(image: np.ndarray) -> list[dict[str, Any]]:
+    """Shares of labels and mean total variation against the exact mean field, five steps, 21 labels."""
+    logits, guide = _logits(image, LABELS[-1]), _guide(image)
+    kernels = (Kernel(3.0), Kernel(30.0, (13.0, 13.0, 13.0)))
+
+    def marginals(method: Method) -> torch.Tensor:
+        layer = DenseCRF(LABELS[-1], kernels, (3.0, 10.0), agreement=Potts(), method=method)
+        with torch.no_grad():
+            return layer(logits, guide, iterations=5).softmax(-1)
+
+    exact = marginals(Exact())
+    methods = {"lattice": Permutohedral(), **{f"rank {m}": Nystroem(m) for m in (128, 256, 512)}}
+    rows = []
+    for name, method in methods.items():
+        found = marginals(method)
+        same = (found.argmax(-1) == exact.argmax(-1)).float().mean()
+        variation = (found - exact).abs().sum(-1).mean() / 2
+        rows.append({"method": name, "equal_labels": float(same), "total_variation": float(variation)})
+    return rows
+
+
+def _logits(image: np.ndarray, labels: int) -> torch.Tensor:
+    """Log-probabilities that lean towards a class by brightness, under much noise, `(1, H, W, L)`."""
+    label = torch.tensor(image.astype(int).sum(-1) * labels // 766)
+    own = 2.0 * torch.nn.functional.one_hot(label, labels).float()
+    noise = draws.normal(own.shape, generator=draws.generator(0), like=own)
+    return (own + 1.2 * noise).log_softmax(-1).unsqueeze(0)
+
+
+def _guide(image: np.ndarray) -> torch.Tensor:
+    return torch.tensor(image).permute(2, 0, 1).float().unsqueeze(0)
+
+
+def _image(folder: str, size: tuple[int, int]) -> np.ndarray:
+    """An image of a folder, or a rendering; uint8, `(H, W, 3)`."""
+    if folder:
+        from PIL import Image
+
+        path = sorted(path for path in Path(folder).iterdir() if path.suffix in (".png", ".jpg", ".webp"))[0]
+        return np.ascontiguousarray(np.array(Image.open(path).convert("RGB").resize(size)))
+    rng = np.random.default_rng(0)
+    width, height = size
+    y, x = np.mgrid[:height, :width]
+    image = np.stack([60 + 80 * y / height, 90 + 60 * x / width, 120 + 0 * x], -1)
+    for _ in range(12):
+        centre, reach = rng.random(2) * (height, width), (0.05 + 0.15 * rng.random()) * height
+        image[np.hypot(y - centre[0], x - centre[1]) < reach] = 255 * rng.random(3)
+    image += rng.normal(0, 5, image.shape) + 12 * np.sin(x / 5 + y / 7)[..., None]
+    return np.ascontiguousarray(image.clip(0, 255).astype(np.uint8))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+r"""The dense CRF as a layer: every pixel is a neighbour of every other one. Unrolled, it is CRF-RNN.
+
+What is learned are the weights of kernels for each class, the agreements of classes and the widths of kernels.
+Gradients go to the logits and to the guide channels, too, so that networks before it are trained through it.
+
+Sources: Kraehenbuehl and Koltun 2011 (arXiv:1210.5644); Zheng et al. 2015, Conditional Random Fields as Recurrent
+Neural Networks (arXiv:1502.03240), whose steps, 5 in training and 10 in use, are the usual ones.
+"""
+
+import abc
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from embodied_gen.crf.filters import Normalisation, Symmetric
+from embodied_gen.crf.kernels import PHOTOGRAPH, PHOTOGRAPH_WEIGHTS, Kernel, Points, require_guide
+from embodied_gen.crf.mean_field import Message, free_energy, mean_field, steps
+from embodied_gen.crf.methods import ByDevice, Method
+
+
+class Agreement(nn.Module, abc.ABC):
+    """How well classes of alike pixels agree."""
+
+    @abc.abstractmethod
+    def forward(self, message: Tensor) -> Tensor:
+        """Sums over classes, sum_l' a(l, l') m(l'); shape `(..., L)`."""
+
+
+@final
+class Potts(Agreement):
+    """Equal classes agree, others do not; nothing is learned."""
+
+    def forward(self, message: Tensor) -> Tensor:
+        """The same."""
+        return message
+
+
+@final
+class Learned(Agreement):
+    """A matrix of any numbers, Potts' before training.
+
+    Args:
+        classes: L.
+    """
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.matrix = nn.Parameter(torch.eye(classes))
+
+    def forward(self, message: Tensor) -> Tensor:
+        """Sums over classes."""
+        return message @ self.matrix.T
+
+
+@final
+class DenseCRF(nn.Module):
+    """Logits of marginals from logits of pixels alone and guide channels.
+
+    Args:
+        classes: L, >= 2.
+        kernels: Widths; those with guide channels agree on their number.
+        weights: Of the kernels before training, one each.
+        agreement: Of classes; learned if not given.
+        normalisation: Of kernels.
+        method: Of filtering.
+
+    Raises:
+        ValueError: If numbers do not fit or are out of range.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        kernels: Sequence[Kernel] = PHOTOGRAPH,
+        weights: Sequence[float] = PHOTOGRAPH_WEIGHTS,
+        *,
+        agreement: Agreement | None = None,
+        normalisation: Normalisation | None = None,
+        method: Method | None = None,
+    ):
+        super().__init__()
+        if classes < 2:
+            raise ValueError(f"a CRF needs at least two classes; got {classes}.")
+        if not kernels or len(kernels) != len(weights):
+            raise ValueError(f"there must be kernels, and a weight for each; got {len(kernels)} and {len(weights)}.")
+        channels = {len(kernel.guide) for kernel in kernels if kernel.guide}
+        if len(channels) > 1:
+            raise ValueError(f"kernels must have the same number of guide channels; got {sorted(channels)}.")
+        self.classes, self.channels = classes, max(channels, default=0)
+        self.weights = nn.Parameter(torch.tensor(list(weights))[:, None].repeat(1, classes))
+        self.log_widths = nn.ParameterList(
+            nn.Parameter(torch.tensor([kernel.position, *kernel.guide]).log()) for kernel in kernels
+        )
+        self.agreement = Learned(classes) if agreement is None else agreement
+        self.normalisation = Symmetric() if normalisation is None else normalisation
+        self.method = ByDevice() if method is None else method
+
+    def forward(self, logits: Tensor, guide: Tensor, *, iterations: int = 10, damping: float = 0.0) -> Tensor:
+        """Logits of marginals, without their constant.
+
+        Args:
+            logits: Of pixels alone, shape `(B, H, W, L)`.
+            guide: Floating-point channels in the units of the kernels' widths, shape `(B, C, H, W)`; C may be zero.
+            iterations: Steps of mean field, >= 0.
+            damping: See `mean_field`.
+
+        Returns:
+            Shape `(B, H, W, L)`.
+
+        Raises:
+            ValueError: If a shape, dtype or number is wrong.
+        """
+        message = self.message(logits, guide)
+        return mean_field(logits.flatten(1, 2), message, iterations=iterations, damping=damping).view_as(logits)
+
+    @torch.no_grad()
+    def energies(self, logits: Tensor, guide: Tensor, *, iterations: int = 10, damping: float = 0.0) -> Tensor:
+        """Free energies before the first step and after each, nat, shape `(B, iterations + 1)`; see `forward`.
+
+        They are those of an energy where what weights and agreements make together is symmetric in classes.
+        """
+        message, flat = self.message(logits, guide), logits.flatten(1, 2)
+        states: Iterator[Tensor] = islice(steps(flat, message, damping=damping), iterations + 1)
+        return torch.stack([free_energy(flat, now, message) for now in states], 1)
+
+    def message(self, logits: Tensor, guide: Tensor) -> Message:
+        """What the pixels of images tell each other: of marginals `(B, H W, L)`, the same shape."""
+        self._check(logits, guide)
+        widths = [log_width.exp().to(guide) for log_width in self.log_widths]
+        total = self.method.normalised([Points.of(guide, width) for width in widths], self.normalisation)
+        weights = self.weights.to(logits)
+        return lambda q: self.agreement(total(q, weights))
+
+    def _check(self, logits: Tensor, guide: Tensor) -> None:
+        if logits.ndim != 4 or logits.shape[3] != self.classes:
+            raise ValueError(f"logits must have shape (B, H, W, {self.classes}); got {tuple(logits.shape)}.")
+        if not logits.dtype.is_floating_point:
+            raise ValueError(f"logits must be floating point; got {logits.dtype}. Give log-probabilities, not labels.")
+        require_guide(guide, self.channels, len(logits), logits.shape[1:3])

@@ -1,0 +1,200 @@
+"""Mean field against its definition, against pydensecrf, and what holds of it."""
+
+import functools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.autograd import gradcheck
+
+from embodied_gen.crf import (
+    ByDevice,
+    DenseCRF,
+    Exact,
+    Kernel,
+    Nystroem,
+    Permutohedral,
+    Potts,
+    Rows,
+    Symmetric,
+    mean_field,
+)
+from tests.crf.pictures import channels, noisy_logits, picture
+
+KERNELS = (Kernel(1.5), Kernel(4.0, (30.0, 40.0, 50.0)))
+METHODS = {"exact": Exact(), "nystroem": Nystroem(8), "lattice": Permutohedral()}
+methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+def crf(classes, method, *, kernels=KERNELS, weights=(2.0, 3.0), **parts):
+    return DenseCRF(classes, kernels, weights, method=method, **parts)
+
+
+def by_hand(logits, image, layer, iterations, normalisation):
+    """Mean field by matrices of all pairs, in numpy."""
+    height, width, classes = logits.shape
+    y, x = np.mgrid[:height, :width]
+    place = np.stack([x, y], -1).reshape(-1, 2)
+    matrices = []
+    for kernel in KERNELS:
+        f = place / kernel.position
+        if kernel.guide:
+            f = np.concatenate([f, image.reshape(-1, 3) / np.array(kernel.guide)], 1)
+        k = np.exp(-((f[:, None] - f) ** 2).sum(-1) / 2)
+        mass = k.sum(1)
+        matrices.append(k / mass[:, None] if normalisation == "rows" else k / np.sqrt(np.outer(mass, mass)))
+    weights, agreement = layer.weights.detach().numpy(), layer.agreement.matrix.detach().numpy()
+    unary = logits.reshape(-1, classes)
+    now = unary
+    for _ in range(iterations):
+        q = np.exp(now) / np.exp(now).sum(1, keepdims=True)
+        now = unary + sum(k @ q * w for k, w in zip(matrices, weights, strict=True)) @ agreement.T
+    return now.reshape(logits.shape)
+
+
+@pytest.mark.parametrize(("name", "normalisation"), [("symmetric", Symmetric()), ("rows", Rows())])
+def test_steps_are_those_of_the_definition(double, name, normalisation):
+    image = picture(7, 9)
+    logits = noisy_logits(image, 4).double()
+    layer = crf(4, Exact(), normalisation=normalisation)
+    with torch.no_grad():
+        layer.weights.add_(torch.rand(2, 4))
+        layer.agreement.matrix.add_(0.3 * torch.randn(4, 4))
+    found = layer(logits.unsqueeze(0), channels(image), iterations=3)[0].detach()
+    np.testing.assert_allclose(found.numpy(), by_hand(logits.numpy(), image, layer, 3, name), rtol=1e-6)
+
+
+@methods
+def test_images_of_a_batch_are_as_alone(method):
+    images = [picture(12, 16, seed) for seed in range(3)]
+    logits = torch.stack([noisy_logits(image, 3) for image in images])
+    guide = torch.cat([channels(image) for image in images])
+    layer = crf(3, method)
+    with torch.no_grad():
+        together = layer(logits, guide)
+        alone = torch.cat([layer(a, b) for a, b in zip(logits.split(1), guide.split(1), strict=True)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 21])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_marginals_are_those_of_pydensecrf(classes, seed):
+    densecrf = pytest.importorskip("pydensecrf.densecrf")
+    image = picture(90, 120, seed)
+    logits = noisy_logits(image, classes, seed)
+    layer = DenseCRF(classes, agreement=Potts(), method=Permutohedral())
+    with torch.no_grad():
+        found = layer(logits.unsqueeze(0), channels(image), iterations=5).softmax(-1)[0].flatten(0, 1).T.numpy()
+    theirs = densecrf.DenseCRF2D(120, 90, classes)
+    theirs.setUnaryEnergy(np.ascontiguousarray(-logits.flatten(0, 1).T.numpy()))
+    theirs.addPairwiseGaussian(sxy=3, compat=3)
+    theirs.addPairwiseBilateral(sxy=80, srgb=13, rgbim=image, compat=10)
+    expected = np.array(theirs.inference(5))
+    assert np.abs(found - expected).max() < 1e-5
+    np.testing.assert_array_equal(found.argmax(0), expected.argmax(0))
+
+
+@functools.cache
+def exact_labels(seed):
+    return labels(Exact(), seed)
+
+
+def labels(method, seed):
+    image = picture(80, 120, seed)
+    layer = crf(8, method, kernels=(Kernel(3.0), Kernel(30.0, (13.0,) * 3)), weights=(3.0, 10.0), agreement=Potts())
+    with torch.no_grad():
+        return layer(noisy_logits(image, 8, seed).unsqueeze(0), channels(image), iterations=4).argmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("method", "share"), [(Nystroem(256), 0.99), (Permutohedral(), 0.9)], ids=["nystroem", "lattice"]
+)
+def test_labels_are_nearly_those_of_the_exact_mean_field(method, share):
+    assert (labels(method, 0) == exact_labels(0)).float().mean() >= share
+
+
+def test_the_method_of_a_cpu_is_the_lattice():
+    assert torch.equal(labels(ByDevice(), 0), labels(Permutohedral(), 0))
+
+
+@settings(max_examples=10)
+@given(st.integers(0, 1000), st.floats(0, 5), st.floats(0, 20))
+def test_the_free_energy_never_rises_where_kernels_are_positive(seed, smooth, alike):
+    image = picture(10, 12, seed)
+    for method in (Exact(), Nystroem(6)):
+        layer = crf(3, method, weights=(smooth, alike)).double()
+        energy = layer.energies(noisy_logits(image, 3).double().unsqueeze(0), channels(image).double(), iterations=8)
+        assert (energy.diff(dim=1) < 1e-6 * energy.abs().max()).all()
+
+
+def test_steps_that_swing_are_stilled_by_damping():
+    image = picture(8, 9)
+    logits, guide = noisy_logits(image, 2).double().unsqueeze(0), channels(image).double()
+    layer = crf(2, Exact(), weights=(-15.0, -15.0)).double()
+    swinging, still = (layer.energies(logits, guide, iterations=30, damping=d) for d in (0.0, 0.9))
+    assert swinging.diff().abs()[0, -1] > 0.1 or (swinging.diff() > 0.1).any()
+    assert (still.diff() < 1e-6).all() and still[0, -1] < swinging[0, -1]
+
+
+@methods
+def test_gradients_to_all_that_marginals_depend_on(double, method):
+    image = picture(4, 5)
+    logits, guide = noisy_logits(image, 3).double().unsqueeze(0).requires_grad_(), channels(image)
+    layer = crf(3, method)
+    if isinstance(method, Permutohedral):
+        # The first column lies between simplices, and which it is in, rounding decides; see the tests of filters.
+        layer.log_widths.requires_grad_(False)
+    else:
+        guide.requires_grad_()
+    names, values = zip(*layer.named_parameters(), strict=True)
+
+    def marginals(logits, guide, *values):
+        parts = dict(zip(names, values, strict=True))
+        return torch.func.functional_call(layer, parts, (logits, guide), {"iterations": 3}).softmax(-1)
+
+    assert set(names) == {"weights", "agreement.matrix", "log_widths.0", "log_widths.1"}
+    assert gradcheck(marginals, (logits, guide, *values), eps=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("number", [0, 1, 4])
+def test_any_number_of_guide_channels(number):
+    kernels = [Kernel(2.0), Kernel(5.0, (0.5,) * number)]
+    layer = DenseCRF(3, kernels, [1.0, 1.0])
+    found = layer(torch.randn(2, 6, 7, 3), torch.rand(2, number, 6, 7))
+    assert found.shape == (2, 6, 7, 3) and found.isfinite().all()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4, 9])
+def test_without_weights_nothing_changes(classes):
+    image, layer = picture(6, 7), crf(classes, Permutohedral(), weights=(0.0, 0.0))
+    logits = noisy_logits(image, classes).unsqueeze(0)
+    torch.testing.assert_close(layer(logits, channels(image)), logits)
+
+
+def test_inputs_that_do_not_fit_are_named():
+    layer, logits, guide = crf(3, Permutohedral()), torch.zeros(2, 4, 5, 3), torch.zeros(2, 3, 4, 5)
+    with pytest.raises(ValueError, match=r"shape \(B, C, H, W\) = \(2, 3, 4, 5\).*got \(2, 1, 4, 5\)"):
+        layer(logits, guide[:, :1])
+    with pytest.raises(ValueError, match=r"must be floating point; got torch.uint8. Convert the image with .float\(\)"):
+        layer(logits, guide.byte())
+    with pytest.raises(ValueError, match=r"logits must have shape \(B, H, W, 3\); got \(2, 4, 5, 2\)"):
+        layer(logits[..., :2], guide)
+    with pytest.raises(ValueError, match=r"logits must be floating point; got torch\.int64"):
+        layer(logits.long(), guide)
+    with pytest.raises(ValueError, match="iterations must be at least 0; got -1"):
+        layer(logits, guide, iterations=-1)
+    with pytest.raises(ValueError, match=r"damping must be in \[0, 1\); got 1"):
+        mean_field(logits, lambda q: q, iterations=1, damping=1.0)
+
+
+def test_layers_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="a CRF needs at least two classes; got 1"):
+        DenseCRF(1)
+    with pytest.raises(ValueError, match="a weight for each; got 2 and 1"):
+        DenseCRF(2, KERNELS, [1.0])
+    with pytest.raises(ValueError, match=r"the same number of guide channels; got \[1, 3\]"):
+        DenseCRF(2, [Kernel(1.0, (1.0,)), KERNELS[1]], [1.0, 1.0])
+    with pytest.raises(ValueError, match=r"positive and finite; got position 0.0, guide \(1.0,\)"):
+        Kernel(0.0, (1.0,))

@@ -1,0 +1,203 @@
+"""Label maps by dense CRFs and by trees: exact laws of small maps, guides, training through the steps, images."""
+
+import itertools
+
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from embodied_gen import draws
+from embodied_gen.blocks.crf import ChainCRFBlock, CRFBlock
+from embodied_gen.crf import DenseCRF, Exact, Kernel, Nystroem, Permutohedral
+from embodied_gen.events import LabelMap
+from embodied_gen.graphs.inference import Tree
+from embodied_gen.heads import CRFHead, Guide, Leaf, Made, TreeCRFHead
+from tests.crf.pictures import channels, noisy_logits, picture
+from tests.heads.analytic import unit_event
+from tests.heads.cases import CONTEXT, crf, maps, over_cells, stirred
+
+C = torch.ones(1, CONTEXT)
+
+
+def chain(event):
+    head = TreeCRFHead(event, stirred(over_cells(event, event.classes)))
+    with torch.no_grad():
+        head.transitions.add_(draws.normal(head.transitions.shape, generator=draws.generator(3), like=head.transitions))
+    return head
+
+
+HEADS = {"dense": lambda event: crf(Exact(), event), "chain": chain}
+heads = pytest.mark.parametrize("make", HEADS.values(), ids=HEADS)
+
+
+def law(head):
+    height, width, classes = head.event.shape
+    labels = torch.tensor(list(itertools.product(range(classes), repeat=height * width)))
+    x = head.event.encode(labels.view(-1, height, width))
+    return x, head.log_prob(x, C.expand(len(x), -1)).exp().detach()
+
+
+def counts_of(drawn, x):
+    return (drawn.unsqueeze(1) == x).flatten(2).all(2).sum(0)
+
+
+@heads
+@pytest.mark.parametrize("sizes", [(2, 2, 3), (1, 4, 2), (2, 3, 2)])
+def test_probabilities_of_all_maps_sum_to_one_and_marginals_are_their_sums(make, sizes):
+    head = make(LabelMap(*sizes))
+    x, mass = law(head)
+    assert mass.sum().item() == pytest.approx(1, abs=1e-5)
+    sums = torch.einsum("s,shwl->hwl", mass, head.event.unscale(x))
+    torch.testing.assert_close(head.marginals(C)[0].detach(), sums, rtol=1e-4, atol=1e-5)
+
+
+@heads
+def test_draws_are_maps_as_often_as_enumeration_says(make):
+    head = make(LabelMap(2, 2, 2))
+    x, mass = law(head)
+    counts = counts_of(head.sample(C, 4000, generator=draws.generator(3))[0], x)
+    assert counts.sum() == 4000
+    assert stats.chisquare(counts.numpy(), 4000 * (mass / mass.sum()).numpy(), sum_check=False).pvalue > 0.01
+
+
+GUIDES = {
+    "a sum over cells": lambda y: 3 * y[..., 1].sum((2, 3)),
+    "neighbours": lambda y: 3 * (y[..., 0, :] * y[..., 1, :]).sum((2, 3)),
+}
+
+
+@heads
+@pytest.mark.parametrize("cost", GUIDES.values(), ids=GUIDES)
+@pytest.mark.parametrize("constrained", [False, True])
+def test_guided_draws_tend_to_the_exact_conditional(make, cost, constrained):
+    head = make(LabelMap(2, 2, 2))
+    head.candidates = 64
+
+    def margins(y):
+        return y[..., 0, 0, 1:] - 0.5  # the first cell must be of class 1
+
+    x, mass = law(head)
+    y = head.event.unscale(x).unsqueeze(0)
+    tilted = mass * torch.exp(-cost(y)[0])
+    if constrained:
+        tilted = tilted * (margins(y)[0, :, 0] > 0)
+    guide = Guide(cost=cost, margins=margins if constrained else None)
+    counts = counts_of(head.sample(C, 600, generator=draws.generator(3), guide=guide)[0], x)
+    expected = 600 * tilted / tilted.sum()
+    assert counts[expected == 0].sum() == 0
+    kept = expected > 0
+    assert stats.chisquare(counts[kept].numpy(), expected[kept].numpy(), sum_check=False).pvalue > 0.005
+
+
+@heads
+def test_few_candidates_find_what_hardly_any_free_draw_has(make):
+    # Sixteen cells all of one class: one free map in millions.
+    event = LabelMap(4, 4, 3)
+    head = make(event)
+    guide = Guide(margins=lambda y: (y[..., 2] - 0.5).flatten(2))
+    assert head.certified(C, 8, generator=draws.generator(0), guide=guide).feasible.all()
+
+
+def test_the_best_map_of_a_chain_is_the_most_probable_one():
+    head = chain(LabelMap(2, 3, 3))
+    x, mass = law(head)
+    assert torch.equal(head.event.encode(head.best(C)), x[mass.argmax()].unsqueeze(0))
+
+
+class Given(nn.Module):
+    """Logits that lie in the context, sharpened by a learned factor."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(()))
+
+    def forward(self, x, t, c):
+        return self.factor * c["logits"]
+
+
+def scenes(seeds, classes=3):
+    """Images, logits that are wrong in many cells, and true labels."""
+    images = [picture(24, 32, seed) for seed in seeds]
+    truth = torch.stack([torch.tensor((image.astype(int).sum(-1) * classes) // 766) for image in images])
+    logits = torch.stack([noisy_logits(image, classes, seed) for seed, image in zip(seeds, images, strict=True)])
+    return truth, {"logits": 0.7 * logits, "image": torch.cat([channels(image) for image in images])}
+
+
+@pytest.mark.parametrize("method", [Permutohedral(), Nystroem(32)], ids=lambda m: type(m).__name__)
+def test_training_through_the_steps_beats_the_network_alone_and_the_untrained_crf(method):
+    event = LabelMap(24, 32, 3)
+    layer = DenseCRF(3, [Kernel(1.5), Kernel(8.0, (40.0,) * 3)], [0.5, 0.5], method=method)
+    head = CRFHead(event, Given(), layer, Leaf("image"))
+    (truth, c), (other, unseen) = scenes(range(4)), scenes(range(10, 14))
+
+    def right():
+        return (head.marginals(unseen).argmax(-1) == other).float().mean().item()
+
+    alone, before = (unseen["logits"].argmax(-1) == other).float().mean().item(), right()
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.1)
+    for _ in range(15):
+        optimizer.zero_grad()
+        head.loss(event.encode(truth), c, generator=draws.generator(0)).mean().backward()
+        optimizer.step()
+    assert alone < before < right()
+    head.iterations = 5
+    longer, head.iterations = right(), 10
+    assert abs(longer - right()) < 0.02
+
+
+def test_the_loss_is_the_cross_entropy_after_the_steps_of_training():
+    head = crf(Exact(), LabelMap(3, 4, 3))
+    x, c = maps()
+    head.iterations = head.trained
+    torch.testing.assert_close(head.loss(x, c, generator=draws.generator(0)), -head.log_prob(x, c) / 12)
+    head.iterations = 0
+    assert not torch.allclose(head.loss(x, c, generator=draws.generator(0)), -head.log_prob(x, c) / 12)
+
+
+@pytest.mark.parametrize("method", ["by_device", "permutohedral", "nystroem", "exact"])
+def test_its_block_builds_it(method):
+    event = LabelMap(3, 4, 3)
+    block = CRFBlock.model_validate({"method": {"kind": method}, "guide": {"kind": "made", "channels": 2}, "near": 4})
+    head = block.build(event, lambda channels: over_cells(event, channels))
+    assert head.crf.channels == 2
+    assert head.loss(*maps(), generator=draws.generator(0)).shape == (5,)
+
+
+def test_blocks_name_leaves_and_refuse_other_events():
+    event = LabelMap(3, 4, 3)
+    head = CRFBlock.model_validate({"guide": {"kind": "leaf"}}).build(
+        event, lambda channels: over_cells(event, channels)
+    )
+    with pytest.raises(ValueError, match="reads the leaf 'image' of a mapping context; got a tensor"):
+        head.sample(C, generator=draws.generator(0))
+    with pytest.raises(ValueError, match=r"the leaf 'depth' of a mapping context; got leaves \['image'\]"):
+        Leaf("depth")({"image": C})
+    for block in (CRFBlock(), ChainCRFBlock()):
+        with pytest.raises(ValueError, match=f"head.kind {block.kind} predicts label maps; got Trajectory"):
+            block.build(unit_event(2), lambda channels: None)
+    assert isinstance(ChainCRFBlock().build(event, lambda channels: over_cells(event, channels)), TreeCRFHead)
+
+
+def test_parts_that_do_not_fit_are_refused():
+    event = LabelMap(2, 2, 3)
+    net, layer = over_cells(event, 3), DenseCRF(3, [Kernel(1.0)], [1.0])
+    made = Made(event, over_cells(event, 2), 2)
+    with pytest.raises(ValueError, match="must have the 3 classes of the event; got 4"):
+        CRFHead(event, net, DenseCRF(4), made)
+    with pytest.raises(ValueError, match="candidates at least 2; got 10, 5 and 1"):
+        CRFHead(event, net, layer, made, candidates=1)
+    with pytest.raises(
+        ValueError, match=r"must return shape \(1, 2, 2, 3\), a logit for each class; got \(1, 2, 2, 2\)"
+    ):
+        TreeCRFHead(event, over_cells(event, 2)).marginals(C)
+    with pytest.raises(ValueError, match=r"\(B, H, W, C\) = \(1, 2, 2, 4\); got \(1, 2, 2, 2\)"):
+        Made(event, over_cells(event, 2), 4)(C)
+    with pytest.raises(ValueError, match="channels must be at least 1; got 0"):
+        Made(event, net, 0)
+    with pytest.raises(ValueError, match="the tree must have the 4 cells of the event; got 3"):
+        TreeCRFHead(event, net, Tree.chain(3))
+    with pytest.raises(ValueError, match="candidates must be at least 2; got 1"):
+        TreeCRFHead(event, net, candidates=1)
+    with pytest.raises(ValueError, match=r"labels must be integers from 0 to 2; got torch\.int64 from 3 to 3"):
+        event.encode(torch.full((1, 2, 2), 3))
