@@ -6,8 +6,8 @@ With p_0 the last observed position and v the last observed step, t = 1 .. 12:
     least-squares line    p_t = a + b t, with a and b nearest to the 8 observed positions
     turned velocity       p_t = p_0 + t R(angle) v,  angle ~ N(0, deviation^2), one for each pedestrian and draw
 
-The line does not begin where the pedestrian is. The turned velocity spreads draws around constant velocity, which best-of-
-n measures reward; it is CV-S of Schöller et al. 2020 (arXiv:1903.07933), with 25 degrees.
+The line does not begin where the pedestrian is. The turned velocity spreads draws around constant velocity, which the
+best of n rewards; it is CV-S of Schöller et al. 2020 (arXiv:1903.07933), with 25 degrees.
 """
 
 import math

@@ -87,8 +87,8 @@ def corrected(tracks: Tracks) -> Tracks:
 def _check(path: Path, name: str) -> None:
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path} is missing. Give the folder that holds all_data, train and val: experiments/pedestrians/raw/raw of "
-            "the Trajectron++ repository."
+            f"{path} is missing. Give the folder that holds all_data, train and val: experiments/pedestrians/raw/raw "
+            "of the Trajectron++ repository."
         )
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != SHA256[name]:

@@ -35,7 +35,7 @@ class Observed:
         shape = tuple(self.tracks.shape)
         if len(shape) != 4 or shape[2:] != (OBSERVED, 2) or 0 in shape:
             raise ValueError(
-                f"tracks must have shape (B, A, {OBSERVED}, 2), with at least one scene and one pedestrian; got {shape}."
+                f"tracks must have shape (B, A, {OBSERVED}, 2), with a scene and a pedestrian at least; got {shape}."
             )
         if tuple(self.present.shape) != shape[:2]:
             raise ValueError(f"present must have shape {shape[:2]}; got {tuple(self.present.shape)}.")

@@ -4,18 +4,18 @@ With e_t^s the distance of draw s from the truth at step t of a pedestrian, over
 
     ADE_s = mean_t e_t^s,    FDE_s = e_T^s,    T the last known step
 
-Best of n. Per agent: each pedestrian takes the draw that suits best. Per scene: all pedestrians of a window take the same
-draw s, the one of the lowest sum over them. In each case the best draws for ADE and for FDE may differ ("separate"), or
-the FDE is that of the draw with the best ADE ("same").
+Best of n. Per agent: each pedestrian takes the draw that suits best. Per scene: all pedestrians of a window take the
+same draw s, the one of the lowest sum over them. In each case the best draws for ADE and for FDE may differ, or the FDE
+is that of the draw with the best ADE ("same").
 
 Spread. Of the n draws and the truth, the distances from the common mean are ranked; if the truth is one more draw, its
-rank is uniform (Gneiting et al. 2008), so that a share q of truths is among the q nearest. Ranks that are tied are shared.
+rank is uniform (Gneiting et al. 2008), so that a share q of truths is among the q nearest. Tied ranks are shared.
 
-Kernel density. At each step a Gaussian is put on every draw, with the covariance C of the draws times n^(-1/3) (Scott's
+Kernel density. At each step a Gaussian is put on every draw, with the covariance of the draws times n^(-1/3) (Scott's
 rule in the plane), plus a floor of (1 cm)^2 that keeps equal draws finite; log densities below -20 count as -20, as in
 Trajectron++ (Salzmann et al. 2020, arXiv:2001.03093). It depends on n: compare equal n only.
 
-Shapes: draws `(B, n, A, T, 2)`, futures `(B, A, T, 2)`, valid `(B, A, T)`, which is true from the first step to the last.
+Shapes: draws `(B, n, A, T, 2)`, futures `(B, A, T, 2)`, valid `(B, A, T)`, true up to a last step.
 """
 
 import math
@@ -63,7 +63,9 @@ def best_of_agents(found: Errors) -> Best:
 def best_of_scenes(found: Errors) -> Best:
     """The errors of each pedestrian in the best draw of its window."""
     by_ade, by_fde = (e.sum(-1, keepdim=True).argmin(1, keepdim=True).expand(-1, 1, e.shape[-1]) for e in found)
-    return Best(*(e.gather(1, at).squeeze(1) for e, at in zip((*found, found.fde), (by_ade, by_fde, by_ade), strict=True)))
+    return Best(
+        *(e.gather(1, at).squeeze(1) for e, at in zip((*found, found.fde), (by_ade, by_fde, by_ade), strict=True))
+    )
 
 
 def inside(drawn: Tensor, future: Tensor, valid: Tensor, share: float) -> Tensor:

@@ -109,7 +109,7 @@ def _measured(forecaster: Forecaster, part: Part, n: int, seed: int) -> dict[str
     """Measures of each track of windows of A pedestrians, `(B, A)` each; "nll" `(B,)`."""
     observed = observed_of(part)
     future, valid = part.tracks[:, :, OBSERVED:], part.valid[:, :, OBSERVED:]
-    streams = [draws.generator(seed, window) for window in part.index.tolist()]
+    streams = [draws.generator(seed, window) for window in part.numbers.tolist()]
     drawn = forecaster.forecast(observed, n, generator=streams)
     _check(drawn, (len(future), n, *future.shape[1:]))
     drawn = drawn.to(future)
@@ -149,7 +149,7 @@ def _spread(drawn: Tensor, future: Tensor, valid: Tensor) -> dict[str, Tensor]:
 
 def _collisions(paths: Tensor, valid: Tensor) -> Tensor:
     """Whether a track collides, as 0 and 1, `(B, N, A)`; a few windows at a time, as pairs are many."""
-    windows, n, agents, steps = paths.shape[:4]
+    _, n, agents, steps = paths.shape[:4]
     size = max(1, _PAIRS // (n * agents * agents * steps))
     parts = [colliding(p, v) for p, v in zip(paths.split(size), valid.split(size), strict=True)]
     return torch.cat(parts).to(paths)
@@ -159,4 +159,6 @@ def _check(drawn: Tensor, shape: tuple[int, ...]) -> None:
     if tuple(drawn.shape) != shape:
         raise ValueError(f"a forecast must have shape (B, n, A, {PREDICTED}, 2) = {shape}; got {tuple(drawn.shape)}.")
     if not bool(drawn.isfinite().all()):
-        raise ValueError("a forecast must be finite; got a position that is not. Look for a division by a step of zero.")
+        raise ValueError(
+            "a forecast must be finite; got a position that is not. Look for a division by a step of zero."
+        )

@@ -40,7 +40,7 @@ class Row:
 def row_of(plain: dict[str, Any]) -> Row:
     """The inverse of `Row.plain`."""
     scores = {name: value for name, value in plain.items() if name not in _NAMES}
-    return Row(*(plain[name] for name in _NAMES), Scores(**scores))
+    return Row(plain["scene"], plain["protocol"], plain["forecaster"], Scores(**scores))
 
 
 def with_means(rows: Sequence[Row]) -> list[Row]:
@@ -56,7 +56,9 @@ def with_means(rows: Sequence[Row]) -> list[Row]:
 
 def _mean(rows: Sequence[Row]) -> Row:
     columns = {name: [getattr(row.scores, name) for row in rows] for name in _SCORES}
-    means = {name: None if None in values else sum(values) / len(values) for name, values in columns.items()}
+    means: dict[str, Any] = {
+        name: None if None in values else sum(values) / len(values) for name, values in columns.items()
+    }
     means |= {name: sum(columns[name]) for name in ("windows", "tracks")} | {"draws": rows[0].scores.draws}
     return Row(MEAN, rows[0].protocol, rows[0].forecaster, Scores(**means))
 

@@ -1,7 +1,7 @@
 """Windows: 20 frames of all pedestrians that a protocol counts, 8 observed and 12 to predict.
 
-The window of frame s holds the pedestrians who are there from frame s on for at least `shortest` frames in a row, and is
-kept if there are at least `agents` of them. Every frame begins a window. Published numbers follow three protocols:
+The window of frame s holds the pedestrians who are there from frame s on for at least `shortest` frames in a row, and
+is kept if there are at least `agents` of them. Every frame begins a window. Published numbers follow three protocols:
 
     Social-GAN      shortest 20, agents 2: whole tracks of people in company
     alone too       shortest 20, agents 1
@@ -9,8 +9,8 @@ kept if there are at least `agents` of them. Every frame begins a window. Publis
 
 Neighbouring windows share 19 frames, so their errors are not independent.
 
-A frame is followed by the next frame that the file has: a window may straddle a gap, during which the pedestrians went on
-for longer than a period. Such windows are marked; `contiguous` drops them. Whatever is dropped is counted.
+A frame is followed by the next frame that the file has: a window may straddle a gap, during which the pedestrians went
+on for longer than a period. Such windows are marked; `contiguous` drops them. Whatever is dropped is counted.
 
 Sources: Gupta et al. 2018 (arXiv:1803.10892) and its released evaluation; Schöller et al. 2020 (arXiv:1903.07933).
 """
@@ -89,7 +89,7 @@ class Dropped(NamedTuple):
 class Part(NamedTuple):
     """Windows with equally many pedestrians, as tensors."""
 
-    index: Tensor  # (B,), numbers of the windows
+    numbers: Tensor  # (B,), of the windows
     tracks: Tensor  # (B, A, 20, 2) [m]; zero where absent
     valid: Tensor  # (B, A, 20), bool
 
