@@ -19,7 +19,7 @@ LAYERS = (
     "encoder reduce",
     "predictor slots",
     "statistics pictures provenance demos",
-    "slots_process control training report",
+    "slots_process control training report forecasting",
     "rollouts",
     "evaluate video",
     "blocks",

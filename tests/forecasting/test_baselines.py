@@ -75,7 +75,7 @@ def test_masks_walls_and_numbers_that_are_none_are_refused():
     with pytest.raises(ValueError, match=r"walls must have shape \(2, K, 2, 2\)"):
         Observed(tracks, present, torch.zeros(1, 4, 2, 2))
     tracks[1, 2, 5] = torch.nan
-    with pytest.raises(ValueError, match="pedestrian 2 of scene 1 is not at step 5. Mark who is not there"):
+    with pytest.raises(ValueError, match=r"pedestrian 2 of scene 1 is not at step 5\. Mark who is not there"):
         Observed(tracks, present)
 
 

@@ -1,5 +1,7 @@
 """Windows by protocol, against a plain loop over frames."""
 
+from itertools import chain
+
 import pytest
 import torch
 from crowds import recording
@@ -44,7 +46,7 @@ def test_windows_are_those_of_a_plain_loop(spans, protocol):
     windows = windows_of([tracks], protocol)
     assert windows.agents.tolist() == [len(held) for held in expected]
     assert windows.places[:, 1].tolist() == [held[0][0] for held in expected]
-    for track, valid, (_, _, positions) in zip(windows.tracks, windows.valid, sum(expected, []), strict=True):
+    for track, valid, (_, _, positions) in zip(windows.tracks, windows.valid, chain(*expected), strict=True):
         assert track[valid].equal(positions) and not track[~valid].any()
     assert windows.dropped.partial_tracks == partial
 
