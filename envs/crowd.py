@@ -1,12 +1,12 @@
 """Crowd-v0: a robot crosses a plaza among people who give way, or a recording of people who do not.
 
 The robot is a disc that moves in any direction: its velocity follows the commanded one by at most A_MAX T a step, and
-never exceeds V_MAX. Control at 10 Hz for 20 s. People are discs that walk by social forces (`envs.social_force`) and see
-the robot as one of them, or repeat a recording (`envs.track_replay`).
+never exceeds V_MAX. Control at 10 Hz for 20 s. People are discs that walk by social forces (`envs.social_force`) and
+see the robot as one of them, or repeat a recording (`envs.track_replay`).
 
 Within a step robot and people move on straight lines, so that the smallest distance of a pair is that of a point from a
-segment: no collision is missed between steps. An episode ends with a collision, or as a success where the robot's centre
-is within GOAL_RADIUS of the goal without one.
+segment: no collision is missed between steps. An episode ends with a collision, or as a success where the robot's
+centre is within GOAL_RADIUS of the goal without one.
 
 With d the distance from the goal, the reward of a step is (d_before - d_after) / d_start, plus 1 on success and minus 1
 on collision.
@@ -45,8 +45,8 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     """A robot among people.
 
     Observation, shape `(6 + 24 P,)`: see `envs.crowd_layout`. Action, shape `(2,)`, in [-1, 1]: velocity in units of
-    1.5 m/s, shortened to the unit disc. `info`: `is_success`, `collision`, `time_to_goal` [s], infinite before the goal is
-    reached, and `closest`, the smallest distance so far between the surfaces of the robot and of anybody [m].
+    1.5 m/s, shortened to the unit disc. `info`: `is_success`, `collision`, `time_to_goal` [s], infinite before the goal
+    is reached, and `closest`, the smallest distance so far between the surfaces of the robot and of anybody [m].
 
     Args:
         pedestrians: Slots P; as many people are on the plaza all the time.
@@ -68,7 +68,7 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         self._recording = None if tracks is None else _recording(tracks, pedestrians)
         self.half = np.full(2, HALF) if self._recording is None else np.maximum(self._recording.half, HALF)
         self.action_space = Box(-1.0, 1.0, (2,), np.float32)
-        self.observation_space = self._space()
+        self.observation_space = Box(*self._bounds(), dtype=np.float64)
         self._people: SocialForce | Replay
         self._robot, self.goal = np.zeros(4), np.zeros(2)
 
@@ -184,15 +184,15 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
             "closest": float(self._closest),
         }
 
-    def _space(self) -> Box:
+    def _bounds(self) -> tuple[Array, Array]:
+        """Lowest and highest observations."""
         place, people = self.half + _OFF, self.layout.people * OBSERVED
         high = np.concatenate([place, [V_MAX + 1e-6] * 2, place, np.tile(place, people), np.ones(people)])
-        low = np.concatenate([-high[: len(high) - people], np.zeros(people)])
-        return Box(low, high, dtype=np.float64)
+        return np.concatenate([-high[: len(high) - people], np.zeros(people)]), high
 
 
 def distances(start: Array, end: Array) -> Array:
-    """Smallest distance from the origin of points that move from starts to ends on straight lines; `(K, 2)` to `(K,)`."""
+    """Smallest distance from the origin of points that move straight from start to end; `(K, 2)` to `(K,)`."""
     way = end - start
     share = np.clip(-(start * way).sum(-1) / np.maximum((way**2).sum(-1), 1e-18), 0, 1)
     found: Array = np.linalg.norm(start + share[:, None] * way, axis=-1)

@@ -5,8 +5,8 @@ Of velocities v on rings around rest it takes the one of the lowest
     |v - v_goal| + URGENCY / max(t(v), 0.1 s),
 
 with v_goal towards the goal and t(v) the time until the robot would come within a margin of anybody, if all velocities
-stayed as they are; what is later than 4 s does not count. On which side it likes to pass is drawn once an episode: v_goal
-is turned by a few degrees while anybody is ahead.
+stayed as they are; what is later than 4 s does not count. On which side it likes to pass is drawn once an episode:
+v_goal is turned by a few degrees while anybody is ahead.
 
 Source: velocity obstacles, Fiorini and Shiller 1998; the cost of RVO, van den Berg, Lin and Manocha 2008.
 """

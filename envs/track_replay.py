@@ -47,7 +47,7 @@ class Recording:
         share = (np.arange(BETWEEN) / BETWEEN)[:, None]
         fine = coarse[:, :-1, None] * (1 - share) + coarse[:, 1:, None] * share  # nan where either is absent
         fine = fine.reshape(len(people), -1, 2)
-        self.present = np.isfinite(fine).all(-1)
+        self.present: NDArray[np.bool_] = np.asarray(np.isfinite(fine).all(-1))
         self.positions = np.nan_to_num(fine)
         self.half = (high - low) / 2
 
@@ -79,6 +79,7 @@ class Replay:
     def __init__(self, recording: Recording, first: int, slots: int) -> None:
         self._recording, self._at = recording, first
         self.numbers = np.zeros(slots, dtype=np.int64)
+        self.present: NDArray[np.bool_] = self.numbers > 0
         self._read()
 
     def step(self, guest: Array | None = None) -> None:
@@ -92,7 +93,7 @@ class Replay:
         self.numbers[~np.isin(self.numbers, here)] = 0
         new = here[~np.isin(here, self.numbers)]
         self.numbers[np.flatnonzero(self.numbers == 0)[: len(new)]] = new
-        self.present: NDArray[np.bool_] = self.numbers > 0
+        self.present = self.numbers > 0
         self.positions: Array = np.zeros((len(self.numbers), 2))
         if not ended:
             self.positions[self.present] = self._recording.positions[self.numbers[self.present] - 1, self._at]

@@ -101,8 +101,8 @@ def _described(tracks: Tracks) -> str:
     longest = max(gaps, key=lambda gap: gap.length, default=None)
     shown = f"{len(gaps)} gaps, the longest of {longest.length} after frame {longest.after}" if longest else "no gaps"
     return (
-        f"{tracks.rows} rows, {len(tracks.frames)} frames, {len(tracks.pedestrians)} pedestrians, {shown}; median speed "
-        f"{float(tracks.speeds().median()):.2f} m/s"
+        f"{tracks.rows} rows, {len(tracks.frames)} frames, {len(tracks.pedestrians)} pedestrians, {shown}; "
+        f"median speed {float(tracks.speeds().median()):.2f} m/s"
     )
 
 

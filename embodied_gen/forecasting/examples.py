@@ -65,23 +65,19 @@ class _Around(Examples, abc.ABC):
         if neighbours < 0:
             raise ValueError(f"neighbours must be at least 0; got {neighbours}.")
         self.source = ", ".join(windows.sources)
-        self._tracks = windows.tracks.to(torch.get_default_dtype())
-        self._valid = windows.valid
-        self._index = torch.zeros(len(self._tracks), 1 + neighbours, dtype=torch.int64)
-        self._there = torch.zeros(len(self._tracks), 1 + neighbours, dtype=torch.bool)
+        index = torch.zeros(len(windows.tracks), 1 + neighbours, dtype=torch.int64)
+        there = torch.zeros(len(windows.tracks), 1 + neighbours, dtype=torch.bool)
         for part in windows.parts(_HELD):
             agents = part.tracks.shape[1]
             present = part.valid[:, :, OBSERVED - 1]
             near = nearest(part.tracks[:, :, OBSERVED - 1], present, neighbours)
             rows = windows.starts[part.numbers].unsqueeze(1) + torch.arange(agents)
-            self._index[rows] = torch.cat(
-                [rows.unsqueeze(-1), windows.starts[part.numbers][:, None, None] + near.agents], -1
-            )
-            self._there[rows] = torch.cat([present.unsqueeze(-1), near.there], -1)
+            index[rows] = torch.cat([rows.unsqueeze(-1), windows.starts[part.numbers][:, None, None] + near.agents], -1)
+            there[rows] = torch.cat([present.unsqueeze(-1), near.there], -1)
         owner = torch.arange(len(windows)).repeat_interleave(windows.agents)
         self._places = windows.places[owner]
-        for name in ("_tracks", "_valid", "_index", "_there"):
-            setattr(self, name, getattr(self, name).to(device))
+        self._tracks = windows.tracks.to(device, torch.get_default_dtype())
+        self._valid, self._index, self._there = (part.to(device) for part in (windows.valid, index, there))
 
     def __len__(self) -> int:
         """The number of tracks."""

@@ -39,7 +39,9 @@ class Observed:
             )
         if tuple(self.present.shape) != shape[:2]:
             raise ValueError(f"present must have shape {shape[:2]}; got {tuple(self.present.shape)}.")
-        if self.walls is not None and (self.walls.ndim != 4 or self.walls.shape[::2] != (shape[0], 2)):
+        if self.walls is not None and (
+            self.walls.ndim != 4 or (self.walls.shape[0], *self.walls.shape[2:]) != (shape[0], 2, 2)
+        ):
             raise ValueError(f"walls must have shape ({shape[0]}, K, 2, 2); got {tuple(self.walls.shape)}.")
         if not bool(self.tracks.isfinite().all()):
             scene, agent, step, _ = (~self.tracks.isfinite()).nonzero()[0].tolist()

@@ -1,7 +1,7 @@
 """Tables of scores: all protocols and measures side by side, as Markdown and as plain numbers.
 
-A number without its protocol says little: on the same files the same forecaster is twice as good under one as under
-another. So a row names the scene, the protocol and the number of draws, and no measure stands alone.
+A number without its protocol says little: on the same files one forecaster differs by a third between protocols. So a
+row names the scene, the protocol and the number of draws, and no measure stands alone.
 """
 
 import dataclasses
