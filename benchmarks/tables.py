@@ -227,7 +227,7 @@ def guidance(record: dict[str, Any]) -> str:
 
 
 def constant_velocity(record: dict[str, Any]) -> str:
-    """Forecasters that learn nothing: ADE / FDE by scene, as each protocol has it."""
+    """Forecasters without a network: ADE / FDE by scene, as each protocol has it."""
     rows = [row_of(plain) for plain in record["rows"]]
     scenes = list(dict.fromkeys(row.scene for row in rows))
     lines = [f"| forecaster | protocol | errors | {' | '.join(scenes)} |", "|---|---|---|" + "---|" * len(scenes)]

@@ -31,5 +31,5 @@ def observed(scenes=3, agents=4, seed=0) -> Observed:
     steps = 0.4 + 0.2 * draws.normal((scenes, agents, OBSERVED, 2), generator=stream, like=like)
     start = 3 * draws.normal((scenes, agents, 1, 2), generator=stream, like=like)
     present = torch.ones(scenes, agents, dtype=torch.bool)
-    present[1, -1] = False
+    present[1:2, -1] = False
     return Observed(start + steps.cumsum(2), present)

@@ -33,8 +33,10 @@ class Scores:
         best_ade, best_fde, best_fde_same: Best of n per agent; FDE from its own best draw, or the one best by ADE.
         scene_ade, scene_fde, scene_fde_same: Best of n per scene, the same draw for all pedestrians of a window.
         joint_ade, joint_fde: Best of n per scene, every window counted once whatever its pedestrians.
-        nll: Exact, nat per track and step, density per m^2; None where the forecaster knows none or futures end early.
-        kernel_nll: By kernels on the draws, in the same unit; None of a single draw.
+        nll: Exact, of whole futures over their 12 steps [nat, per m^2]; None where the forecaster knows no density or
+            futures end early.
+        kernel_nll: Of single steps, by kernels on the draws [nat, per m^2]; None of a single draw. Steps depend on each
+            other, so that it is above the exact one even with many draws.
         miss: Share whose best final error is more than 2 m.
         collision, true_collision: Share that comes within 0.2 m of another, in forecasts and in truth.
         inside_half, inside_most: Share of truths among the nearest 50 and 90 %; None of a single draw.

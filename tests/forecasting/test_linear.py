@@ -55,7 +55,7 @@ def test_it_is_calibrated_where_it_learned_and_better_than_its_last_step(fitted,
     assert scores.ade_of_mean < straight.ade
     assert (scores.inside_half, scores.inside_most) == pytest.approx((0.5, 0.9), abs=0.05)
     assert scores.spread == pytest.approx(1, abs=0.1)
-    assert scores.nll is not None and scores.nll < scores.kernel_nll  # the law itself, and a blurred one
+    assert scores.nll is not None and scores.nll < scores.kernel_nll  # of whole futures, and of single steps
 
 
 def test_too_few_tracks_and_wrong_shapes_are_refused():
