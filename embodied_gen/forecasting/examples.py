@@ -53,12 +53,12 @@ class _Around(Examples, abc.ABC):
     """A track and its neighbours.
 
     Args:
-        windows: Tracks of all 20 frames.
+        windows: Tracks; those that end early go on at their last step, and what is added is marked as padding.
         neighbours: K, >= 0.
         device: Where the data are kept.
 
     Raises:
-        ValueError: If the number is negative or a track ends early.
+        ValueError: If the number is negative.
     """
 
     def __init__(self, windows: CrowdWindows, *, neighbours: int, device: torch.device | str = "cpu"):

@@ -7,7 +7,8 @@ is kept if there are at least `agents` of them. Every frame begins a window. Pub
     alone too       shortest 20, agents 1
     Schöller's      shortest 10, agents 1: futures may end early, and errors are means over the steps that there are
 
-Neighbouring windows share 19 frames, so their errors are not independent.
+Neighbouring windows share 19 frames, so their errors are not independent. Who is in a window depends on who stays: a
+forecaster is told by the protocol itself that nobody whom it sees leaves soon, and does not see those who will.
 
 A frame is followed by the next frame that the file has: a window may straddle a gap, during which the pedestrians went
 on for longer than a period. Such windows are marked; `contiguous` drops them. Whatever is dropped is counted.
