@@ -1,5 +1,6 @@
 """`embodied-gen data`: recordings of pedestrians are checked and counted, or made."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -19,52 +20,46 @@ _STEP = 10  # of the frames of files that are made, as in ETH and UCY
 
 
 @dataclass
-class EthUcy:
-    """Checks the files of ETH and UCY by their sums, and says what is in them and in the windows of every protocol."""
+class Arguments:
+    """Checks and counts recordings of pedestrians, or makes some.
 
-    source: Annotated[str, tyro.conf.arg(name="from")]
-    """Folder with all_data, train and val, as experiments/pedestrians/raw/raw of the Trajectron++ repository."""
+    eth-ucy compares the files of ETH and UCY with their sums, and says what is in them, how many windows and tracks
+    every protocol has, and what is dropped. crowd writes the tracks of people who cross a plaza by social forces, in
+    the same format.
+    """
+
+    what: tyro.conf.Positional[str]
+    """eth-ucy or crowd."""
+    from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """eth-ucy: folder with all_data, train and val; experiments/pedestrians/raw/raw of the Trajectron++ repository."""
     correct_rate: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Read biwi_eth at its true rate, which published numbers do not."""
+    """eth-ucy: read biwi_eth at its true rate, which published numbers do not."""
     drop_gaps: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Drop windows that straddle missing frames."""
-
-
-@dataclass
-class Crowd:
-    """Writes the tracks of people who cross a plaza by social forces, in the format of ETH and UCY."""
-
-    out: str
-    """Text file to write."""
+    """eth-ucy: drop windows that straddle missing frames."""
+    out: str | None = None
+    """crowd: text file to write."""
     minutes: float = 10.0
-    """How long they are watched."""
+    """crowd: how long people are watched."""
     people: int = 24
-    """On the plaza all the time."""
+    """crowd: on the plaza all the time."""
     half: float = 8.0
-    """Half of the width of the plaza [m]."""
+    """crowd: half of the width of the plaza [m]."""
     seed: int = 0
-    """Of everything."""
-
-
-KINDS = {"eth-ucy": EthUcy, "crowd": Crowd}
+    """crowd: of everything."""
 
 
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
-    kind = arguments[0] if arguments else "--help"
-    if kind in ("-h", "--help"):
-        console.print(f"usage: embodied-gen data {{{','.join(KINDS)}}} [arguments]; each explains itself with --help")
-        return
-    if kind == "eth-ucy":
-        _eth_ucy(parse(EthUcy, "data eth-ucy", arguments[1:]))
-    elif kind == "crowd":
-        _crowd(parse(Crowd, "data crowd", arguments[1:]))
-    else:
-        raise ValueError(f"there are no data {kind!r}; expected one of {', '.join(KINDS)}.")
+    parsed = parse(Arguments, "data", arguments)
+    if parsed.what not in KINDS:
+        raise ValueError(f"there are no data {parsed.what!r}; expected one of {', '.join(KINDS)}.")
+    KINDS[parsed.what](parsed)
 
 
-def _eth_ucy(parsed: EthUcy) -> None:
-    folder = Path(parsed.source)
+def _eth_ucy(parsed: Arguments) -> None:
+    if parsed.from_ is None:
+        raise ValueError("eth-ucy needs the folder of the files: --from FOLDER.")
+    folder = Path(parsed.from_)
     parts = [(part, name) for part in ("all_data", "train", "val") for name in eth_ucy.RECORDINGS]
     found = {(part, name): eth_ucy.read_part(folder, part, name) for part, name in parts}
     if parsed.correct_rate:
@@ -78,7 +73,9 @@ def _eth_ucy(parsed: EthUcy) -> None:
             _say(f"{scene}, {protocol.name}: {_counted(tested, protocol, parsed.drop_gaps)}")
 
 
-def _crowd(parsed: Crowd) -> None:
+def _crowd(parsed: Arguments) -> None:
+    if parsed.out is None:
+        raise ValueError("crowd needs a file to write: --out FILE.")
     frames = round(60 * parsed.minutes / PERIOD)
     if parsed.people < 1 or not parsed.half >= 2 or frames < track_file.LEAST:
         raise ValueError(
@@ -116,3 +113,6 @@ def _counted(tracks: list[Tracks], protocol: Protocol, drop_gaps: bool) -> str:
 
 def _say(line: str) -> None:
     console.print(line, soft_wrap=True, markup=False)
+
+
+KINDS: dict[str, Callable[[Arguments], None]] = {"eth-ucy": _eth_ucy, "crowd": _crowd}

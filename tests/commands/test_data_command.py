@@ -45,6 +45,8 @@ def test_eth_and_ucy_are_checked_and_counted(cli):
     [
         (("eth-ucy", "--from", "nowhere"), "biwi_eth.txt is missing. Give the folder"),
         (("moon",), "there are no data 'moon'; expected one of eth-ucy, crowd"),
+        (("eth-ucy",), "eth-ucy needs the folder of the files: --from FOLDER."),
+        (("crowd",), "crowd needs a file to write: --out FILE."),
         (("crowd", "--out", "x", "--people", "0"), "a crowd needs 1 person"),
         (("crowd", "--out", "x", "--minutes", "0.01"), "Raise --people, --half or --minutes"),
     ],
@@ -52,7 +54,3 @@ def test_eth_and_ucy_are_checked_and_counted(cli):
 def test_mistakes_are_explained(cli, arguments, sentence):
     outcome = cli("data", *arguments)
     assert outcome.status == 2 and sentence in outcome.err
-
-
-def test_the_kinds_of_data_are_listed(cli):
-    assert "eth-ucy,crowd" in cli("data", "--help").out
