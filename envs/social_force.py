@@ -68,6 +68,9 @@ class SocialForce:
         Args:
             guest: Position and velocity of one who is no person, shape `(4,)`; None for nobody.
         """
+        # Who has crossed is replaced a step later, so that nobody vanishes before the last step was looked at.
+        for person in np.flatnonzero(self._crossed()):
+            self._enter(int(person), None if guest is None else guest[:2], share=0.0)
         ways = self._goals - self.positions
         ahead = ways / np.maximum(np.linalg.norm(ways, axis=1, keepdims=True), 1e-9)
         force = (self._speeds[:, None] * ahead - self.velocities) / TAU
@@ -81,9 +84,6 @@ class SocialForce:
         speed = np.linalg.norm(velocities, axis=1, keepdims=True)
         self.velocities = velocities * np.minimum(1, _FASTEST * self._speeds[:, None] / np.maximum(speed, 1e-9))
         self.positions = self.positions + PERIOD * self.velocities
-        place = None if guest is None else guest[:2]
-        for person in np.flatnonzero(self._crossed()):
-            self._enter(int(person), place, share=0.0)
 
     def _crossed(self) -> NDArray[np.bool_]:
         """Who has come to the goal, or left the plaza anywhere else."""
@@ -99,6 +99,7 @@ class SocialForce:
         room = [min(_clearance(place, others), _clearance(place, guests) - _FROM_GUEST) for place in places]
         # The first with room enough, or the one with most.
         start, goal = drawn[next((i for i, space in enumerate(room) if space > _ROOM), int(np.argmax(room)))]
+        self.positions = self.positions.copy()  # others hold the last one
         self.positions[person], self._goals[person] = start + share * (goal - start), goal
         self._speeds[person] = max(self._generator.normal(_SPEED, _SPEED_SPREAD), _SLOWEST)
         self.velocities[person] = self._speeds[person] * (goal - start) / np.linalg.norm(goal - start)
