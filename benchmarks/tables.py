@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from embodied_gen.forecasting.table import MEAN, markdown, row_of
 from embodied_gen.grounds.table import table as families
 
 ROOT = Path(__file__).parents[1]
@@ -253,6 +254,27 @@ def soft_backup(record: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _footnote(record)])
 
 
+def constant_velocity(record: dict[str, Any]) -> str:
+    """Forecasters without a network: ADE / FDE by scene, as each protocol has it."""
+    rows = [row_of(plain) for plain in record["rows"]]
+    scenes = list(dict.fromkeys(row.scene for row in rows))
+    lines = [f"| forecaster | protocol | errors | {' | '.join(scenes)} |", "|---|---|---|" + "---|" * len(scenes)]
+    for forecaster, protocol in dict.fromkeys((row.forecaster, row.protocol) for row in rows):
+        found = {row.scene: row.scores for row in rows if (row.forecaster, row.protocol) == (forecaster, protocol)}
+        one = next(iter(found.values())).draws == 1
+        kinds = {"": ("ade", "fde")} if one else BESTS
+        for kind, (ade, fde) in kinds.items():
+            entries = [f"{getattr(found[scene], ade):.2f} / {getattr(found[scene], fde):.2f}" for scene in scenes]
+            lines.append(f"| {forecaster} | {protocol} | {kind} | {' | '.join(entries)} |")
+    return "\n".join([*lines, "", _footnote(record)])
+
+
+def forecasting(record: dict[str, Any]) -> str:
+    """Every measure, means over scenes."""
+    rows = [row for row in map(row_of, record["rows"]) if row.scene == MEAN]
+    return "\n".join([markdown(rows), "", _footnote(record)])
+
+
 def _footnote(record: dict[str, Any]) -> str:
     machine, versions = record["machine"], record["versions"]
     seeds = record.get("seeds")
@@ -263,6 +285,11 @@ def _footnote(record: dict[str, Any]) -> str:
     )
 
 
+BESTS = {
+    "best per agent": ("best_ade", "best_fde"),
+    "best per scene": ("scene_ade", "scene_fde"),
+    "joint": ("joint_ade", "joint_fde"),
+}
 MAZES = {"umaze": "U", "medium": "medium", "large": "large"}
 TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "avoid": (("avoid",), avoid),
@@ -276,6 +303,8 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "guidance_speed": (("guidance_speed",), guidance),
     "families": (("families",), families),
     "soft_backup": (("soft_backup",), soft_backup),
+    "constant_velocity": (("constant_velocity",), constant_velocity),
+    "forecasting": (("constant_velocity",), forecasting),
 }
 
 if __name__ == "__main__":

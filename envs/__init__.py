@@ -4,6 +4,7 @@ Importing this package registers the environments with Gymnasium and nothing els
 imported when an environment is made.
 
     embodied/Avoid-v0      planar arm, three rows of posts, 24 ways through
+    embodied/Crowd-v0      a robot among `pedestrians` people, who react or repeat a recording (`tracks=FILE`)
     embodied/Reach-v0      planar arm, one goal
     embodied/MetaWorld-v0  Meta-World V3 manipulation, `task="reach-v3"` and 49 others (extra `robotics`)
     embodied/Particle-v0   a point between two goals in `dimension=1` to 32 dimensions
@@ -21,6 +22,7 @@ import gymnasium
 # id, class, longest episode [control steps]. PointMaze ends by itself: only streams of goals are so long.
 _ENVIRONMENTS = (
     ("embodied/Avoid-v0", "envs.avoid:AvoidEnv", 100),
+    ("embodied/Crowd-v0", "envs.crowd:CrowdEnv", 200),
     ("embodied/Reach-v0", "envs.reach:ReachEnv", 60),
     ("embodied/MetaWorld-v0", "envs.metaworld:MetaWorldEnv", 500),
     ("embodied/Particle-v0", "envs.particle:ParticleEnv", 50),

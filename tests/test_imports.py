@@ -21,7 +21,7 @@ LAYERS = (
     "encoder reduce",
     "predictor slots",
     "statistics pictures provenance demos",
-    "slots_process control training report imitation",
+    "slots_process control training report imitation forecasting",
     "rollouts",
     "evaluate video",
     "blocks",

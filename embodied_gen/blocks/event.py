@@ -35,7 +35,7 @@ class SceneBlock(Block):
     kind: Literal["scene"] = "scene"
 
     def build(self, motions: Tensor) -> Event:
-        """The event with the bounds of motions, physical units, shape `(W, A, T, 4)`."""
+        """The event with the bounds of motions, physical units, shape `(W, A, T, D)`."""
         return Scene.from_data(motions)
 
 

@@ -14,6 +14,7 @@ VERBS = {
     "plan": "plans are drawn, with constraints that training never saw",
     "report": "runs become one HTML file",
     "bench": "families are compared on proving grounds, cell by cell",
+    "data": "recordings of pedestrians are checked and counted, or made",
     "info": "says what a run or a config is",
 }
 

@@ -13,7 +13,6 @@ from embodied_gen.commands.card import write_card
 from embodied_gen.commands.console import config_of, console, parse, progress
 from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
-from embodied_gen.demos.examples import Examples
 from embodied_gen.experiment import Experiment, build, load_config, save_config, sizes_of
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, checkpoint, fit
@@ -62,7 +61,7 @@ def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, 
     course = Course(experiment.fingerprint(episodes.digest(), processes.count), experiment.seed)
     if processes.first:
         _prepare(run, experiment, predictor, resume)
-        _introduce(experiment, predictor, windows, run, device)
+        _introduce(experiment, predictor, len(kept), len(windows), run, device)
     bar = progress("train", experiment.train.steps) if processes.first else nullcontext(_say_nothing)
     with bar as advance:
         shown, done = "", 0
@@ -128,11 +127,11 @@ def _prepare(run: Path, experiment: Experiment, predictor: Predictor, resume: bo
 
 
 def _introduce(
-    experiment: Experiment, predictor: Predictor, windows: Examples, run: Path, device: torch.device
+    experiment: Experiment, predictor: Predictor, episodes: int, examples: int, run: Path, device: torch.device
 ) -> None:
     count = sum(p.numel() for p in predictor.parameters())
     console.print(
         f"{experiment.name}: head {experiment.head.kind}, net {experiment.net.kind}, {count:,} parameters; "
-        f"{len(windows.episodes)} episodes, {len(windows):,} examples; on {device}, into {run}",
+        f"{episodes} episodes, {examples:,} examples; on {device}, into {run}",
         soft_wrap=True,
     )

@@ -19,13 +19,13 @@ class Batch(NamedTuple):
 
 
 class Examples(abc.ABC):
-    """All examples of some episodes.
+    """All examples of some demonstrations.
 
     Attributes:
-        episodes: Demonstrations.
+        source: Where the demonstrations come from, for messages.
     """
 
-    episodes: Episodes
+    source: str
 
     @abc.abstractmethod
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Examples(abc.ABC):
 
     @abc.abstractmethod
     def place(self, example: int) -> tuple[int, int]:
-        """The episode of an example, and the number of its first step there."""
+        """The episode or recording of an example, and the number of its first step there."""
 
 
 class Spans(Examples, abc.ABC):
@@ -77,7 +77,7 @@ class Spans(Examples, abc.ABC):
                 f"{episodes.source}: the longest of {len(episodes)} episodes has {int(lengths.max())} steps; the "
                 f"shortest span needs {min(steps) + 1}. Shorten control.horizon or collect longer episodes."
             )
-        self.episodes = episodes
+        self.episodes, self.source = episodes, episodes.source
         self._states = episodes.observations[:, list(state)].to(device)
         self._kinds = len(steps)
         self._before = torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)]).to(device)

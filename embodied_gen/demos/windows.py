@@ -33,7 +33,7 @@ class Windows(Examples):
     def __init__(self, episodes: Episodes, *, history: int, horizon: int, device: torch.device | str = "cpu"):
         if history < 1 or horizon < 1:
             raise ValueError(f"history and horizon must be at least 1; got {history} and {horizon}.")
-        self.episodes = episodes
+        self.episodes, self.source = episodes, episodes.source
         steps = torch.arange(len(episodes.actions))
         owner = torch.searchsorted(episodes.starts, steps, right=True) - 1
         self._first = episodes.starts[owner].to(device)

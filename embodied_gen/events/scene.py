@@ -7,7 +7,8 @@ own present frame (ahead, to the left), with p_0, h_0, v_0 its present position,
     y_t = (R(-h_0) (p_t - p_0), h_t - h_0, v_t - v_0),              t = 1 .. T
     x_t = (y_t - y_{t-1} - step_centre) / step_half,                y_0 = 0
 
-so that nothing depends on where on the map an agent is, and a unit of error is a share of a step.
+so that nothing depends on where on the map an agent is, and a unit of error is a share of a step. Pedestrians, who have
+no heading of their own, have the first two channels only.
 """
 
 import math
@@ -28,12 +29,12 @@ MOTION = 4
 
 @final
 class Scene(Steps):
-    """An event of shape `(A, T, 4)`: motions of A agents over T steps; `placed` makes a scene of them.
+    """An event of shape `(A, T, D)`: motions of A agents over T steps; `placed` makes a scene of four channels.
 
     Args:
         agents: A, >= 1.
         horizon: T, >= 1.
-        low, high: Bounds of the motions in each channel, physical units, length 4.
+        low, high: Bounds of the motions in each channel, physical units, length D: 4 of vehicles, 2 of pedestrians.
         step_low, step_high: Bounds of the difference of neighbouring steps, likewise.
 
     Raises:
@@ -54,20 +55,20 @@ class Scene(Steps):
     ):
         if agents < 1 or horizon < 1:
             raise ValueError(f"a scene needs at least one agent and one step; got {agents} and {horizon}.")
-        super().__init__((agents, horizon, MOTION), low, high)
+        super().__init__((agents, horizon, len(low)), low, high)
         self.step_low, self.step_high = self._bounds("step_low", "step_high", step_low, step_high)
 
     @classmethod
     def from_data(cls, values: Tensor) -> "Scene":
-        """The event whose bounds are those of motions, physical units, shape `(W, A, T, 4)`."""
+        """The event whose bounds are those of motions, physical units, shape `(W, A, T, D)`."""
         return cls(values.shape[1], values.shape[2], *bounds_of(values), *bounds_of(_steps(values)))
 
     def scale(self, y: Tensor) -> Tensor:
-        """Motions to their steps; shape `(..., A, T, 4)`."""
+        """Motions to their steps; shape `(..., A, T, D)`."""
         return (_steps(y) - self._step_centre) / self._step_half
 
     def unscale(self, x: Tensor) -> Tensor:
-        """Steps to motions; shape `(..., A, T, 4)`."""
+        """Steps to motions; shape `(..., A, T, D)`."""
         return (x * self._step_half + self._step_centre).cumsum(-2)
 
     @property

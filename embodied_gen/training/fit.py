@@ -206,7 +206,7 @@ class _Loop:
         episode, within = self.windows.place(window)
         raise FloatingPointError(
             f"the loss of step {step} is not finite at window {window} (episode {episode}, step {within} of "
-            f"{self.windows.episodes.source}). {remedy}"
+            f"{self.windows.source}). {remedy}"
         )
 
     @torch.no_grad()

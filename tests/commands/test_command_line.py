@@ -26,7 +26,7 @@ def test_help_documents_every_flag(verb, cli):
     arguments = importlib.import_module(f"embodied_gen.commands.{verb}").Arguments
     for field in dataclasses.fields(arguments):
         positional = field.name in ("config", "run", "runs", "what", "experiment")
-        assert positional or f"--{field.name.replace('_', '-')}" in words, field.name
+        assert positional or f"--{field.name.rstrip('_').replace('_', '-')}" in words, field.name
     for line in arguments.__doc__.strip().splitlines()[:1]:
         assert line.strip() in words
     assert "(required)" in words or "default:" in words

@@ -20,6 +20,14 @@ def test_registering_again_changes_nothing():
 
 
 def test_every_environment_is_registered_with_an_end():
-    ends = {"Avoid": 100, "MetaWorld": 500, "Particle": 50, "PointMaze": 10_000, "PushBlocks": 350, "Reach": 60}
+    ends = {
+        "Avoid": 100,
+        "Crowd": 200,
+        "MetaWorld": 500,
+        "Particle": 50,
+        "PointMaze": 10_000,
+        "PushBlocks": 350,
+        "Reach": 60,
+    }
     for name, steps in (ends | {"Terrain": 400, "Traffic": 100}).items():
         assert gymnasium.spec(f"embodied/{name}-v0").max_episode_steps == steps

@@ -1,0 +1,118 @@
+"""`embodied-gen data`: recordings of pedestrians are checked and counted, or made."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import tyro
+
+from embodied_gen.commands.console import console, parse
+from embodied_gen.forecasting import eth_ucy, track_file
+from embodied_gen.forecasting.tracks import PERIOD, Tracks, on_grid
+from embodied_gen.forecasting.windows import PROTOCOLS, CrowdWindows, Protocol, windows_of
+from envs.crowd_layout import EVERY
+from envs.social_force import walked
+
+_STEP = 10  # of the frames of files that are made, as in ETH and UCY
+
+
+@dataclass
+class Arguments:
+    """Checks and counts recordings of pedestrians, or makes some.
+
+    eth-ucy compares the files of ETH and UCY with their sums, and says what is in them, how many windows and tracks
+    every protocol has, and what is dropped. crowd writes the tracks of people who cross a plaza by social forces, in
+    the same format.
+    """
+
+    what: tyro.conf.Positional[str]
+    """eth-ucy or crowd."""
+    from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
+    """eth-ucy: folder with all_data, train and val; experiments/pedestrians/raw/raw of the Trajectron++ repository."""
+    correct_rate: tyro.conf.FlagCreatePairsOff[bool] = False
+    """eth-ucy: read biwi_eth at its true rate, which published numbers do not."""
+    drop_gaps: tyro.conf.FlagCreatePairsOff[bool] = False
+    """eth-ucy: drop windows that straddle missing frames."""
+    out: str | None = None
+    """crowd: text file to write."""
+    minutes: float = 10.0
+    """crowd: how long people are watched."""
+    people: int = 24
+    """crowd: on the plaza all the time."""
+    half: float = 8.0
+    """crowd: half of the width of the plaza [m]."""
+    seed: int = 0
+    """crowd: of everything."""
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the verb."""
+    parsed = parse(Arguments, "data", arguments)
+    if parsed.what not in KINDS:
+        raise ValueError(f"there are no data {parsed.what!r}; expected one of {', '.join(KINDS)}.")
+    KINDS[parsed.what](parsed)
+
+
+def _eth_ucy(parsed: Arguments) -> None:
+    if parsed.from_ is None:
+        raise ValueError("eth-ucy needs the folder of the files: --from FOLDER.")
+    folder = Path(parsed.from_)
+    parts = [(part, name) for part in ("all_data", "train", "val") for name in eth_ucy.RECORDINGS]
+    found = {(part, name): eth_ucy.read_part(folder, part, name) for part, name in parts}
+    if parsed.correct_rate:
+        found = {key: eth_ucy.corrected(tracks) for key, tracks in found.items()}
+    console.print(f"{len(found)} files in {folder} have the sums that are expected", soft_wrap=True)
+    for name in eth_ucy.RECORDINGS:
+        _say(f"{name}: {_described(found['all_data', name])}")
+    for scene in eth_ucy.SCENES:
+        for protocol in PROTOCOLS:
+            tested = [found["all_data", name] for name in eth_ucy.TESTS[scene]]
+            _say(f"{scene}, {protocol.name}: {_counted(tested, protocol, parsed.drop_gaps)}")
+
+
+def _crowd(parsed: Arguments) -> None:
+    if parsed.out is None:
+        raise ValueError("crowd needs a file to write: --out FILE.")
+    frames = round(60 * parsed.minutes / PERIOD)
+    if parsed.people < 1 or not parsed.half >= 2 or frames < track_file.LEAST:
+        raise ValueError(
+            f"a crowd needs 1 person, 2 m and {track_file.LEAST} frames at least; got {parsed.people} people, "
+            f"{parsed.half} m and {frames} frames. Raise --people, --half or --minutes."
+        )
+    generator = np.random.default_rng(parsed.seed)
+    at, who = walked(parsed.people, frames, half=parsed.half, every=EVERY, generator=generator)
+    number = torch.arange(0, frames * _STEP, _STEP).repeat_interleave(parsed.people)
+    rows = torch.from_numpy(who).long().flatten(), torch.from_numpy(at).flatten(0, 1)
+    tracks = on_grid(number, *rows, step=_STEP, source=parsed.out)
+    track_file.write(Path(parsed.out), tracks)
+    _say(f"{parsed.out}: {_described(tracks)}")
+    for protocol in PROTOCOLS:
+        _say(f"{protocol.name}: {_counted([tracks], protocol, drop_gaps=False)}")
+
+
+def _described(tracks: Tracks) -> str:
+    gaps = tracks.gaps
+    longest = max(gaps, key=lambda gap: gap.length, default=None)
+    shown = f"{len(gaps)} gaps, the longest of {longest.length} after frame {longest.after}" if longest else "no gaps"
+    return (
+        f"{tracks.rows} rows, {len(tracks.frames)} frames, {len(tracks.pedestrians)} pedestrians, {shown}; "
+        f"median speed {float(tracks.speeds().median()):.2f} m/s"
+    )
+
+
+def _counted(tracks: list[Tracks], protocol: Protocol, drop_gaps: bool) -> str:
+    windows: CrowdWindows = windows_of(tracks, protocol)
+    across = int(windows.straddles.sum())
+    if drop_gaps:
+        windows = windows.contiguous()
+    return f"{len(windows)} windows, {len(windows.tracks)} tracks, {across} windows across gaps; {windows.dropped}"
+
+
+def _say(line: str) -> None:
+    console.print(line, soft_wrap=True, markup=False)
+
+
+KINDS: dict[str, Callable[[Arguments], None]] = {"eth-ucy": _eth_ucy, "crowd": _crowd}

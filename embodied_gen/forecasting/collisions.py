@@ -1,0 +1,61 @@
+r"""Who comes too close to whom, at any moment between the steps of a forecast.
+
+Between two steps every pedestrian moves on a straight line at constant speed. The distance of two is then that of the
+origin from the segment between their differences d_t and d_{t+1},
+
+    min_t min_{0 <= s <= 1} |d_t + s (d_{t+1} - d_t)|,
+
+so nothing is missed between steps. Two pedestrians collide where it is less than the sum of their radii.
+"""
+
+import torch
+from torch import Tensor
+
+RADIUS = 0.1
+"""Of a pedestrian [m]: two collide at 0.2 m."""
+
+
+def colliding(paths: Tensor, valid: Tensor, radius: float = RADIUS) -> Tensor:
+    """Who collides with anybody.
+
+    Args:
+        paths: Positions [m], shape `(B, N, A, T, 2)`.
+        valid: At which steps a pedestrian is there, bool, shape `(B, A, T)`.
+        radius: Of every pedestrian [m].
+
+    Returns:
+        Bool, shape `(B, N, A)`.
+    """
+    agents = paths.shape[2]
+    first, second = torch.triu_indices(agents, agents, 1, device=paths.device)
+    scene, draw, pair = _near(paths, valid, first, second, 2 * radius).nonzero().unbind(1)
+    one, other = first[pair], second[pair]
+    both = valid[scene, one] & valid[scene, other]
+    hit = closest(paths[scene, draw, one] - paths[scene, draw, other], both) < 2 * radius
+    found = torch.zeros(paths.shape[:3], dtype=torch.bool, device=paths.device)
+    found[scene[hit], draw[hit], one[hit]] = True
+    found[scene[hit], draw[hit], other[hit]] = True
+    return found
+
+
+def closest(apart: Tensor, valid: Tensor) -> Tensor:
+    """Smallest length of differences on their straight lines between valid steps; `(..., T, 2)` to `(...)`.
+
+    Infinite where no step is valid; `valid` broadcasts to `(..., T)`.
+    """
+    start, way = apart[..., :-1, :], apart.diff(dim=-2)
+    square = way.square().sum(-1).clamp(min=torch.finfo(apart.dtype).tiny)
+    share = (-(start * way).sum(-1) / square).clamp(0, 1)
+    between = (start + share.unsqueeze(-1) * way).norm(dim=-1)
+    between = between.masked_fill(~(valid[..., 1:] & valid[..., :-1]), torch.inf)
+    return torch.cat([between, apart.norm(dim=-1).masked_fill(~valid, torch.inf)], -1).amin(-1)
+
+
+def _near(paths: Tensor, valid: Tensor, first: Tensor, second: Tensor, gap: float) -> Tensor:
+    """Pairs whose paths lie in boxes less than a gap apart along both axes; all others need no look, `(B, N, P)`."""
+    there = valid[:, None, :, :, None]
+    low = paths.masked_fill(~there, torch.inf).amin(-2)
+    high = paths.masked_fill(~there, -torch.inf).amax(-2)
+    before = low[:, :, first] - high[:, :, second] < gap
+    after = low[:, :, second] - high[:, :, first] < gap
+    return (before & after).all(-1)

@@ -1,0 +1,159 @@
+"""Examples: what heads learn of pedestrians, one for each track of some windows, and of the K nearest to it.
+
+Who is nearest, and all frames, are functions of the observed positions: whatever happens later changes values, never
+observations.
+
+    AgentExamples   the future of one pedestrian in its present frame, from its past and that of its neighbours in the
+                    same frame; for any head over chunks (event `Path`, `StateEncoder`)
+    CrowdExamples   the joint futures of a pedestrian and its neighbours, each in its own present frame, from states of
+                    all; for heads over scenes (event `Scene` with two channels, `SceneEncoder`, `SceneTransformer`)
+"""
+
+import abc
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from embodied_gen.demos.examples import Batch, Examples
+from embodied_gen.forecasting.frames import frames_of, states_of
+from embodied_gen.forecasting.windows import FRAMES, OBSERVED, CrowdWindows
+
+_SOME = 4096  # examples of which bounds and statistics are taken
+_HELD = 1 << 16  # tracks whose neighbours are looked for at once
+
+
+class Near(NamedTuple):
+    """The nearest neighbours of each pedestrian."""
+
+    agents: Tensor  # (B, A, K), numbers of pedestrians, the nearest first; of no meaning where nobody is there
+    there: Tensor  # (B, A, K), bool
+
+
+def nearest(last: Tensor, present: Tensor, neighbours: int) -> Near:
+    """The nearest neighbours by the last observed position.
+
+    Args:
+        last: [m], shape `(B, A, 2)`.
+        present: Bool, shape `(B, A)`.
+        neighbours: K, >= 0.
+    """
+    agents = last.shape[1]
+    apart = torch.cdist(last, last, compute_mode="donot_use_mm_for_euclid_dist")
+    oneself = torch.eye(agents, dtype=torch.bool, device=last.device)
+    apart = apart.masked_fill(oneself | ~present.unsqueeze(1), torch.inf)
+    found = apart.sort(dim=-1, stable=True)
+    missing = max(neighbours - agents, 0)
+    index = torch.nn.functional.pad(found.indices[..., :neighbours], (0, missing))
+    there = torch.nn.functional.pad(found.values[..., :neighbours].isfinite(), (0, missing))
+    return Near(index, there)
+
+
+class _Around(Examples, abc.ABC):
+    """A track and its neighbours.
+
+    Args:
+        windows: Tracks; those that end early go on at their last step, and what is added is marked as padding.
+        neighbours: K, >= 0.
+        device: Where the data are kept.
+
+    Raises:
+        ValueError: If the number is negative.
+    """
+
+    def __init__(self, windows: CrowdWindows, *, neighbours: int, device: torch.device | str = "cpu"):
+        if neighbours < 0:
+            raise ValueError(f"neighbours must be at least 0; got {neighbours}.")
+        self.source = ", ".join(windows.sources)
+        index = torch.zeros(len(windows.tracks), 1 + neighbours, dtype=torch.int64)
+        there = torch.zeros(len(windows.tracks), 1 + neighbours, dtype=torch.bool)
+        for part in windows.parts(_HELD):
+            agents = part.tracks.shape[1]
+            present = part.valid[:, :, OBSERVED - 1]
+            near = nearest(part.tracks[:, :, OBSERVED - 1], present, neighbours)
+            rows = windows.starts[part.numbers].unsqueeze(1) + torch.arange(agents)
+            index[rows] = torch.cat([rows.unsqueeze(-1), windows.starts[part.numbers][:, None, None] + near.agents], -1)
+            there[rows] = torch.cat([present.unsqueeze(-1), near.there], -1)
+        owner = torch.arange(len(windows)).repeat_interleave(windows.agents)
+        self._places = windows.places[owner]
+        self._tracks = windows.tracks.to(device, torch.get_default_dtype())
+        self._valid, self._index, self._there = (part.to(device) for part in (windows.valid, index, there))
+
+    def __len__(self) -> int:
+        """The number of tracks."""
+        return len(self._tracks)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data are kept."""
+        return self._tracks.device
+
+    def place(self, example: int) -> tuple[int, int]:
+        """The recording of a track, and the number of its first frame."""
+        recording, frame = self._places[example].tolist()
+        return recording, frame
+
+    def values(self) -> Tensor:
+        """Values of tracks spread over all of them, padding as it is learned."""
+        return self._some().value.cpu()
+
+    def observations(self) -> Tensor:
+        """Observations of the same."""
+        return self._some().observations.flatten(0, 1).cpu()
+
+    def _some(self) -> Batch:
+        return self.batch(torch.arange(0, len(self), max(1, len(self) // _SOME), device=self.device))
+
+    def _around(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Tracks `(B, 1 + K, 20, 2)`, that of the example first, their valid steps, and who is there `(B, 1 + K)`."""
+        rows, there = self._index[index], self._there[index]
+        valid = self._valid[rows] & there.unsqueeze(-1)
+        return _carried_on(self._tracks[rows], valid) * there[..., None, None], valid, there
+
+
+@final
+class AgentExamples(_Around):
+    """Each pedestrian on its own; see the module and `_Around`."""
+
+    def batch(self, index: Tensor) -> Batch:
+        """Observations `(B, 8, 3 (1 + K))`, values `(B, 12, 2)` [m] and their valid steps `(B, 12)`.
+
+        A row of an observation is (x, y, there) of the pedestrian and of its neighbours, in its present frame.
+        """
+        tracks, valid, there = self._around(index)
+        value = frames_of(tracks[:, 0, :OBSERVED]).inwards(tracks[:, 0, OBSERVED:])
+        return Batch(agent_observations(tracks[:, :, :OBSERVED], there), value, valid[:, 0, OBSERVED:])
+
+
+@final
+class CrowdExamples(_Around):
+    """A pedestrian and its neighbours together; see the module and `_Around`."""
+
+    def batch(self, index: Tensor) -> Batch:
+        """Observations `(B, 8, 7 (1 + K))` of states, values `(B, 1 + K, 12, 2)` [m], valid steps `(B, 1 + K, 12)`."""
+        tracks, valid, there = self._around(index)
+        seen, later = tracks[:, :, :OBSERVED], tracks[:, :, OBSERVED:]
+        value = frames_of(seen).inwards(later) * there[..., None, None]
+        return Batch(crowd_observations(seen, there), value, valid[:, :, OBSERVED:])
+
+
+def agent_observations(seen: Tensor, there: Tensor) -> Tensor:
+    """What is observed of the first of some pedestrians, in its frame; `(B, 1 + K, 8, 2)` to `(B, 8, 3 (1 + K))`."""
+    frame = frames_of(seen[:, 0])
+    local = frame.inwards(seen.flatten(1, 2)).unflatten(1, seen.shape[1:3]) * there[..., None, None]
+    flags = there[..., None, None].expand(*local.shape[:-1], 1).to(local)
+    return torch.cat([local, flags], -1).transpose(1, 2).flatten(2)
+
+
+def crowd_observations(seen: Tensor, there: Tensor) -> Tensor:
+    """What is observed of some pedestrians, as states of a scene; `(B, A, 8, 2)` to `(B, 8, 7 A)`."""
+    return (states_of(seen, there) * there[..., None, None]).transpose(1, 2).flatten(2)
+
+
+def _carried_on(tracks: Tensor, valid: Tensor) -> Tensor:
+    """Tracks that repeat their last step where they end early."""
+    last = (valid.sum(-1) - 1).clamp(min=1)[..., None]
+    steps = torch.arange(FRAMES, device=tracks.device)
+    at = torch.minimum(steps, last).unsqueeze(-1).expand(tracks.shape)
+    end, before = (tracks.gather(-2, at[..., -1:, :] - back) for back in (0, 1))
+    return tracks.gather(-2, at) + (end - before) * (steps - last).clamp(min=0).unsqueeze(-1)
