@@ -37,6 +37,7 @@ def shrunk(config):
         "unet": {"width": 8, "groups": 4},
         "transformer": {"width": 16, "depth": 1, "heads": 2},
         "scene": {"width": 16, "depth": 1, "heads": 2},
+        "experts": {"width": 16, "depth": 1},
     }
     net = config.net.model_copy(update=small[config.net.kind])
     return config.model_copy(update={"net": net})
@@ -347,6 +348,8 @@ def test_nothing_in_the_package_can_unpickle_but_the_pipes_to_our_own_workers():
             elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
                 *("torch.load", "np.load", "numpy.load", "eval", "exec", "yaml.load", "yaml.unsafe_load"),
             ):
+                if "allow_pickle=False" in [ast.unparse(keyword) for keyword in node.keywords]:
+                    continue
                 found.add((path.name, ast.unparse(node.func)))
     assert found == {("slots_process.py", "pickle")}
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from embodied_gen.config import Block
 from embodied_gen.nets import (
+    LinearExperts,
     LipschitzMLP,
     MaskedMLP,
     MonotoneMLP,
@@ -40,6 +41,28 @@ class MLPBlock(Block):
             depth=self.depth,
             expansion=self.expansion,
             embedding=self.embedding,
+        )
+
+
+class ExpertsBlock(Block):
+    """Linear maps under the gates of a residual MLP: for chunks that are copies of what is observed, one of a few."""
+
+    kind: Literal["experts"] = "experts"
+    experts: int = Field(4, ge=1, description="Linear maps.")
+    width: int = Field(128, ge=1, description="Features of the gates' network.")
+    depth: int = Field(2, ge=1, description="Its residual blocks.")
+
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
+        """The network."""
+        horizon, channels_in = _chunk(shape, self.kind)
+        return LinearExperts(
+            horizon=horizon,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            context=context,
+            experts=self.experts,
+            width=self.width,
+            depth=self.depth,
         )
 
 
@@ -188,7 +211,14 @@ def _chunk(shape: Shape, kind: str) -> tuple[int, int]:
 
 
 NetBlock = Annotated[
-    MLPBlock | UNetBlock | TransformerBlock | SceneNetBlock | MaskedBlock | MonotoneBlock | LipschitzBlock,
+    MLPBlock
+    | UNetBlock
+    | TransformerBlock
+    | SceneNetBlock
+    | ExpertsBlock
+    | MaskedBlock
+    | MonotoneBlock
+    | LipschitzBlock,
     Field(discriminator="kind"),
 ]
 

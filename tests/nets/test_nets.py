@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from embodied_gen.nets.base import Net
+from embodied_gen.nets.experts import LinearExperts
 from embodied_gen.nets.mlp import ResidualMLP
 from embodied_gen.nets.transformer import Transformer
 from embodied_gen.nets.unet import TemporalUNet
@@ -67,6 +68,7 @@ SMALL = {
     ResidualMLP: {"width": 32, "depth": 2},
     TemporalUNet: {"width": 8, "groups": 4},
     Transformer: {"width": 32, "depth": 2, "heads": 2},
+    LinearExperts: {"width": 32, "depth": 2, "experts": 3},
 }
 CASES = [
     Case(kind, horizon, channels_in, channels_out, context, options)
@@ -209,6 +211,7 @@ def test_impossible_sizes_are_refused_at_construction(kind, sizes, message):
         (TemporalUNet, {"multipliers": ()}, "at least one level"),
         (TemporalUNet, {"width": 12}, "multiple of groups=8"),
         (TemporalUNet, {"groups": 0}, "groups must be >= 1"),
+        (LinearExperts, {"experts": 0}, "experts must be >= 1"),
         (Transformer, {"width": 30}, "multiple of heads=4"),
         (Transformer, {"heads": 0}, "heads must be >= 1"),
     ],
@@ -239,3 +242,20 @@ def test_inputs_of_another_shape_are_refused(kind, shapes, message):
 def test_the_default_mlp_has_about_a_million_parameters():
     net = ResidualMLP(horizon=16, channels_in=4, channels_out=4, context=78)
     assert 0.8e6 < sum(parameter.numel() for parameter in net.parameters()) < 1.2e6
+
+
+def test_linear_experts_learn_to_copy_from_few_examples_what_a_perceptron_does_not():
+    """A step is one of two goals, by a sign: 200 examples in 24 dimensions."""
+    c = torch.randn(600, 25, generator=torch.Generator().manual_seed(0))
+    y = torch.where(c[:, :1] > 0, c[:, 1:13], c[:, 13:]).unsqueeze(1)
+    errors = {}
+    for kind in (LinearExperts, ResidualMLP):
+        net = Case(kind, 1, 12, 12, 25, {"width": 64, "depth": 2}).build(torch.float32)
+        optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
+        x, t = torch.zeros(600, 1, 12), torch.zeros(600)
+        for _ in range(400):
+            optimiser.zero_grad()
+            (net(x[:200], t[:200], c[:200]) - y[:200]).square().mean().backward()
+            optimiser.step()
+        errors[kind] = (net(x[200:], t[200:], c[200:]) - y[200:]).square().mean().item()
+    assert errors[LinearExperts] < 0.5 * errors[ResidualMLP]
