@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ def run(arguments: list[str]) -> None:
         raise SystemExit(status)
 
 
-def train(config: Path, folder: Path, *, seed: int) -> float:
-    """Trains a run, and returns the seconds that it took.
+def train(config: Path, folder: Path, *, seed: int, flags: Sequence[str] = ()) -> float:
+    """Trains a run, with values of its config that flags give, and returns the seconds that it took.
 
     A finished run in the folder is not trained again; an interrupted one goes on, and its seconds are added up.
     """
@@ -26,14 +27,16 @@ def train(config: Path, folder: Path, *, seed: int) -> float:
         before = json.loads(clock.read_text())["seconds"] if clock.exists() else 0.0
         started = time.perf_counter()
         try:
-            run(["train", str(config), "--out", str(folder), "--seed", str(seed), "--resume"])
+            run(["train", str(config), "--out", str(folder), "--seed", str(seed), "--resume", *flags])
         finally:
             files.write_json(clock, {"seconds": before + time.perf_counter() - started})
     return float(json.loads(clock.read_text())["seconds"])
 
 
-def train_and_score(config: Path, folder: Path, *, seed: int, episodes: int) -> dict[str, Any]:
+def train_and_score(
+    config: Path, folder: Path, *, seed: int, episodes: int, flags: Sequence[str] = ()
+) -> dict[str, Any]:
     """The record of eval.json, with the seconds that training took."""
-    seconds = train(config, folder, seed=seed)
+    seconds = train(config, folder, seed=seed, flags=flags)
     run(["evaluate", str(folder), "--episodes", str(episodes)])
     return {**json.loads((folder / "eval.json").read_text()), "training_seconds": seconds}

@@ -63,6 +63,22 @@ def avoid(record: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _footnote(record)])
 
 
+def particle(record: dict[str, Any]) -> str:
+    """Policies between two goals by dimension."""
+    dimensions = sorted({row["dimension"] for row in record["rows"]})
+    lines = [f"| policy | {' | '.join(map(str, dimensions))} |", "|---|" + "---|" * len(dimensions)]
+    for name in dict.fromkeys(row["name"] for row in record["rows"]):
+        rows = {row["dimension"]: row for row in record["rows"] if row["name"] == name}
+        shown = [
+            f"{row['success_rate']:.3f} [{row['success_interval'][0]:.3f}, {row['success_interval'][1]:.3f}]"
+            if (row := rows.get(dimension))
+            else ""
+            for dimension in dimensions
+        ]
+        lines.append(f"| {name.removeprefix('particle-')} | {' | '.join(shown)} |")
+    return "\n".join([*lines, "", _footnote(record)])
+
+
 def metaworld(record: dict[str, Any]) -> str:
     """Meta-World beside the expert."""
     lines = ["| task | policy | 95 % interval | expert | training [s] |", "|---|---|---|---|---|"]
@@ -293,6 +309,7 @@ BESTS = {
 MAZES = {"umaze": "U", "medium": "medium", "large": "large"}
 TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "avoid": (("avoid",), avoid),
+    "particle": (("particle",), particle),
     "metaworld": (("metaworld",), metaworld),
     "evaluation_speed": (("evaluation_speed",), speed),
     "maze2d": (("maze2d_umaze", "maze2d_medium", "maze2d_large"), maze2d),
