@@ -3,12 +3,14 @@ r"""What a cost map makes a path cost: the integral along its segments, as a cos
 Both are sums over segments of their lengths times the mean of the map at the middles of their parts; see `cost_map`.
 For a planner that looks T steps ahead on a model, with V the cost to go over cells,
 
-    S = integral along the states + V(x_T) + mean over t of V(x_t).
+    S = integral along the states + e (V(x_T) + mean over t of V(x_t)),        e > 1.
 
-The second term is what is left to pay. The integral and V alone would be the same for all who stand on a cheapest way,
-near the goal or not; the third term makes being further on the better of two plans that waste nothing.
+With e = 1 and without the mean, standing still would cost as much as the cheapest way, and less than any way that a
+sampler draws at first, which wanders. An eagerness above one pays for what a plan wastes out of what it gains, and the
+mean rewards to gain it early; V knows the map, so that plans still go around what is dear.
 """
 
+import math
 from collections.abc import Sequence
 from typing import final
 
@@ -64,11 +66,17 @@ class DriveCost:
 
     Args:
         map: Costs of a metre, not negative.
+        eager: e, finite and at least 1.
         channels: The two channels of a state that are the position.
+
+    Raises:
+        ValueError: If a number is out of range.
     """
 
-    def __init__(self, map: CostMap, *, channels: Sequence[int] = (0, 1)):
-        self.map, self._along = map, CostAlong(map, channels=channels)
+    def __init__(self, map: CostMap, *, eager: float = 4.0, channels: Sequence[int] = (0, 1)):
+        if not 1 <= eager < math.inf:
+            raise ValueError(f"eager must be at least 1 and finite; got {eager}.")
+        self.map, self.eager, self._along = map, eager, CostAlong(map, channels=channels)
         self._fields: dict[tuple[float, ...], CostMap] = {}
 
     def __call__(self, states: Tensor, actions: Tensor, goal: Tensor) -> Tensor:
@@ -82,7 +90,7 @@ class DriveCost:
         places, row = torch.unique(goal, dim=0, return_inverse=True)
         for number, place in enumerate(places.tolist()):  # episodes, not plans
             left[row == number] = self._field(tuple(place))(p[row == number])
-        return self._along(states.unsqueeze(1))[:, 0] + left[:, -1] + left.mean(1)
+        return self._along(states.unsqueeze(1))[:, 0] + self.eager * (left[:, -1] + left.mean(1))
 
     def _field(self, goal: tuple[float, ...]) -> CostMap:
         if goal not in self._fields:

@@ -34,7 +34,6 @@ from shapely.geometry import MultiPolygon, Polygon
 from torch import Tensor
 from torch.nn import functional
 
-from embodied_gen.events import GridPath
 from embodied_gen.graphs import Grid, costs_to_go
 from embodied_gen.nets.bilinear import bilinear
 from planners.constants import Constant
@@ -67,7 +66,6 @@ class CostMap:
         self.cell, self.origin, self.price = float(cell), (float(origin[0]), float(origin[1])), float(price)
         self.blocked = self.values.isinf()
         self.grid = Grid(*self.values.shape)
-        self.places = GridPath(self.grid, 1, cell=self.cell, origin=self.origin)
         depth = torch.from_numpy(distance_transform_edt(self.blocked.numpy()))
         count = torch.tensor(self.values.shape, dtype=torch.float64).flip(0)
         self._finite = Constant(torch.where(self.blocked, self.price * depth, self.values))
@@ -109,17 +107,24 @@ class CostMap:
         Raises:
             ValueError: If it lies off the map or in an obstacle.
         """
-        spot = torch.as_tensor(np.asarray(place), dtype=self.places.low.dtype).view(1, 2)
-        state = int(self.places.located(spot, name))
-        if self.blocked.flatten()[state]:
+        column, row = np.floor((np.asarray(place, np.float64) - self.origin) / self.cell).tolist()
+        height, width = self.values.shape
+        if not (0 <= row < height and 0 <= column < width):
             raise ValueError(
-                f"{name} must lie in a free cell; {spot[0].tolist()} m lies in the obstacle {self.grid.place(state)}."
+                f"{name} must lie on the map of {height} x {width} cells of {self.cell:g} m from {list(self.origin)} m; "
+                f"got {np.asarray(place).tolist()}."
+            )
+        state = int(row) * width + int(column)
+        if self.blocked[int(row), int(column)]:
+            raise ValueError(
+                f"{name} must lie in a free cell; {np.asarray(place).tolist()} m lies in the obstacle "
+                f"{self.grid.place(state)}."
             )
         return state
 
     def centres(self, states: Tensor) -> np.ndarray:
         """Centres of numbered cells [m], `(L,)` to float64 `(L, 2)`."""
-        return self.places.centres(states).double().numpy()
+        return self._corners(states, 0.5)
 
     def to_go(self, goal: Sequence[float] | np.ndarray) -> "CostMap":
         """The cost of the cheapest way over cells to a place: a map to read and not to integrate.
@@ -137,8 +142,13 @@ class CostMap:
 
     def free_space(self) -> Polygon | MultiPolygon:
         """Where there is no obstacle [m]."""
-        low = self.places.centres((~self.blocked).flatten().nonzero()[:, 0]).double().numpy() - self.cell / 2
-        return shapely.union_all(shapely.box(*low.T, *(low + self.cell).T))
+        free = (~self.blocked).flatten().nonzero()[:, 0]
+        low, high = self._corners(free, 0.0), self._corners(free, 1.0)  # neighbours share theirs to the last bit
+        return shapely.union_all(shapely.box(*low.T, *high.T))
+
+    def _corners(self, states: Tensor, share: float) -> np.ndarray:
+        """Points of numbered cells [m], from the lower left corner at a share of 0 to the upper right at 1."""
+        return np.array(self.origin) + self.cell * (self.grid.cells(states).flip(-1).numpy() + share)
 
     def save(self, path: str | Path) -> None:
         """Writes the map to a file, .npz; the price is not part of it."""

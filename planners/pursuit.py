@@ -53,9 +53,9 @@ class Pursuit:
         even, spacing = resampled(points, SPACING)
         if spacing == 0:
             return even
-        smooth = gaussian_filter1d(even, _ROUNDED / spacing, axis=0, mode="nearest")
-        smooth[0], smooth[-1] = even[0], even[-1]
-        return smooth
+        beyond = round(4 * _ROUNDED / spacing)
+        longer = np.pad(even, ((beyond, beyond), (0, 0)), mode="reflect", reflect_type="odd")  # keeps the ends
+        return gaussian_filter1d(longer, _ROUNDED / spacing, axis=0)[beyond:-beyond]
 
     def left(self, way: np.ndarray, position: np.ndarray) -> np.ndarray:
         """What is left of a rounded way from its point nearest to a position `(2,)`; at least its last point."""
@@ -86,6 +86,7 @@ class WayAgent(Replanner):
         goal: Channels of the observation that are the goal.
         replan: Control steps after which a way is planned anew, a quarter of them where it is not good, >= 1.
         astray: Distance from the way beyond which it is planned anew [m], > 0.
+        device: Of the draws.
 
     Raises:
         ValueError: If a number is out of range.
@@ -102,13 +103,14 @@ class WayAgent(Replanner):
         goal: Sequence[int],
         replan: int = 50,
         astray: float = 1.0,
+        device: torch.device | str = "cpu",
     ):
         if len(state) != 4 or len(goal) != 2 or replan < 1 or not astray > 0:
             raise ValueError(
                 "state must name 4 channels and goal 2, replan be at least 1 and astray positive; "
                 f"got {list(state)}, {list(goal)}, {replan} and {astray}."
             )
-        super().__init__(None, torch.device("cpu"))
+        super().__init__(None, torch.device(device))
         self.ways, self.pursuit, self.state, self.goal = ways, pursuit, list(state), list(goal)
         self.replan, self.astray = replan, astray
 

@@ -44,6 +44,7 @@ def test_between_centres_the_map_is_read_bilinearly(place):
 def test_cells_lie_where_paths_over_cells_have_them():
     map, event = hilly(), GridPath(Grid(ROWS, COLUMNS), 3, cell=CELL, origin=ORIGIN)
     states = torch.arange(ROWS * COLUMNS)
+    torch.testing.assert_close(torch.from_numpy(map.centres(states)), event.centres(states))
     torch.testing.assert_close(map(event.centres(states)), map.values.flatten())
     assert [map.located(place, "start") for place in map.centres(states)] == states.tolist()
 
@@ -126,6 +127,8 @@ def test_free_space_is_what_is_not_blocked():
     inside = [map.free_space().contains(Point(*place)) for place in map.centres(torch.arange(ROWS * COLUMNS))]
     assert inside == (~map.blocked).flatten().tolist()
     assert map.free_space().area == pytest.approx((ROWS * COLUMNS - 2) * CELL**2)
+    odd = CostMap(torch.ones(30, 20), 0.1, (1e5 + 0.3, 0.7)).free_space()  # without slits between cells
+    assert odd.geom_type == "Polygon" and not odd.interiors and odd.area == pytest.approx(6)
 
 
 def test_a_guide_file_reads_the_map_that_was_saved(tmp_path):
@@ -202,7 +205,7 @@ def test_costs_to_go_fall_towards_the_goal_from_everywhere():
         (lambda: CostAlong(hilly())(torch.zeros(1, 1, 1, 2)), "a cost along a path needs a path of 2 way-points"),
         (
             lambda: hilly().located((9.0, 0.0), "goal"),
-            r"goal 0 must lie on the map of 5 x 7 cells .*; got \[9.0, 0.0\]",
+            r"goal must lie on the map of 5 x 7 cells of 0.5 m .*; got \[9.0, 0.0\]",
         ),
         (lambda: hilly(blocked=[(0, 0)]).located((-0.9, 2.1), "start"), r"start must lie in a free cell; .*\(0, 0\)"),
         (lambda: CostMap(torch.full((2, 2), -1.0), 1.0).to_go((0.5, 0.5)), "need costs that are not negative; got -1"),
