@@ -10,6 +10,7 @@ sampler draws at first, which wanders. An eagerness above one pays for what a pl
 mean rewards to gain it early; V knows the map, so that plans still go around what is dear.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import final
@@ -77,7 +78,7 @@ class DriveCost:
         if not 1 <= eager < math.inf:
             raise ValueError(f"eager must be at least 1 and finite; got {eager}.")
         self.map, self.eager, self._along = map, eager, CostAlong(map, channels=channels)
-        self._fields: dict[tuple[float, ...], CostMap] = {}
+        self._field = functools.lru_cache(_FIELDS)(map.to_go)
 
     def __call__(self, states: Tensor, actions: Tensor, goal: Tensor) -> Tensor:
         """Costs `(M,)` of states after each action `(M, T, C)`, T at least 2, to goals `(M, 2)` [m].
@@ -88,13 +89,6 @@ class DriveCost:
         p = position(states, self._along.channels)
         left = p.new_empty(p.shape[:-1])
         places, row = torch.unique(goal, dim=0, return_inverse=True)
-        for number, place in enumerate(places.tolist()):  # episodes, not plans
+        for number, place in enumerate(places.tolist()):  # one of an episode, not of a plan
             left[row == number] = self._field(tuple(place))(p[row == number])
         return self._along(states.unsqueeze(1))[:, 0] + self.eager * (left[:, -1] + left.mean(1))
-
-    def _field(self, goal: tuple[float, ...]) -> CostMap:
-        if goal not in self._fields:
-            if len(self._fields) >= _FIELDS:
-                self._fields.pop(next(iter(self._fields)))
-            self._fields[goal] = self.map.to_go(goal)
-        return self._fields[goal]

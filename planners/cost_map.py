@@ -12,8 +12,9 @@ Infinite numbers are obstacles. Planners over cells never enter them. Where slop
 
     price * depth        depth in cells: 1 next to what is free, more further in
 
-and off the map price * (distance to the map in cells) is added, so that the way out is downhill from everywhere. This
-is a price and no constraint: `free_space` is a polygon for `KeepInRegion`, which certifies.
+and off the map price * (distance to the map in cells) is added, so that the way out is downhill from everywhere. The
+reading rises from the centre of the free cell beside an obstacle on, which keeps half a cell of distance where there is
+room. This is a price and no constraint: `free_space` is a polygon for `KeepInRegion`, which certifies.
 
 Over cells a move costs what `embodied_gen.graphs.Grid` says. The two agree on moves between neighbours in a row or a
 column; on a diagonal the bilinear reading sees the two cells beside it too.
@@ -111,8 +112,8 @@ class CostMap:
         height, width = self.values.shape
         if not (0 <= row < height and 0 <= column < width):
             raise ValueError(
-                f"{name} must lie on the map of {height} x {width} cells of {self.cell:g} m from {list(self.origin)} m; "
-                f"got {np.asarray(place).tolist()}."
+                f"{name} must lie on the map of {height} x {width} cells of {self.cell:g} m from "
+                f"{list(self.origin)} m; got {np.asarray(place).tolist()}."
             )
         state = int(row) * width + int(column)
         if self.blocked[int(row), int(column)]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import LineString
 
-import envs
+import envs  # noqa: F401 - registers the environments
 from embodied_gen import draws
 from embodied_gen.events import GridPath, Trajectory
 from embodied_gen.graphs import Grid, shortest
@@ -28,7 +28,6 @@ from planners.mppi import MPPI
 from planners.pursuit import SPACING, Pursuit, WayAgent
 from planners.sampling import Effort, Problem
 
-assert envs
 SIZE, CELL = 12, 0.5
 START, GOAL = np.array([0.75, 2.75]), np.array([5.25, 3.25])
 PERIOD = 0.2
