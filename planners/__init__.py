@@ -12,6 +12,8 @@ from planners.constraints import (
     SpeedLimit,
 )
 from planners.contradictions import contradictions
+from planners.cost_along import CostAlong
+from planners.cost_map import CostMap, read_cost_map
 from planners.costs import (
     CostDuring,
     CostOfAgents,
@@ -35,7 +37,9 @@ __all__ = [
     "AttributeRange",
     "Bicycle",
     "Constraint",
+    "CostAlong",
     "CostDuring",
+    "CostMap",
     "CostOfAgents",
     "CurvatureLimit",
     "DoubleIntegrator",
@@ -64,6 +68,7 @@ __all__ = [
     "feasible",
     "guide_of",
     "polygon_of",
+    "read_cost_map",
     "read_guide",
     "smallest_margin",
 ]

@@ -1,11 +1,14 @@
 """Entries of a guide file that are costs; each divides by its unit, in the entry's own measure."""
 
 import abc
+from pathlib import Path
 from typing import Annotated, Literal, Self, final
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from planners.constraints import Period
+from planners.cost_along import CostAlong
+from planners.cost_map import PRICE, CostMap, read_cost_map
 from planners.costs import (
     Cost,
     CostDuring,
@@ -106,6 +109,23 @@ class ProgressEntry(_PathCostEntry):
     def make(self, period: Period) -> PathCost:
         """The cost."""
         return Progress(self.direction, self.unit)
+
+
+@final
+class CostMapEntry(_PathCostEntry):
+    """The integral of a cost map along the path; the map is read once, and obstacles cost `price` a metre."""
+
+    kind: Literal["cost_map"]
+    file: Path
+    unit: Unit = 1.0
+    price: Unit = PRICE
+    _map: CostMap | None = PrivateAttr(None)
+
+    def make(self, period: Period) -> PathCost:
+        """The cost."""
+        if self._map is None:
+            self._map = read_cost_map(self.file, price=self.price)
+        return CostAlong(self._map, self.unit)
 
 
 @final

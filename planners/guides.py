@@ -32,7 +32,14 @@ from embodied_gen.config import Block
 from embodied_gen.heads import Guide
 from planners.constraints import Constraint, Discs, KeepOutDisc, Period
 from planners.contradictions import contradictions
-from planners.cost_entries import HeadwayEntry, ProgressEntry, SmoothnessEntry, TargetPointEntry, TargetSpeedEntry
+from planners.cost_entries import (
+    CostMapEntry,
+    HeadwayEntry,
+    ProgressEntry,
+    SmoothnessEntry,
+    TargetPointEntry,
+    TargetSpeedEntry,
+)
 from planners.costs import Cost
 from planners.entries import PlaneEntry, RegionEntry, SceneEntry
 from planners.path_entries import (
@@ -77,7 +84,8 @@ ConstraintEntry = Annotated[
     Field(discriminator="kind"),
 ]
 CostEntry = Annotated[
-    SmoothnessEntry | TargetSpeedEntry | TargetPointEntry | ProgressEntry | HeadwayEntry, Field(discriminator="kind")
+    SmoothnessEntry | TargetSpeedEntry | TargetPointEntry | ProgressEntry | CostMapEntry | HeadwayEntry,
+    Field(discriminator="kind"),
 ]
 Region: TypeAlias = Polygon | MultiPolygon
 

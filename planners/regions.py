@@ -23,7 +23,9 @@ from shapely.geometry import MultiPolygon, Polygon
 from torch import Tensor
 from torch.nn import functional
 
+from embodied_gen.nets.bilinear import bilinear
 from planners.constraints import Place, _plane, position
+from planners.parts import parts
 
 ALONG = 2  # parts of a segment at whose ends the grid is read
 CELLS = 256  # of the longer side of the grid
@@ -77,7 +79,7 @@ class SignedDistance:
         shapely.prepare([self.region, self.boundary])
         signed = np.stack([self._row(axes[0], y) for y in axes[1]])  # row by row: points take much memory
         high = low + self.cell * (count - 1)
-        values = torch.from_numpy(signed.reshape(1, 1, count[1], count[0]))  # rows of y, columns of x
+        values = torch.from_numpy(signed.reshape(1, count[1], count[0]))  # rows of y, columns of x
         self._grid: tuple[Tensor, ...] = (
             values,
             torch.from_numpy((high + low) / 2),
@@ -97,9 +99,7 @@ class SignedDistance:
             self._read = tuple(part.to(p) for part in self._grid)  # once: regions stay where they are used
         grid, centre, half = self._read
         at = (p - centre) / half  # the grid is [-1, 1]^2
-        values = functional.grid_sample(
-            grid, at.view(1, 1, -1, 2), mode="bilinear", padding_mode="border", align_corners=True
-        )
+        values = bilinear(grid, at.view(1, -1, 2))
         off = functional.softshrink(at, 1.0) * half
         a, b = off.unbind(-1)
         return values.view(p.shape[:-1]) - (torch.addcmul(a * a, b, b) + 1e-24).sqrt()
@@ -142,11 +142,9 @@ class _OfRegion(Place, abc.ABC):
     def _on_grid(self, p: Tensor) -> Tensor:
         """Smallest distance as the grid has it [m], read along paths `(M, T, 2)`; shape `(M,)`."""
         steps = p.diff(dim=1, append=p[:, -1:])
-        parts = steps.norm(dim=-1) / (_STRETCH * self.distance.cell)
-        count = parts.ceil().clamp(1, _READINGS).long().flatten()
-        segment = torch.arange(len(count), device=p.device).repeat_interleave(count)
-        share = (torch.arange(len(segment), device=p.device) - (count.cumsum(0) - count)[segment]) / count[segment]
-        points = p.flatten(0, 1)[segment] + share.to(p).unsqueeze(-1) * steps.flatten(0, 1)[segment]
+        stretches = steps.norm(dim=-1) / (_STRETCH * self.distance.cell)
+        count = stretches.ceil().clamp(1, _READINGS).long().flatten()
+        points, segment = parts(p.flatten(0, 1), steps.flatten(0, 1), count, 0.0)
         smallest = p.new_full((len(p),), torch.inf)
         return smallest.scatter_reduce(0, segment // p.shape[1], self.sign * self.distance(points), "amin")
 

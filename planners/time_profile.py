@@ -30,7 +30,7 @@ def timed(path: np.ndarray, *, start: float, speed: float, acceleration: float, 
     Returns:
         Positions and velocities `(T, 4)` [m, m/s]; the last one is the path's end, at rest.
     """
-    points, spacing = _resampled(path)
+    points, spacing = resampled(path, SPACING)
     if spacing == 0:
         return np.concatenate([path[-1], [0, 0]])[None]
     tangents = np.diff(points, axis=0) / spacing
@@ -43,10 +43,10 @@ def timed(path: np.ndarray, *, start: float, speed: float, acceleration: float, 
     return _sampled(points, tangents, np.sqrt(squares), spacing, period)
 
 
-def _resampled(path: np.ndarray) -> tuple[np.ndarray, float]:
-    """Points at equal distances along a path, two stretches or more, and their distance."""
+def resampled(path: np.ndarray, spacing: float) -> tuple[np.ndarray, float]:
+    """Points at equal distances of at most a spacing along a path `(L, 2)`, three or more, and their distance [m]."""
     along = np.concatenate([[0], np.linalg.norm(np.diff(path, axis=0), axis=1).cumsum()])
-    count = max(int(np.ceil(along[-1] / SPACING)), 2)
+    count = max(int(np.ceil(along[-1] / spacing)), 2)
     at = np.linspace(0, along[-1], count + 1)
     return np.stack([np.interp(at, along, path[:, axis]) for axis in (0, 1)], 1), float(along[-1] / count)
 

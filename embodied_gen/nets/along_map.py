@@ -19,9 +19,9 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from embodied_gen.nets.base import require_positive
+from embodied_gen.nets.bilinear import bilinear
 from embodied_gen.nets.map import MapNet
 
 
@@ -73,6 +73,6 @@ class AlongMap(nn.Module):
 
     def _read(self, points: Tensor, layers: Tensor) -> Tensor:
         """The map at points, `(M, P, 2)` to `(M, P)`."""
-        cells = self.net(layers).to(points.dtype)
-        read = functional.grid_sample(cells, points.unsqueeze(1), padding_mode="border", align_corners=False)
-        return read[:, 0, 0]
+        cells = self.net(layers).to(points.dtype)[:, 0]
+        count = points.new_tensor([cells.shape[2], cells.shape[1]])
+        return bilinear(cells, points * count / (count - 1).clamp(min=1))  # from edges to the outermost centres
