@@ -1,0 +1,258 @@
+r"""Learners of rewards and of policies on grids whose moves slip, and how they are judged.
+
+All see the same features of cells, standardised by mean and deviation over the cells of the world that they learn on,
+and the same n(s, a): how often the demonstrations chose action a in cell s. With Q(s, a) = cost(s) + gamma E[V(s')],
+both losses over rewards are the mean over demonstrated choices of what the choice costs above the value,
+
+    mean over n of Q(s, a) - V(s),
+
+with the soft V for max-ent, where it is -log pi(a | s), and for max-margin with the hard V under costs from which one
+is taken for each choice that was not made where another was: a hinge, zero where the demonstrated choices are best by
+as much. One backup a step serves all demonstrations. Cloning learns pi(a | s) as a function of the cell's features, by
+its likelihood. A learned reward is judged by its optimal policy, a cloned policy as it is.
+
+Sources: Ziebart 2010 for maximum causal entropy; Wulfmeier et al. 2015 (arXiv:1507.04888) for networks as rewards;
+Ratliff, Bagnell and Zinkevich 2006 for the margin.
+"""
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from embodied_gen.graphs import Discounted, Grid, Hard, Rule, Soft
+from embodied_gen.nets import CellMLP, ConvMap, LinearMap
+from embodied_gen.nets.map import MapNet
+from envs.gridworld import gridworld
+from envs.objectworld import objectworld
+from envs.slip_grid import MOVES, Demonstrations, SlipGrid
+
+STEPS, RATE, DECAY = 400, 0.01, 0.01  # of AdamW
+MARGIN = 1.0
+TRANSFERS = 8  # fresh worlds for each that is learned on
+_FIRST_TRANSFER = 1_000_000  # seed
+
+
+@final
+@dataclass(frozen=True)
+class World:
+    """Features `(C, n, n)` and true reward `(n, n)` of the cells."""
+
+    features: np.ndarray
+    reward: np.ndarray
+
+
+@final
+@dataclass(frozen=True)
+class Problem:
+    """A family of worlds.
+
+    Attributes:
+        name: What it is called.
+        make: `make(seed, size)` is the world of a seed.
+        transfers: Whether a reward depends on features alike in all worlds.
+    """
+
+    name: str
+    make: Callable[[int, int], World]
+    transfers: bool
+
+
+@final
+@dataclass(frozen=True)
+class Lesson:
+    """What is learned from, and on what.
+
+    Attributes:
+        grid: Cells and their moves.
+        counts: N, shape `(1, A, n, n)`, in the order of the grid's moves.
+    """
+
+    grid: Grid
+    counts: Tensor
+
+
+class Method(abc.ABC):
+    """A learner.
+
+    Args:
+        name: What it is called.
+        net: `net(channels)` is a network over layers of features.
+    """
+
+    def __init__(self, name: str, net: Callable[[int], MapNet]):
+        self.name, self.net = name, net
+
+    @abc.abstractmethod
+    def loss(self, lesson: Lesson, numbers: Tensor) -> Tensor:
+        """Loss of the network's numbers of cells, `(1, K, n, n)`; a scalar."""
+
+    @abc.abstractmethod
+    def policy(self, numbers: np.ndarray, dynamics: SlipGrid) -> np.ndarray:
+        """The learned policy in the order of `MOVES`, numbers `(W, K, n, n)` to `(W, 5, n, n)`."""
+
+
+@final
+class ByReward(Method):
+    """Costs of cells, learned by max-ent (`Soft`, no margin) or max-margin (`Hard`)."""
+
+    def __init__(self, name: str, net: Callable[[int], MapNet], rule: Rule, margin: float = 0.0):
+        super().__init__(name, net)
+        self._rule, self._margin = rule, margin
+
+    def loss(self, lesson: Lesson, numbers: Tensor) -> Tensor:
+        """See `Method`."""
+        grid, counts = lesson.grid, lesson.counts
+        others = (counts == 0) & (counts.sum(1, keepdim=True) > 0)
+        costs = grid.costs_of_states(numbers[:, 0]) - self._margin * others
+        values = HORIZON.values(grid, costs, self._rule)
+        above = costs + HORIZON.discount * grid.ahead(values) - values.unsqueeze(1)
+        return (counts * above).sum() / counts.sum()
+
+    def policy(self, numbers: np.ndarray, dynamics: SlipGrid) -> np.ndarray:
+        """See `Method`."""
+        return dynamics.policy(-numbers[:, 0])
+
+
+@final
+class Cloning(Method):
+    """A classifier of actions."""
+
+    def loss(self, lesson: Lesson, numbers: Tensor) -> Tensor:
+        """See `Method`."""
+        return -(lesson.counts * numbers.log_softmax(1)).sum() / lesson.counts.sum()
+
+    def policy(self, numbers: np.ndarray, dynamics: SlipGrid) -> np.ndarray:
+        """See `Method`."""
+        shares = torch.from_numpy(numbers).softmax(1).numpy()
+        return shares[:, [_grid(dynamics.shape).moves.index(tuple(move)) for move in MOVES.tolist()]]
+
+
+def _linear(channels: int) -> MapNet:
+    return LinearMap(channels_in=channels)
+
+
+def _cells(channels: int) -> MapNet:
+    return CellMLP(channels_in=channels)
+
+
+def _convolutions(channels: int) -> MapNet:
+    return ConvMap(channels_in=channels)
+
+
+def _actions(channels: int) -> MapNet:
+    return CellMLP(channels_in=channels, channels_out=len(MOVES))
+
+
+def _objects(seed: int, size: int) -> World:
+    world = objectworld(seed, size=size)
+    return World(world.distances(), world.reward())
+
+
+def _macro_cells(seed: int, size: int) -> World:
+    world = gridworld(seed, size=size)
+    return World(world.sides().astype(np.float64), world.reward())
+
+
+HORIZON = Discounted(0.9)
+METHODS = (
+    ByReward("max-ent, linear", _linear, Soft()),
+    ByReward("max-ent, deep", _cells, Soft()),
+    ByReward("max-ent, convolutional", _convolutions, Soft()),
+    ByReward("max-margin, linear", _linear, Hard(), MARGIN),
+    ByReward("max-margin, deep", _cells, Hard(), MARGIN),
+    Cloning("behaviour cloning, deep", _actions),
+)
+PROBLEMS = (Problem("Objectworld", _objects, True), Problem("Gridworld", _macro_cells, False))
+
+
+@final
+@dataclass(frozen=True)
+class Outcome:
+    """Expected value differences on the world that was learned on and, where rewards transfer, on fresh ones."""
+
+    training: float
+    transfer: float | None
+
+
+def learned(problem: Problem, size: int, demonstrations: int, method: Method, seed: int) -> Outcome:
+    """A learner trained on the world of a seed and judged there and on fresh worlds."""
+    world, dynamics = problem.make(seed, size), SlipGrid((size, size))
+    layers = _standardised(world, world)
+    net = _trained(method, _lesson(world, dynamics, demonstrations, seed), layers, seed)
+    fresh = fresh_worlds(problem, size, seed)
+    return Outcome(
+        _lost(method, net, layers, [world], dynamics),
+        _lost(method, net, torch.cat([_standardised(each, world) for each in fresh]), fresh, dynamics)
+        if fresh
+        else None,
+    )
+
+
+def fresh_worlds(problem: Problem, size: int, seed: int) -> list[World]:
+    """Worlds to which what is learned on the world of a seed is transferred; none where nothing transfers."""
+    if not problem.transfers:
+        return []
+    return [problem.make(_FIRST_TRANSFER + TRANSFERS * seed + k, size) for k in range(TRANSFERS)]
+
+
+def aimless(problem: Problem, size: int, seed: int) -> Outcome:
+    """The same for actions that are uniformly random."""
+    dynamics = SlipGrid((size, size))
+
+    def lost(worlds: list[World]) -> float:
+        rewards = np.stack([world.reward for world in worlds])
+        uniform = np.full((len(worlds), len(MOVES), size, size), 1 / len(MOVES))
+        return float(dynamics.lost_by_policy(uniform, rewards).mean())
+
+    fresh = fresh_worlds(problem, size, seed)
+    return Outcome(lost([problem.make(seed, size)]), lost(fresh) if fresh else None)
+
+
+def _trained(method: Method, lesson: Lesson, layers: Tensor, seed: int) -> MapNet:
+    torch.manual_seed(seed)  # of the first weights
+    net = method.net(layers.shape[1])
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE, weight_decay=DECAY)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        method.loss(lesson, net(layers)).backward()
+        optimizer.step()
+    return net
+
+
+@torch.no_grad()
+def _lost(method: Method, net: MapNet, layers: Tensor, worlds: list[World], dynamics: SlipGrid) -> float:
+    policy = method.policy(net(layers).double().numpy(), dynamics)
+    return float(dynamics.lost_by_policy(policy, np.stack([world.reward for world in worlds])).mean())
+
+
+def _lesson(world: World, dynamics: SlipGrid, count: int, seed: int) -> Lesson:
+    """The first of the most demonstrations, so that more hold the fewer."""
+    walks = dynamics.demonstrations(dynamics.policy(world.reward), max(COUNTS), seed=seed)
+    grid = _grid(dynamics.shape)
+    return Lesson(grid, _counts(grid, Demonstrations(walks.cells[:count], walks.actions[:count])))
+
+
+def _counts(grid: Grid, walks: Demonstrations) -> Tensor:
+    order = np.array([grid.moves.index(tuple(move)) for move in MOVES.tolist()])
+    counts = np.zeros((1, *grid.actions), dtype=np.float32)
+    np.add.at(counts[0], (order[walks.actions], walks.cells[..., 0], walks.cells[..., 1]), 1)
+    return torch.from_numpy(counts)
+
+
+def _grid(shape: tuple[int, int]) -> Grid:
+    return Grid(*shape, connectivity=4, stay=True, slip=SlipGrid(shape).slip)
+
+
+def _standardised(world: World, by: World) -> Tensor:
+    """Layers `(1, C, n, n)`."""
+    mean, deviation = (f(by.features, axis=(1, 2), keepdims=True) for f in (np.mean, np.std))
+    scaled = (world.features - mean) / np.where(deviation > 0, deviation, 1)
+    return torch.from_numpy(scaled).float().unsqueeze(0)
+
+
+COUNTS = (8, 16, 32, 64, 128, 256, 512)
