@@ -34,6 +34,8 @@ from envs.slip_grid import MOVES, Demonstrations, SlipGrid
 STEPS, RATE, DECAY = 400, 0.01, 0.01  # of AdamW
 MARGIN = 1.0
 TRANSFERS = 8  # fresh worlds for each that is learned on
+SETTINGS = {"steps": STEPS, "rate": RATE, "decay": DECAY, "margin": MARGIN, "transfers": TRANSFERS}
+COUNTS = (8, 16, 32, 64, 128, 256, 512)  # of demonstrations
 _FIRST_TRANSFER = 1_000_000  # seed
 
 
@@ -253,6 +255,3 @@ def _standardised(world: World, by: World) -> Tensor:
     mean, deviation = (f(by.features, axis=(1, 2), keepdims=True) for f in (np.mean, np.std))
     scaled = (world.features - mean) / np.where(deviation > 0, deviation, 1)
     return torch.from_numpy(scaled).float().unsqueeze(0)
-
-
-COUNTS = (8, 16, 32, 64, 128, 256, 512)
