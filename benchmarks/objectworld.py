@@ -121,9 +121,9 @@ def _summary(values: list[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "interval": list(interval), "by_world": values}
 
 
-def _panels(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[tuple[float, ...]]]]:
+def _panels(rows: list[dict[str, Any]]) -> dict[str, dict[str, list[tuple[float, float, float, float]]]]:
     """Curves by problem and size; random actions have no curve."""
-    found: dict[str, dict[str, list[tuple[float, ...]]]] = {}
+    found: dict[str, dict[str, list[tuple[float, float, float, float]]]] = {}
     for size, (problem, judged) in product(sorted({row["size"] for row in rows}), PANELS):
         curves = found.setdefault(f"{problem} {size} x {size}, {judged}", {})
         for row in rows:

@@ -31,7 +31,7 @@ from envs.gridworld import gridworld
 from envs.objectworld import objectworld
 from envs.slip_grid import MOVES, Demonstrations, SlipGrid
 
-STEPS, RATE, DECAY = 400, 0.01, 0.01  # of AdamW
+STEPS, RATE, DECAY = 400, 0.01, 0.3  # of AdamW
 MARGIN = 1.0
 TRANSFERS = 8  # fresh worlds for each that is learned on
 SETTINGS = {"steps": STEPS, "rate": RATE, "decay": DECAY, "margin": MARGIN, "transfers": TRANSFERS}

@@ -123,7 +123,9 @@ def trade_offs(panels: Mapping[str, Mapping[str, Sequence[float]]], wanted: Mapp
     return figure
 
 
-def by_number(panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], *, across: str, up: str) -> Any:
+def by_number(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float, float]]]], *, across: str, up: str
+) -> Any:
     """What methods come to with more of something, one panel a problem and one curve a method.
 
     Args:
