@@ -29,10 +29,11 @@ from embodied_gen.nets import CellMLP, ConvMap, LinearMap
 from embodied_gen.nets.map import MapNet
 from envs.gridworld import gridworld
 from envs.objectworld import objectworld
-from envs.slip_grid import MOVES, Demonstrations, SlipGrid
+from envs.slip_grid import MOVES, SlipGrid
 
 STEPS, RATE, DECAY = 400, 0.01, 0.3  # of AdamW
 MARGIN = 1.0
+SLIP, DISCOUNT = 0.3, 0.9
 TRANSFERS = 8  # fresh worlds for each that is learned on
 SETTINGS = {"steps": STEPS, "rate": RATE, "decay": DECAY, "margin": MARGIN, "transfers": TRANSFERS}
 COUNTS = (8, 16, 32, 64, 128, 256, 512)  # of demonstrations
@@ -131,7 +132,7 @@ class Cloning(Method):
     def policy(self, numbers: np.ndarray, dynamics: SlipGrid) -> np.ndarray:
         """See `Method`."""
         shares = torch.from_numpy(numbers).softmax(1).numpy()
-        return shares[:, [_grid(dynamics.shape).moves.index(tuple(move)) for move in MOVES.tolist()]]
+        return shares[:, _ORDER]
 
 
 def _linear(channels: int) -> MapNet:
@@ -160,7 +161,12 @@ def _macro_cells(seed: int, size: int) -> World:
     return World(world.sides().astype(np.float64), world.reward())
 
 
-HORIZON = Discounted(0.9)
+def _grid(size: int) -> Grid:
+    return Grid(size, size, connectivity=4, stay=True, slip=SLIP)
+
+
+_ORDER = np.array([_grid(2).moves.index((down, right)) for down, right in MOVES.tolist()])  # of moves in the grid's
+HORIZON = Discounted(DISCOUNT)
 METHODS = (
     ByReward("max-ent, linear", _linear, Soft()),
     ByReward("max-ent, deep", _cells, Soft()),
@@ -183,36 +189,34 @@ class Outcome:
 
 def learned(problem: Problem, size: int, demonstrations: int, method: Method, seed: int) -> Outcome:
     """A learner trained on the world of a seed and judged there and on fresh worlds."""
-    world, dynamics = problem.make(seed, size), SlipGrid((size, size))
-    layers = _standardised(world, world)
-    net = _trained(method, _lesson(world, dynamics, demonstrations, seed), layers, seed)
-    fresh = fresh_worlds(problem, size, seed)
-    return Outcome(
-        _lost(method, net, layers, [world], dynamics),
-        _lost(method, net, torch.cat([_standardised(each, world) for each in fresh]), fresh, dynamics)
-        if fresh
-        else None,
-    )
+    world, dynamics = problem.make(seed, size), _dynamics(size)
+    net = _trained(method, _lesson(world, dynamics, demonstrations, seed), _standardised([world], world), seed)
 
+    @torch.no_grad()
+    def policy(worlds: list[World]) -> np.ndarray:
+        return method.policy(net(_standardised(worlds, world)).double().numpy(), dynamics)
 
-def fresh_worlds(problem: Problem, size: int, seed: int) -> list[World]:
-    """Worlds to which what is learned on the world of a seed is transferred; none where nothing transfers."""
-    if not problem.transfers:
-        return []
-    return [problem.make(_FIRST_TRANSFER + TRANSFERS * seed + k, size) for k in range(TRANSFERS)]
+    return _judged(policy, problem, size, seed)
 
 
 def aimless(problem: Problem, size: int, seed: int) -> Outcome:
     """The same for actions that are uniformly random."""
-    dynamics = SlipGrid((size, size))
+    uniform = np.full((1, len(MOVES), size, size), 1 / len(MOVES))
+    return _judged(lambda worlds: uniform, problem, size, seed)
+
+
+def _judged(policy: Callable[[list[World]], np.ndarray], problem: Problem, size: int, seed: int) -> Outcome:
+    """A policy `(W or 1, 5, n, n)` for W worlds, on the world of a seed and on fresh ones."""
 
     def lost(worlds: list[World]) -> float:
         rewards = np.stack([world.reward for world in worlds])
-        uniform = np.full((len(worlds), len(MOVES), size, size), 1 / len(MOVES))
-        return float(dynamics.lost_by_policy(uniform, rewards).mean())
+        return float(_dynamics(size).lost_by_policy(policy(worlds), rewards).mean())
 
-    fresh = fresh_worlds(problem, size, seed)
-    return Outcome(lost([problem.make(seed, size)]), lost(fresh) if fresh else None)
+    training = lost([problem.make(seed, size)])
+    if not problem.transfers:
+        return Outcome(training, None)
+    first = _FIRST_TRANSFER + TRANSFERS * seed
+    return Outcome(training, lost([problem.make(first + k, size) for k in range(TRANSFERS)]))
 
 
 def _trained(method: Method, lesson: Lesson, layers: Tensor, seed: int) -> MapNet:
@@ -226,32 +230,24 @@ def _trained(method: Method, lesson: Lesson, layers: Tensor, seed: int) -> MapNe
     return net
 
 
-@torch.no_grad()
-def _lost(method: Method, net: MapNet, layers: Tensor, worlds: list[World], dynamics: SlipGrid) -> float:
-    policy = method.policy(net(layers).double().numpy(), dynamics)
-    return float(dynamics.lost_by_policy(policy, np.stack([world.reward for world in worlds])).mean())
-
-
 def _lesson(world: World, dynamics: SlipGrid, count: int, seed: int) -> Lesson:
     """The first of the most demonstrations, so that more hold the fewer."""
+    if not 1 <= count <= max(COUNTS):
+        raise ValueError(f"demonstrations must number from 1 to {max(COUNTS)}; got {count}.")
     walks = dynamics.demonstrations(dynamics.policy(world.reward), max(COUNTS), seed=seed)
-    grid = _grid(dynamics.shape)
-    return Lesson(grid, _counts(grid, Demonstrations(walks.cells[:count], walks.actions[:count])))
-
-
-def _counts(grid: Grid, walks: Demonstrations) -> Tensor:
-    order = np.array([grid.moves.index(tuple(move)) for move in MOVES.tolist()])
+    grid = _grid(len(world.reward))
     counts = np.zeros((1, *grid.actions), dtype=np.float32)
-    np.add.at(counts[0], (order[walks.actions], walks.cells[..., 0], walks.cells[..., 1]), 1)
-    return torch.from_numpy(counts)
+    rows, columns = np.moveaxis(walks.cells[:count], -1, 0)
+    np.add.at(counts[0], (_ORDER[walks.actions[:count]], rows, columns), 1)
+    return Lesson(grid, torch.from_numpy(counts))
 
 
-def _grid(shape: tuple[int, int]) -> Grid:
-    return Grid(*shape, connectivity=4, stay=True, slip=SlipGrid(shape).slip)
+def _dynamics(size: int) -> SlipGrid:
+    return SlipGrid((size, size), slip=SLIP, discount=DISCOUNT)
 
 
-def _standardised(world: World, by: World) -> Tensor:
-    """Layers `(1, C, n, n)`."""
+def _standardised(worlds: list[World], by: World) -> Tensor:
+    """Layers `(W, C, n, n)`."""
     mean, deviation = (f(by.features, axis=(1, 2), keepdims=True) for f in (np.mean, np.std))
-    scaled = (world.features - mean) / np.where(deviation > 0, deviation, 1)
-    return torch.from_numpy(scaled).float().unsqueeze(0)
+    features = np.stack([world.features for world in worlds])
+    return torch.from_numpy((features - mean) / np.where(deviation > 0, deviation, 1)).float()
