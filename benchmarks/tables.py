@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from objectworld_table import table as objectworld
+
 from embodied_gen.forecasting.table import MEAN, markdown, row_of
 from embodied_gen.grounds.table import table as families
 
@@ -320,6 +322,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "guidance_speed": (("guidance_speed",), guidance),
     "families": (("families",), families),
     "soft_backup": (("soft_backup",), soft_backup),
+    "objectworld": (("objectworld",), objectworld),
     "constant_velocity": (("constant_velocity",), constant_velocity),
     "forecasting": (("constant_velocity",), forecasting),
 }

@@ -104,12 +104,8 @@ def trade_offs(panels: Mapping[str, Mapping[str, Sequence[float]]], wanted: Mapp
     Returns:
         A figure; a family has one colour in all panels.
     """
-    columns = min(3, len(panels))
-    figure = _figure(columns, height=3.2 * math.ceil(len(panels) / columns))
+    figure, flat = _panels(len(panels))
     names = list(dict.fromkeys(name for points in panels.values() for name in points))
-    flat = figure.subplots(math.ceil(len(panels) / columns), columns, squeeze=False).flatten()
-    for axes in flat[len(panels) :]:
-        axes.set_axis_off()
     for axes, (title, points) in zip(flat, panels.items(), strict=False):
         for name, (cost, value, low, high) in points.items():
             index = names.index(name)
@@ -123,8 +119,38 @@ def trade_offs(panels: Mapping[str, Mapping[str, Sequence[float]]], wanted: Mapp
             axes.set_yscale("log")
         else:
             axes.set_ylim(-0.03, 1.03)
-    handles = {h.get_label(): h for axes in flat for h in axes.get_legend_handles_labels()[0]}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    _legend_below(figure, flat)
+    return figure
+
+
+def by_number(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float, float]]]], *, across: str, up: str
+) -> Any:
+    """What methods come to with more of something, one panel a problem and one curve a method.
+
+    Args:
+        panels: For each title and method its points: number, value, and the ends of the value's interval.
+        across: What the number counts; its axis is logarithmic, base 2.
+        up: What the value is; its axis begins at zero.
+
+    Returns:
+        A figure; a method has one colour in all panels, and its interval is shaded.
+    """
+    figure, flat = _panels(len(panels))
+    names = list(dict.fromkeys(name for curves_ in panels.values() for name in curves_))
+    for axes, (title, methods) in zip(flat, panels.items(), strict=False):
+        for name, points in methods.items():
+            number, value, low, high = zip(*sorted(points), strict=True)
+            colour = f"C{names.index(name)}"
+            axes.plot(number, value, color=colour, marker="o", markersize=3.5, linewidth=1.4, label=name)
+            axes.fill_between(number, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_ylim(bottom=0)
+    _legend_below(figure, flat)
     return figure
 
 
@@ -154,6 +180,23 @@ def _figure(panels: int, *, wide: bool = False, height: float = 3.6) -> Any:
     except ImportError as error:
         raise ImportError("pictures need matplotlib. Install the extra: pip install 'embodied-gen[viz]'.") from error
     return Figure(figsize=(8.0 if wide else 4.6 * panels, height), layout="constrained")
+
+
+def _panels(count: int) -> tuple[Any, Any]:
+    """A figure with up to three panels a row, and its panels."""
+    columns = min(3, count)
+    rows = math.ceil(count / columns)
+    figure = _figure(columns, height=3.2 * rows)
+    flat = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in flat[count:]:
+        axes.set_axis_off()
+    return figure, flat
+
+
+def _legend_below(figure: Any, flat: Any) -> None:
+    """One legend for all panels."""
+    handles = {h.get_label(): h for axes in flat for h in axes.get_legend_handles_labels()[0]}
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
 
 
 def _draw_scene(axes: Any, scene: Mapping[str, Any]) -> None:

@@ -83,6 +83,19 @@ def test_rates_are_bars_with_their_intervals():
     np.testing.assert_allclose(spans, [[0.3, 0.7], [0.8, 0.95]])
 
 
+def test_methods_keep_their_colour_in_all_panels_and_intervals_are_shaded():
+    points = [(64, 0.5, 0.4, 0.7), (8, 1.0, 0.9, 1.2)]
+    panels = {"one": {"a": points, "b": points}, "two": {"b": points}}
+    figure = pictures.by_number(panels, across="demonstrations", up="value")
+    assert labels(figure) == ["one", "two"]
+    one, two = figure.axes
+    assert two.get_lines()[0].get_color() == one.get_lines()[1].get_color() != one.get_lines()[0].get_color()
+    np.testing.assert_allclose(one.get_lines()[0].get_xydata(), [(8, 1.0), (64, 0.5)])
+    assert one.get_xscale() == "log" and one.get_ylim()[0] == 0
+    assert [len(axes.collections) for axes in (one, two)] == [2, 1]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
 def test_ways_are_counted_a_panel_a_run():
     figure = pictures.modes({"a": [1, 0, 2], "b": [0, 0, 0]})
     assert labels(figure) == ["a", "b"]
