@@ -19,6 +19,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from envs.actions import check_action
 from envs.crowd_expert import CrowdExpert
 from envs.crowd_layout import EVERY, OBSERVED, CrowdLayout
 from envs.drawing import BLUE, GREEN, INK, ORANGE, RED, Drawing, check_render_mode
@@ -94,8 +95,7 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         Raises:
             ValueError: If `action` is not two finite numbers.
         """
-        if np.shape(action) != (2,) or not np.isfinite(action).all():
-            raise ValueError(f"An action must be 2 finite numbers in [-1, 1]; got {action!r}.")
+        check_action(action, 2, "in [-1, 1]")
         here, numbers = self._people.positions, self._people.numbers.copy()
         before = self._robot[:2].copy()
         self._drive(np.asarray(action, dtype=np.float64))

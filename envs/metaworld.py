@@ -25,6 +25,8 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from envs.actions import check_action
+
 _HAND_LOW, _HAND_HIGH = [-0.525, 0.348, -0.0525], [0.525, 1.025, 0.7]  # [m], Meta-World's own
 _OBJECT = 10.0  # [m]; an object that falls off the table stays far inside
 _GOAL = 1.0  # [m]
@@ -83,8 +85,7 @@ class MetaWorldEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         Raises:
             ValueError: If `action` is not four finite numbers.
         """
-        if np.shape(action) != (4,) or not np.isfinite(action).all():
-            raise ValueError(f"An action must be 4 finite numbers in [-1, 1]; got {action!r}.")
+        check_action(action, 4, "in [-1, 1]")
         observation, reward, _, truncated, info = self._inner.step(action)
         success = bool(info["success"])
         return self._bounded(observation), float(reward), success, bool(truncated), {"is_success": success}

@@ -22,6 +22,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from envs.actions import check_action
 from envs.drawing import BLUE, GREEN, GRID, ORANGE, Drawing, check_render_mode
 
 GOAL_RADIUS = 0.05
@@ -92,8 +93,7 @@ class ParticleEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         Raises:
             ValueError: If `action` is not N finite numbers.
         """
-        if np.shape(action) != (self.dimension,) or not np.isfinite(action).all():
-            raise ValueError(f"An action must be {self.dimension} finite numbers in [0, 1]; got {action!r}.")
+        check_action(action, self.dimension, "in [0, 1]")
         setpoint = np.clip(np.asarray(action, dtype=np.float64), 0.0, 1.0)
         for _ in range(_SUBSTEPS):
             force = _STIFFNESS * (setpoint - self._position) - _DAMPING * self._velocity

@@ -31,6 +31,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
+from envs.actions import check_action
 from envs.drawing import BLUE, GREEN, INK, Drawing
 
 GOAL_RADIUS = 0.45
@@ -108,8 +109,7 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         Raises:
             ValueError: If `action` is not two finite numbers.
         """
-        if np.shape(action) != (2,) or not np.isfinite(action).all():
-            raise ValueError(f"An action must be 2 finite numbers in [-1, 1]; got {action!r}.")
+        check_action(action, 2, "in [-1, 1]")
         state = self._inner.step(action)[0]
         observation = np.concatenate([state["observation"], self._inner.goal])
         success = at_goal(observation)

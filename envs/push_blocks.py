@@ -20,6 +20,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from envs.actions import check_action
 from envs.drawing import BLUE, GREEN, INK, ORANGE, Colour, Drawing, check_render_mode
 from envs.push_expert import ORDERS, PushExpert
 from envs.push_table import CONTROL_PERIOD, HALF_SIDE, TIP_RADIUS, WORKSPACE, PushTable
@@ -94,8 +95,7 @@ class PushBlocksEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         Raises:
             ValueError: If `action` is not two finite numbers.
         """
-        if np.shape(action) != (2,) or not np.isfinite(action).all():
-            raise ValueError(f"An action must be 2 finite numbers [m]; got {action!r}.")
+        check_action(action, 2, "[m]")
         advance = np.clip(np.asarray(action, dtype=np.float64), -LARGEST_ADVANCE, LARGEST_ADVANCE)
         self._table.drive(self._table.setpoint + advance)
         reward = self._judge()

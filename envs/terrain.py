@@ -29,6 +29,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
+from envs.actions import check_action
 from envs.drawing import check_render_mode
 from envs.rover import CONTROL_PERIOD, Rover
 from envs.terrain_cost import PREFERENCES
@@ -119,8 +120,7 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         Raises:
             ValueError: If `action` is not two finite numbers.
         """
-        if np.shape(action) != (2,) or not np.isfinite(action).all():
-            raise ValueError(f"An action must be 2 finite numbers in [-1, 1]; got {action!r}.")
+        check_action(action, 2, "in [-1, 1]")
         speed, grade = self.site.ground(self._rover.position)
         path = self._rover.drive(action, speed=speed, grade=grade)
         cost = self._advance(path)

@@ -18,6 +18,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
+from envs.actions import check_action
 from envs.boxes import between, overlapping
 from envs.company import PERIOD, Company, Reactive, Replayed, recorded
 from envs.drawing import check_render_mode
@@ -120,8 +121,7 @@ class TrafficEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         Raises:
             ValueError: If `action` is not two finite numbers.
         """
-        if np.shape(action) != (2,) or not np.isfinite(action).all():
-            raise ValueError(f"An action must be 2 finite numbers in [-1, 1]; got {action!r}.")
+        check_action(action, 2, "in [-1, 1]")
         before, box = self._states, self._ego.box
         self._ego.drive(action, PERIOD)
         self._company.step(self._ego.box, self._ego.speed)

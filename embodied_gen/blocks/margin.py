@@ -46,19 +46,24 @@ class SmoothedBlock(Block):
 PathLossBlock = Annotated[HammingBlock | SmoothedBlock, Field(discriminator="kind")]
 
 
-class MarginBlock(Block):
-    """Max-margin planning on a map; its context is a mapping with layers, start and goal."""
+class PlanningBlock(Block):
+    """What blocks of heads that answer with the cheapest path share."""
 
-    kind: Literal["margin"] = "margin"
     layers: int = Field(1, ge=1, description="Layers of the map.")
     map: MapNetBlock = ConvMapBlock()
     length: WholeBlock = UntilGoalBlock()
     path_loss: PathLossBlock = HammingBlock()
     charge: Charging = Field("length", description="What costs: length through cells, cells or moves.")
-    floor: float = Field(0.1, ge=0, description="Least cost; for until_goal at least the weight of a wrong cell.")
     temperature: float = Field(0.0, ge=0, description="Noise of draws, over the mean cost of a move.")
     explore: float = Field(0.5, ge=0, description="The same of candidates under a guide.")
     candidates: int = Field(32, ge=1, description="Paths for each sample under a guide.")
+
+
+class MarginBlock(PlanningBlock):
+    """Max-margin planning on a map; its context is a mapping with layers, start and goal."""
+
+    kind: Literal["margin"] = "margin"
+    floor: float = Field(0.1, ge=0, description="Least cost; for until_goal at least the weight of a wrong cell.")
 
     def build(self, event: Event, make_net: MakeNet) -> Head:
         """The head."""
@@ -75,18 +80,10 @@ class MarginBlock(Block):
         )
 
 
-class LearchBlock(Block):
+class LearchBlock(PlanningBlock):
     """Learning to search on a map: costs are exponentials; its context is a mapping with layers, start and goal."""
 
     kind: Literal["learch"] = "learch"
-    layers: int = Field(1, ge=1, description="Layers of the map.")
-    map: MapNetBlock = ConvMapBlock()
-    length: WholeBlock = UntilGoalBlock()
-    path_loss: PathLossBlock = HammingBlock()
-    charge: Charging = Field("length", description="What costs: length through cells, cells or moves.")
-    temperature: float = Field(0.0, ge=0, description="Noise of draws, over the mean cost of a move.")
-    explore: float = Field(0.5, ge=0, description="The same of candidates under a guide.")
-    candidates: int = Field(32, ge=1, description="Paths for each sample under a guide.")
 
     def build(self, event: Event, make_net: MakeNet) -> Head:
         """The head."""

@@ -30,7 +30,7 @@ from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.decoding import Decodes, check_decoder, read, unroll
 from embodied_gen.heads.emissions import Emission
-from embodied_gen.heads.guidance import RowGuide, propose
+from embodied_gen.heads.guidance import RowGuide, drawn
 from embodied_gen.heads.orders import Given, Order
 
 
@@ -151,11 +151,7 @@ class AutoregressiveHead(Head):
         return output.reshape(len(zeros), -1, features) + self.places
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        conditions = self._conditions(c)
-        if guide is None:
-            return self._draw(conditions, generator)
-        candidates = self._draw(conditions.repeat_interleave(self.candidates, 0), generator)
-        return propose(candidates.unflatten(0, (rows, -1)), guide, generator=generator)
+        return drawn(self._draw, self._conditions(c), guide, candidates=self.candidates, generator=generator)
 
     def _draw(self, conditions: Tensor, generator: draws.Generator) -> Tensor:
         """One event for each row of conditions, shape `(M, *E)`."""

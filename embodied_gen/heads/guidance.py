@@ -16,12 +16,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from embodied_gen import draws
+from embodied_gen import context, draws
+from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 
 
@@ -167,6 +168,32 @@ def propose(
     """
     chosen = choose(candidates, guide, generator=generator, log_weight=log_weight)
     return guide.project(candidates[torch.arange(len(candidates), device=candidates.device), chosen])
+
+
+def drawn(
+    draw: Callable[[Any, draws.Generator], Tensor],
+    c: Context,
+    guide: RowGuide | None,
+    *,
+    candidates: int,
+    generator: draws.Generator,
+) -> Tensor:
+    """A draw for each context, of several where a guide has to be followed by proposals alone.
+
+    Args:
+        draw: Independent draws `(M, *E)`, model units, of what `c` is, for M rows.
+        c: Contexts, or what was read from them, of B rows.
+        guide: What is wanted, on rows; anything where None.
+        candidates: Draws for each row under a guide, of which one is kept; see `choose`.
+        generator: Draws.
+
+    Returns:
+        Shape `(B, *E)`, model units.
+    """
+    if guide is None:
+        return draw(c, generator)
+    several = draw(context.repeat(c, candidates), generator)
+    return propose(several.unflatten(0, (-1, candidates)), guide, generator=generator)
 
 
 def choose(

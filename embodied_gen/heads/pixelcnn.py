@@ -21,7 +21,7 @@ from embodied_gen import draws
 from embodied_gen.context import Context, size
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.heads.base import Head
-from embodied_gen.heads.guidance import RowGuide, propose
+from embodied_gen.heads.guidance import RowGuide, drawn
 
 
 class ReadsRasters(Protocol):
@@ -100,11 +100,7 @@ class PixelCNNHead(Head):
         return output
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        conditions = self._conditions(c)
-        if guide is None:
-            return self._draw(conditions, generator)
-        candidates = self._draw(conditions.repeat_interleave(self.candidates, 0), generator)
-        return propose(candidates.unflatten(0, (rows, -1)), guide, generator=generator)
+        return drawn(self._draw, self._conditions(c), guide, candidates=self.candidates, generator=generator)
 
     def _draw(self, conditions: Tensor, generator: draws.Generator) -> Tensor:
         """One map for each row of conditions, shape `(M, H, W, K)`."""

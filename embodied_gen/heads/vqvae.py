@@ -28,7 +28,7 @@ from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.codebook import Codebook
-from embodied_gen.heads.guidance import RowGuide, propose
+from embodied_gen.heads.guidance import RowGuide, drawn
 from embodied_gen.heads.latents import Lift, Read, only, require, through
 from embodied_gen.heads.variational import Likelihood
 
@@ -130,10 +130,7 @@ class VQVAEHead(Head):
         return through(self.net, self.lift(words.flatten(1)), 0.0, c)
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        if guide is None:
-            return self._draw(c, generator)
-        x = self._draw(context.repeat(c, self.candidates), generator)
-        return propose(x.unflatten(0, (rows, self.candidates)), guide, generator=generator)
+        return drawn(self._draw, c, guide, candidates=self.candidates, generator=generator)
 
     def _draw(self, c: Context, generator: draws.Generator) -> Tensor:
         """One event for each row of the contexts."""

@@ -86,6 +86,20 @@ def require_positive(**sizes: int) -> None:
             raise ValueError(f"{name} must be >= 1; got {size}.")
 
 
+def require_heads(width: int, heads: int) -> None:
+    """Refuses a width that attention heads do not share out evenly.
+
+    Args:
+        width: Features of a token.
+        heads: Attention heads, >= 1.
+
+    Raises:
+        ValueError: Unless the heads divide the width.
+    """
+    if width % heads:
+        raise ValueError(f"width must be a multiple of heads={heads}; got {width}.")
+
+
 def modulate(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Feature-wise affine map h (1 + scale) + shift (FiLM, Perez et al. 2018, arXiv:1709.07871).
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from embodied_gen.nets.base import require_positive, zero_
+from embodied_gen.nets.base import require_heads, require_positive, zero_
 from embodied_gen.nets.decoder import Decoder
 
 
@@ -52,8 +52,7 @@ class CausalTransformer(Decoder):
     ) -> None:
         super().__init__(length=length, channels_in=channels_in, channels_out=channels_out, context=context)
         require_positive(width=width, depth=depth, heads=heads, expansion=expansion)
-        if width % heads:
-            raise ValueError(f"width must be a multiple of heads={heads}; got {width}.")
+        require_heads(width, heads)
         self.heads = heads
         self.input = nn.Linear(channels_in + context, width)
         self.positions = nn.Parameter(0.02 * torch.randn(length, width))

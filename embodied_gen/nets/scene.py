@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from embodied_gen.nets.base import modulate, require_positive, zero_
+from embodied_gen.nets.base import modulate, require_heads, require_positive, zero_
 from embodied_gen.nets.time import TimeEmbedding
 
 POSE = 5
@@ -62,8 +62,7 @@ class SceneTransformer(nn.Module):
         super().__init__()
         require_positive(agents=agents, horizon=horizon, channels_in=channels_in, channels_out=channels_out)
         require_positive(width=width, depth=depth, heads=heads)
-        if width % heads:
-            raise ValueError(f"width must be a multiple of heads={heads}; got {width}.")
+        require_heads(width, heads)
         if context < POSE:
             raise ValueError(f"context must hold at least the {POSE} numbers of a pose for each agent; got {context}.")
         self.shape = (agents, horizon, channels_in)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from embodied_gen.nets.base import Net, modulate, require_positive, zero_
+from embodied_gen.nets.base import Net, modulate, require_heads, require_positive, zero_
 from embodied_gen.nets.time import TimeEmbedding
 
 
@@ -55,8 +55,7 @@ class TokenTransformer(Net, abc.ABC):
     ) -> None:
         super().__init__(horizon=horizon, channels_in=channels_in, channels_out=channels_out, context=context)
         require_positive(width=width, depth=depth, heads=heads, expansion=expansion)
-        if width % heads:
-            raise ValueError(f"width must be a multiple of heads={heads}; got {width}.")
+        require_heads(width, heads)
         self.embed = TimeEmbedding(width=width, context=context)
         self.input = nn.Linear(channels_in, width)
         self.blocks = nn.ModuleList(AttentionBlock(width=width, heads=heads, expansion=expansion) for _ in range(depth))

@@ -357,6 +357,15 @@ def latent_diffusion(event: Trajectory) -> Head:
     return LatentDiffusionHead(VAEHead(event, mlp(), mlp(), latent=3), denoiser)
 
 
+def as_after_training(head):
+    """With weights away from zero."""
+    stream = draws.generator(7)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.add_(0.2 * draws.normal(parameter.shape, generator=stream, like=parameter))
+    return head
+
+
 @dataclass(frozen=True)
 class Case:
     name: str

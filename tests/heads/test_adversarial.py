@@ -16,7 +16,7 @@ from embodied_gen.heads.derivatives import slope
 from embodied_gen.nets import ResidualMLP, Transformer
 from embodied_gen.statistics import count_modes
 from tests.heads.analytic import unit_event
-from tests.heads.cases import batch, mlp, trajectory
+from tests.heads.cases import as_after_training, batch, mlp, trajectory
 
 GAMES = {
     "minimax": games.Minimax(),
@@ -27,17 +27,8 @@ GAMES = {
 }
 
 
-def stirred(head):
-    """With weights away from zero, as after some training."""
-    stream = draws.generator(7)
-    with torch.no_grad():
-        for parameter in head.parameters():
-            parameter.add_(0.2 * draws.normal(parameter.shape, generator=stream, like=parameter))
-    return head
-
-
 def head_of(**options):
-    return stirred(AdversarialHead(trajectory(), mlp(), mlp(1), latent=3, **options))
+    return as_after_training(AdversarialHead(trajectory(), mlp(), mlp(1), latent=3, **options))
 
 
 def gradients(loss, parameters):
@@ -101,7 +92,9 @@ def test_the_penalties_are_slopes_of_the_critic_at_data_and_at_draws(double):
 
 
 def test_slopes_can_be_differentiated_through_attention():
-    net = stirred(Transformer(horizon=4, channels_in=2, channels_out=1, context=3, width=16, depth=1, heads=2))
+    net = as_after_training(
+        Transformer(horizon=4, channels_in=2, channels_out=1, context=3, width=16, depth=1, heads=2)
+    )
     x, c = batch(2)
     steepness = slope(lambda x: net(x, x.new_zeros(2), c).flatten(1).sum(1), x).square().sum()
     by_weight = torch.autograd.grad(steepness, list(net.parameters()), allow_unused=True)

@@ -71,16 +71,16 @@ def demonstrations(steps, count):
 
 
 @pytest.mark.parametrize(
-    ("objective", "net"),
+    ("objective", "make_net", "rate"),
     [
-        (MaximumLikelihood(Langevin(20, step=0.02, starts=2), pull=0.0), LinearMap(channels_in=5)),
-        (ContrastiveDivergence(Langevin(8, step=0.02)), CellMLP(channels_in=5, width=16)),
+        (MaximumLikelihood(Langevin(20, step=0.02, starts=2), pull=0.0), lambda: LinearMap(channels_in=5), 0.1),
+        (ContrastiveDivergence(Langevin(8, step=0.02)), lambda: CellMLP(channels_in=5, width=16), 0.02),
     ],
 )
-def test_a_valley_is_recovered_from_trajectories_by_chains(objective, net):
+def test_a_valley_is_recovered_from_trajectories_by_chains(objective, make_net, rate):
     event, truth, x, c = demonstrations(3, 100)
-    head = EnergyHead(event, AlongMap(net.double()), objective=objective, reach=1.0)
-    optimizer = torch.optim.Adam(head.parameters(), lr=0.1 if isinstance(net, LinearMap) else 0.02)
+    head = EnergyHead(event, AlongMap(make_net()), objective=objective, reach=1.0)
+    optimizer = torch.optim.Adam(head.parameters(), lr=rate)
     for step in range(40):
         optimizer.zero_grad()
         head.loss(x, c, generator=draws.generator(step)).mean().backward()

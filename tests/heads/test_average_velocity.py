@@ -15,7 +15,7 @@ from embodied_gen.heads.average_velocity import SLOWNESS
 from embodied_gen.heads.identities import MeanFlow, Shortcut, Times
 from embodied_gen.nets import ResidualMLP, Transformer
 from tests.heads.analytic import normal, unit_event
-from tests.heads.cases import CHANNELS, CONTEXT, HORIZON, batch, mlp, trajectory
+from tests.heads.cases import CHANNELS, CONTEXT, HORIZON, as_after_training, batch, mlp, trajectory
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -107,16 +107,8 @@ def test_at_one_time_the_network_is_a_denoiser():
         torch.testing.assert_close(head.denoise(x_t, torch.full((9,), t), torch.zeros(9, 1)).flatten(1), expected)
 
 
-def stirred(head):
-    stream = draws.generator(7)
-    with torch.no_grad():
-        for parameter in head.parameters():
-            parameter.add_(0.2 * draws.normal(parameter.shape, generator=stream, like=parameter))
-    return head
-
-
 def any_head(identity):
-    return stirred(AverageVelocityHead(trajectory(), mlp(channels_in=CHANNELS + 1), identity=identity))
+    return as_after_training(AverageVelocityHead(trajectory(), mlp(channels_in=CHANNELS + 1), identity=identity))
 
 
 class WithoutLength(nn.Module):
@@ -177,7 +169,7 @@ def test_the_loss_goes_through_attention():
     net = Transformer(
         horizon=HORIZON, channels_in=CHANNELS + 1, channels_out=CHANNELS, context=CONTEXT, width=16, depth=1, heads=2
     )
-    head = stirred(AverageVelocityHead(trajectory(), net))
+    head = as_after_training(AverageVelocityHead(trajectory(), net))
     x, c = (part.double() for part in batch())
     loss = head.loss(x, c, generator=draws.generator(3))
     assert all((gradient != 0).any() for gradient in torch.autograd.grad(loss.sum(), list(net.parameters())))

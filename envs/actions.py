@@ -1,0 +1,11 @@
+"""What every environment asks of an action before it simulates anything."""
+
+from typing import Any
+
+import numpy as np
+
+
+def check_action(action: Any, numbers: int, unit: str) -> None:
+    """Raises `ValueError` unless an action is so many finite numbers; `unit` ends the sentence: "in [-1, 1]"."""
+    if np.shape(action) != (numbers,) or not np.isfinite(action).all():
+        raise ValueError(f"An action must be {numbers} finite numbers {unit}; got {action!r}.")
