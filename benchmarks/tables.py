@@ -81,6 +81,16 @@ def particle(record: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _footnote(record)])
 
 
+def tabletop(record: dict[str, Any]) -> str:
+    """Picks by true boxes and by others."""
+    lines = ["| aim | success | 95 % interval | attempts |", "|---|---|---|---|"]
+    for row in record["rows"]:
+        low, high = row["success_interval"]
+        shown = f"{row['success_rate']:.3f} | [{low:.3f}, {high:.3f}] | {row['attempts']:.2f}"
+        lines.append(f"| {row['name']} | {shown} |")
+    return "\n".join([*lines, "", _footnote(record)])
+
+
 def metaworld(record: dict[str, Any]) -> str:
     """Meta-World beside the expert."""
     lines = ["| task | policy | 95 % interval | expert | training [s] |", "|---|---|---|---|---|"]
@@ -312,6 +322,7 @@ MAZES = {"umaze": "U", "medium": "medium", "large": "large"}
 TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "avoid": (("avoid",), avoid),
     "particle": (("particle",), particle),
+    "tabletop": (("tabletop",), tabletop),
     "metaworld": (("metaworld",), metaworld),
     "evaluation_speed": (("evaluation_speed",), speed),
     "maze2d": (("maze2d_umaze", "maze2d_medium", "maze2d_large"), maze2d),

@@ -75,15 +75,8 @@ class TabletopEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self._photographer = Photographer(size)
         self._scene: TabletopScene | None = None
         self._target = 0
-        width, height = self._photographer.size
         self.action_space = Box(0.0, 1.0, (2,), np.float32)
-        self.observation_space = Dict(  # type: ignore[assignment]
-            {
-                "rgb": Box(0, 255, (height, width, 3), np.uint8),
-                "target": Box(0.0, 1.0, (len(CLASSES),), np.float32),
-                "gripper": Box(np.array([-_ROOM] * 3 + [0]), np.array([_ROOM] * 3 + [1]), dtype=np.float32),
-            }
-        )
+        self.observation_space = _space(self._photographer.size)  # type: ignore[assignment]
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -142,6 +135,17 @@ class TabletopEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             "target": np.eye(len(CLASSES), dtype=np.float32)[self._target],
             "gripper": np.clip(state, -_ROOM, _ROOM),
         }
+
+
+def _space(size: tuple[int, int]) -> Dict:
+    place = np.array([_ROOM, _ROOM, _ROOM, 1], dtype=np.float32)
+    return Dict(
+        {
+            "rgb": Box(0, 255, (size[1], size[0], 3), np.uint8),
+            "target": Box(0.0, 1.0, (len(CLASSES),), np.float32),
+            "gripper": Box(place * np.float32([-1, -1, -1, 0]), place, dtype=np.float32),
+        }
+    )
 
 
 def _free(scene: TabletopScene, view: View) -> NDArray[np.int64]:

@@ -124,6 +124,7 @@ class Cup:
         self._vacuum = False
         self._go(np.array([*self._data.ctrl[:2], PARKED[2], 0.0, 0.0]), _TRAVEL)
         self._go(np.array([*PARKED, 0.0, 0.0]), _TRAVEL)
+        self._wait(0.2)
 
     def sealed(self) -> bool:
         """Whether all pads touch one and the same body."""
