@@ -138,12 +138,13 @@ class TabletopEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
 
 def _space(size: tuple[int, int]) -> Dict:
-    place = np.array([_ROOM, _ROOM, _ROOM, 1], dtype=np.float32)
+    highest = np.array([_ROOM, _ROOM, _ROOM, 1], dtype=np.float32)
+    lowest = np.array([-_ROOM, -_ROOM, -_ROOM, 0], dtype=np.float32)
     return Dict(
         {
             "rgb": Box(0, 255, (size[1], size[0], 3), np.uint8),
             "target": Box(0.0, 1.0, (len(CLASSES),), np.float32),
-            "gripper": Box(place * np.float32([-1, -1, -1, 0]), place, dtype=np.float32),
+            "gripper": Box(lowest, highest, dtype=np.float32),
         }
     )
 

@@ -2,7 +2,8 @@
 
 Each thing is dropped from just above those it could meet: with r the reach of a thing and d the distance of two in the
 plane, it starts sqrt((r + r')^2 - d^2) above the centre of every earlier one with d < r + r'. So things come to lie
-beside, against and on one another. They fall until all are slower than 2 cm/s, or for 3 s.
+beside, against and on one another. They fall until all were slower than 1 cm/s and
+0.5 rad/s at three moments 0.1 s apart, or for 3 s.
 
 A scene is a function of its seed: things, surroundings and poses to the last bit, with one version of MuJoCo.
 """
@@ -28,7 +29,8 @@ MOST = 40
 _INNER = np.array([0.15, 0.105])  # half sides of the tray [m]
 _RIM = (0.004, 0.008)  # half width and half height of its rim [m]
 _TIMESTEP = 0.0025  # [s]
-_SLOW, _BLOCK, _LONGEST = 0.02, 40, 1200  # [m/s], steps
+_SLOW = np.array([0.01] * 3 + [0.5] * 3)  # [m/s], [rad/s]
+_BLOCK, _QUIET, _LONGEST = 40, 3, 1200  # steps between looks, looks at rest, steps
 _COLOURFUL = 1.0
 _MODEL = """
 <mujoco model="tabletop">
@@ -125,10 +127,12 @@ class TabletopScene:
 
     def _settle(self) -> None:
         """Simulate until things are at rest."""
-        moving = self.data.qvel[: 6 * len(self.things)].reshape(-1, 6)
+        velocities = self.data.qvel[: 6 * len(self.things)].reshape(-1, 6)
+        quiet = 0
         for _ in range(0, _LONGEST, _BLOCK):
             mujoco.mj_step(self.model, self.data, nstep=_BLOCK)
-            if (np.abs(moving[:, :3]) < _SLOW).all() and (np.abs(moving[:, 3:]) < _SLOW / 0.02).all():
+            quiet = quiet + 1 if (np.abs(velocities) < _SLOW).all() else 0
+            if quiet == _QUIET:
                 break
         mujoco.mj_forward(self.model, self.data)
 

@@ -62,7 +62,7 @@ def test_impossible_numbers_and_keys_are_refused_before_any_work(cli, tmp_path):
     for flags, message in (
         (("--data.things", 4, 2), "things must be a smallest and a largest number between 0 and 40"),
         (("--data.size", 8, 8), "size must be a width and a height from 16 to 1280 and 960; got (8, 8)"),
-        (("--data.train", 0), "data.train: Input should be greater than or equal to 1"),
+        (("--data.train", 0), "Input should be greater than or equal to 1"),
     ):
         outcome = cli("collect", CONFIG, "--data.folder", "set", *flags)
         assert outcome.status == 2 and message in outcome.err

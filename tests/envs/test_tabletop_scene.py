@@ -36,7 +36,7 @@ def test_things_are_at_rest_and_above_the_table(seed):
     before, count = scene.poses, len(scene.things)
     assert before.shape == (count, 7) and scene.labels.tolist() == [thing.label for thing in scene.things]
     mujoco.mj_step(scene.model, scene.data, nstep=40)  # 0.1 s
-    assert (np.linalg.norm(scene.poses[:, :3] - before[:, :3], axis=1) < 0.02).all()
+    assert (np.linalg.norm(scene.poses[:, :3] - before[:, :3], axis=1) < 0.005).all()
     depth = scene.data.contact.dist
     assert (depth > -0.003).all() and (before[:, 2] > 0.005).all()
 

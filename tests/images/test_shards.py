@@ -12,8 +12,6 @@ from pictures import SIZE, picture_of
 
 from embodied_gen.images.shards import DEPTH_UNIT, joined, packed, read_shard, write_shard
 
-NUMBERS = st.lists(st.integers(0, 200), min_size=1, max_size=6)
-
 
 def read(path, n, size=SIZE, classes=3, first=0):
     return read_shard(path, size=size, classes=classes, seeds=range(first, first + n))
@@ -101,10 +99,8 @@ def test_a_foreign_shard_is_refused_and_nothing_is_unpickled(shard, damage):
             with shard.open("wb") as file:
                 np.savez(file, images=np.zeros(3))
         case "flipped":
-            middle = len(content) // 2
-            shard.write_bytes(
-                content[:middle] + bytes(255 - b for b in content[middle : middle + 64]) + content[middle + 64 :]
-            )
+            half = len(content) // 2
+            shard.write_bytes(content[:half] + bytes(255 - b for b in content[half : half + 64]) + content[half + 64 :])
     with pytest.raises(ValueError, match=f"{shard} is truncated or not a shard of images"):
         read(shard, 3)
 
