@@ -107,7 +107,7 @@ def _started(size: tuple[int, int]) -> Any:
     except Exception as error:  # the GL back ends raise anything from AttributeError to GLError
         raise RuntimeError(
             f"pictures of scenes need off-screen OpenGL, which could not be started ({type(error).__name__}: {error}). "
-            "Set MUJOCO_GL=egl before Python starts, and install libegl1 and libgl1-mesa-dri where there is no GPU."
+            "Set MUJOCO_GL=egl before Python starts; where EGL is missing, install libegl1, libopengl0, libgl1-mesa-dri."
         ) from error
 
 

@@ -31,7 +31,6 @@ _RIM = (0.004, 0.008)  # half width and half height of its rim [m]
 _TIMESTEP = 0.0025  # [s]
 _SLOW = np.array([0.01] * 3 + [0.5] * 3)  # [m/s], [rad/s]
 _BLOCK, _QUIET, _LONGEST = 40, 3, 1200  # steps between looks, looks at rest, steps
-_COLOURFUL = 1.0
 _MODEL = """
 <mujoco model="tabletop">
   <compiler angle="radian" autolimits="true"/>
@@ -185,7 +184,7 @@ def _rim(generator: np.random.Generator) -> str:
 
 def _body(thing: Thing, generator: np.random.Generator) -> str:
     material = tabletop_surroundings.MATERIALS[generator.integers(len(tabletop_surroundings.MATERIALS))]
-    rgb = tabletop_surroundings.colour(generator, _COLOURFUL)
+    rgb = tabletop_surroundings.colour(generator, 1.0)
     geoms = "".join(
         f'<geom type="{part.kind}" size="{numbers(*part.size)}" pos="{numbers(*part.at)}" '
         f'euler="{numbers(*part.turned)}" density="{tabletop_things.DENSITY}" condim="6" material="{material}" '

@@ -122,11 +122,10 @@ def _lamps(generator: np.random.Generator) -> str:
     lamps = ""
     for shadow, low, high in (("true", 0.35, 0.65), ("false", 0.0, 0.2)):
         angle, tilt = generator.uniform(0, 2 * math.pi), generator.uniform(0, 0.8)
-        way = numbers(math.sin(tilt) * math.cos(angle), math.sin(tilt) * math.sin(angle), -math.cos(tilt))
-        from_ = numbers(-math.sin(tilt) * math.cos(angle), -math.sin(tilt) * math.sin(angle), math.cos(tilt))
+        way = np.array([math.sin(tilt) * math.cos(angle), math.sin(tilt) * math.sin(angle), -math.cos(tilt)])
         bright = generator.uniform(low, high) * (0.85 + 0.15 * generator.uniform(size=3))
         lamps += (
-            f'<light type="directional" pos="{from_}" dir="{way}" castshadow="{shadow}" '
+            f'<light type="directional" pos="{numbers(*-way)}" dir="{numbers(*way)}" castshadow="{shadow}" '
             f'diffuse="{numbers(*bright)}" specular="0.3 0.3 0.3"/>'
         )
     return lamps

@@ -110,23 +110,21 @@ def fill(
     check_new(folder, recipe, classes=classes)
     said = _description(recipe, classes)
     files.write_json(folder / _NAME, said | {"whole": False})
-    counts: dict[str, dict[str, Any]] = {"things": {}, "dropped": {}}
-    for number, part in enumerate(PARTS, 1):
-        labels, dropped = np.zeros(len(classes), dtype=np.int64), 0
+    things, dropped = {}, {}
+    for part in PARTS:
+        labels, left_out = np.zeros(len(classes), dtype=np.int64), 0
         for name, seeds in recipe.shards(part):
-            path = folder / name
-            if path.exists():
-                arrays = read_shard(path, size=recipe.size, classes=len(classes), seeds=seeds)
+            if (folder / name).exists():
+                arrays = read_shard(folder / name, size=recipe.size, classes=len(classes), seeds=seeds)
                 for _ in seeds:
                     progress(f"{part}, found")
             else:
-                arrays = _made(seeds, number, take, lambda part=part: progress(part))  # type: ignore[misc]
-                write_shard(path, arrays)
+                arrays = _made(seeds, part, take, progress)
+                write_shard(folder / name, arrays)
             labels += np.bincount(arrays["labels"], minlength=len(classes))
-            dropped += int(arrays["dropped"].sum())
-        counts["things"][part] = dict(zip(classes, labels.tolist(), strict=True))
-        counts["dropped"][part] = dropped
-    said |= {"whole": True, **counts}
+            left_out += int(arrays["dropped"].sum())
+        things[part], dropped[part] = dict(zip(classes, labels.tolist(), strict=True)), left_out
+    said |= {"whole": True, "things": things, "dropped": dropped}
     files.write_json(folder / _NAME, said)
     return said
 
@@ -168,11 +166,11 @@ def _description(recipe: Recipe, classes: Sequence[str]) -> dict[str, Any]:
     return {"schema": files.SCHEMA, "recipe": plain, "classes": list(classes), "versions": versions}
 
 
-def _made(seeds: range, number: int, take: Take, progress: Callable[[], None]) -> Arrays:
+def _made(seeds: range, part: str, take: Take, progress: Callable[[str], None]) -> Arrays:
     views = []
     for seed in seeds:
-        views.append(take(seed, number))
-        progress()
+        views.append(take(seed, 1 + PARTS.index(part)))
+        progress(part)
     return packed(views, seeds)
 
 
