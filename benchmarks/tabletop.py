@@ -34,6 +34,7 @@ from embodied_gen.commands.console import console, progress
 from embodied_gen.commands.offscreen import prefer_egl
 from embodied_gen.images.shards import packed, write_shard
 from embodied_gen.training import files
+from planners import BoxGrasp
 
 FIRST_SEED = 1_000_000
 MEASURED = 100  # scenes that are timed
@@ -118,8 +119,6 @@ def main() -> None:
 
 
 def _row(name: str, choose: Choose, env: gym.Env, episodes: int, advance: Callable[[str], None]) -> dict[str, Any]:
-    from planners import BoxGrasp
-
     bare: Any = env.unwrapped
     successes, attempts = 0, 0
     for seed in range(FIRST_SEED, FIRST_SEED + episodes):
@@ -145,6 +144,7 @@ def _row(name: str, choose: Choose, env: gym.Env, episodes: int, advance: Callab
 
 def _cost() -> dict[str, float]:
     """Milliseconds and bytes of a scene of 0 to 12 things at 160 x 120."""
+    # MuJoCo is imported after the way to render is chosen, here and below.
     from envs.tabletop_photographer import Photographer
     from envs.tabletop_scene import scene_of
 

@@ -54,7 +54,7 @@ class TabletopEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     Raises:
         ValueError: If an argument is out of range.
-        RuntimeError: If off-screen rendering cannot be started.
+        OSError: If off-screen rendering cannot be started.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 1, "classes": CLASSES}  # noqa: RUF012

@@ -29,7 +29,7 @@ class Photographer:
 
     Raises:
         ValueError: If the size is out of range.
-        RuntimeError: If off-screen rendering cannot be started.
+        OSError: If off-screen rendering cannot be started.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -105,9 +105,9 @@ def _started(size: tuple[int, int]) -> Any:
     try:
         return mujoco.Renderer(empty_model(size), size[1], size[0], max_geom=_MOST_GEOMS)
     except Exception as error:  # the GL back ends raise anything from AttributeError to GLError
-        raise RuntimeError(
+        raise OSError(
             f"pictures of scenes need off-screen OpenGL, which could not be started ({type(error).__name__}: {error}). "
-            "Set MUJOCO_GL=egl before Python starts; where EGL is missing, install libegl1, libopengl0, libgl1-mesa-dri."
+            "Set MUJOCO_GL=egl before Python starts, and install libegl1, libopengl0 and libgl1-mesa-dri if need be."
         ) from error
 
 

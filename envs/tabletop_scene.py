@@ -2,8 +2,8 @@
 
 Each thing is dropped from just above those it could meet: with r the reach of a thing and d the distance of two in the
 plane, it starts sqrt((r + r')^2 - d^2) above the centre of every earlier one with d < r + r'. So things come to lie
-beside, against and on one another. They fall until all were slower than 1 cm/s and
-0.5 rad/s at three moments 0.1 s apart, or for 3 s.
+beside, against and on one another. They fall until all were slower than 1 cm/s and 0.5 rad/s at three moments 0.1 s
+apart, or for 3 s.
 
 A scene is a function of its seed: things, surroundings and poses to the last bit, with one version of MuJoCo.
 """
@@ -53,7 +53,14 @@ _MODEL = """
 
 @final
 class TabletopScene:
-    """One scene with a suction cup that waits.
+    """One scene, settled, with a suction cup that waits.
+
+    Args:
+        generator: Draws all of it.
+        count: Smallest and largest number of things, between 0 and `MOST`.
+
+    Raises:
+        ValueError: If the numbers are out of range.
 
     Attributes:
         things: What is in it; body k + 1 of the model is thing k.
@@ -63,15 +70,6 @@ class TabletopScene:
     """
 
     def __init__(self, generator: np.random.Generator, count: tuple[int, int]) -> None:
-        """Draw a scene and let it settle.
-
-        Args:
-            generator: Draws all of it.
-            count: Smallest and largest number of things, between 0 and `MOST`.
-
-        Raises:
-            ValueError: If the numbers are out of range.
-        """
         check_count(count)
         around = tabletop_surroundings.drawn(generator)
         self.things = tuple(tabletop_things.drawn(generator) for _ in range(generator.integers(count[0], count[1] + 1)))

@@ -39,7 +39,7 @@ def collect(path: str, arguments: list[str]) -> None:
         return
     check_count(recipe.things)
     sets.check_new(folder, recipe, classes=CLASSES)
-    photographer = _photographer(recipe.size)
+    photographer = Photographer(recipe.size)
 
     def take(seed: int, part: int) -> View:
         return photographer.take(scene_of((seed, part), recipe.things))
@@ -55,10 +55,3 @@ def collect(path: str, arguments: list[str]) -> None:
         f"too little visible to count) in {folder}, {size / 1e6:.1f} MB",
         soft_wrap=True,
     )
-
-
-def _photographer(size: tuple[int, int]) -> Photographer:
-    try:
-        return Photographer(size)
-    except RuntimeError as error:  # what the machine lacks is no bug of ours
-        raise OSError(str(error)) from error

@@ -88,7 +88,7 @@ def photographer():
 
     try:
         made = Photographer((160, 120))
-    except RuntimeError as error:
+    except OSError as error:
         pytest.skip(str(error))
     yield made
     made.close()

@@ -178,7 +178,7 @@ def test_where_nothing_can_be_rendered_the_remedy_is_named(monkeypatch):
         raise AttributeError("'NoneType' object has no attribute 'eglQueryString'")
 
     monkeypatch.setattr(mujoco, "Renderer", refuse)
-    with pytest.raises(RuntimeError, match=r"could not be started \(AttributeError: .*Set MUJOCO_GL=egl .* libegl1"):
+    with pytest.raises(OSError, match=r"could not be started \(AttributeError: .*Set MUJOCO_GL=egl .* libegl1"):
         Photographer((160, 120))
 
 
