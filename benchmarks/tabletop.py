@@ -100,8 +100,7 @@ def main() -> None:
     rows = []
     with progress("pick", len(WAYS) * arguments.episodes) as advance:
         for name, choose in WAYS.items():
-            row = _row(name, choose, env, arguments.episodes, advance)
-            rows.append(row)
+            rows.append(_row(name, choose, env, arguments.episodes, advance))
     record = {
         "schema": files.SCHEMA,
         "what": "success of picks, with attempts an episode",
