@@ -81,6 +81,21 @@ def particle(record: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _footnote(record)])
 
 
+def tabletop(record: dict[str, Any]) -> str:
+    """Picks by true boxes and by others."""
+    lines = ["| aim | success | 95 % interval | attempts |", "|---|---|---|---|"]
+    for row in record["rows"]:
+        low, high = row["success_interval"]
+        shown = f"{row['success_rate']:.3f} | [{low:.3f}, {high:.3f}] | {row['attempts']:.2f}"
+        lines.append(f"| {row['name']} | {shown} |")
+    cost = record["scenes"]
+    said = (
+        f"A scene of 0 to 12 things settles in {cost['settle_ms']:.0f} ms and is rendered at 160 x 120 in "
+        f"{cost['render_ms']:.0f} ms of one core, on average; in a set it takes {cost['bytes'] / 1e3:.0f} kB."
+    )
+    return "\n".join([*lines, "", said, "", _footnote(record)])
+
+
 def metaworld(record: dict[str, Any]) -> str:
     """Meta-World beside the expert."""
     lines = ["| task | policy | 95 % interval | expert | training [s] |", "|---|---|---|---|---|"]
@@ -312,6 +327,7 @@ MAZES = {"umaze": "U", "medium": "medium", "large": "large"}
 TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "avoid": (("avoid",), avoid),
     "particle": (("particle",), particle),
+    "tabletop": (("tabletop",), tabletop),
     "metaworld": (("metaworld",), metaworld),
     "evaluation_speed": (("evaluation_speed",), speed),
     "maze2d": (("maze2d_umaze", "maze2d_medium", "maze2d_large"), maze2d),

@@ -10,6 +10,7 @@ imported when an environment is made.
     embodied/Particle-v0   a point between two goals in `dimension=1` to 32 dimensions
     embodied/PointMaze-v0  force-driven ball, `maze="umaze" | "medium" | "large"` (extra `robotics`)
     embodied/PushBlocks-v0 a tip, two cubes and two zones, four ways to sort them
+    embodied/Tabletop-v0   a suction cup over clutter, one thing to pick by its picture (needs off-screen OpenGL)
     embodied/Terrain-v0    a small robot on semantic maps whose true cost is hidden, `preference="roads" | "green"`
     embodied/Traffic-v0    a vehicle among others, `map="crossing" | "merge"` or a CommonRoad or Lanelet2 file
 
@@ -28,6 +29,7 @@ _ENVIRONMENTS = (
     ("embodied/Particle-v0", "envs.particle:ParticleEnv", 50),
     ("embodied/PointMaze-v0", "envs.pointmaze:PointMazeEnv", 10_000),
     ("embodied/PushBlocks-v0", "envs.push_blocks:PushBlocksEnv", 350),
+    ("embodied/Tabletop-v0", "envs.tabletop:TabletopEnv", 3),
     ("embodied/Terrain-v0", "envs.terrain:TerrainEnv", 400),
     ("embodied/Traffic-v0", "envs.traffic:TrafficEnv", 100),
 )

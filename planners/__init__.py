@@ -1,6 +1,7 @@
 """Constraints and costs at test time, of paths and of scenes of several agents, and planning under them."""
 
 from planners.attributes import AttributeRange, Fixed, LongitudinalAcceleration
+from planners.box_grasp import BoxGrasp
 from planners.collisions import NoCollision
 from planners.constraints import (
     AccelerationLimit,
@@ -36,6 +37,7 @@ __all__ = [
     "AccelerationLimit",
     "AttributeRange",
     "Bicycle",
+    "BoxGrasp",
     "Constraint",
     "CostAlong",
     "CostDuring",

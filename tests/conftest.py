@@ -10,10 +10,14 @@ from hypothesis import settings
 
 from embodied_gen import draws
 from embodied_gen.commands.main import main
+from embodied_gen.commands.offscreen import prefer_egl
 
 # Tiny networks: threads would only wait for each other, here and in the processes that tests start.
 torch.set_num_threads(1)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Before anything imports MuJoCo.
+prefer_egl()
 
 # How long an example takes depends on what else the machine does.
 settings.register_profile("patient", deadline=None)

@@ -22,7 +22,7 @@ LAYERS = (
     "predictor slots",
     "statistics pictures provenance demos",
     "slots_process control training report imitation forecasting",
-    "rollouts",
+    "rollouts images",
     "evaluate video",
     "blocks",
     "experiment",

@@ -1,4 +1,4 @@
-"""`embodied-gen collect`: a scripted expert fills a data set of demonstrations."""
+"""`embodied-gen collect`: a scripted expert fills a data set of demonstrations, or scenes are rendered into a set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,8 @@ import tyro
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import statistics
 from embodied_gen.blocks import DataBlock, EnvBlock
-from embodied_gen.commands.console import config_of, console, parse, progress
+from embodied_gen.blocks.images import describes
+from embodied_gen.commands.console import config_of, console, named, parse, progress
 from embodied_gen.demos import store
 from embodied_gen.demos.collect import fill
 
@@ -39,6 +40,12 @@ class Arguments:
 
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
+    files = named(arguments)
+    if files and describes(Path(files[0])):
+        from embodied_gen.commands import images  # not at the top: it imports the simulator
+
+        images.collect(files[0], arguments)
+        return
     path, loaded = config_of(arguments)
     parsed = parse(Arguments, "collect", arguments, config=path, env=loaded.env, data=loaded.data)
     experiment = loaded.model_copy(update={"env": parsed.env, "data": parsed.data})

@@ -38,15 +38,20 @@ def parse(arguments_type: type[T], verb: str, arguments: list[str], **defaults: 
     return tyro.cli(arguments_type, prog=prog, args=arguments, default=default)
 
 
+def named(arguments: list[str]) -> list[str]:
+    """Arguments that may be the config file, the likeliest first."""
+    return [a for a in arguments if a.endswith((".yaml", ".yml"))] or [a for a in arguments if not a.startswith("-")]
+
+
 def config_of(arguments: list[str]) -> tuple[str, Experiment]:
     """The config file among the arguments and its content; an example where only help is asked for.
 
     Raises:
         ValueError: If no config file is named, or the file is wrong.
     """
-    named = [a for a in arguments if a.endswith((".yaml", ".yml"))] or [a for a in arguments if not a.startswith("-")]
-    if named:
-        return named[0], experiment.read(Path(named[0]))
+    files = named(arguments)
+    if files:
+        return files[0], experiment.read(Path(files[0]))
     if {"-h", "--help"} & set(arguments):
         example = Experiment(
             name="example",

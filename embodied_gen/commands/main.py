@@ -5,9 +5,10 @@ import os
 import sys
 
 from embodied_gen import __version__
+from embodied_gen.commands.offscreen import prefer_egl
 
 VERBS = {
-    "collect": "a scripted expert fills a data set of demonstrations",
+    "collect": "a scripted expert fills a data set of demonstrations, or scenes are rendered",
     "train": "demonstrations become a policy",
     "evaluate": "a policy or a planner is scored in closed loop",
     "compare": "scores of several runs on the same seeds are compared",
@@ -43,6 +44,7 @@ def _run(verb: str, arguments: list[str]) -> int:
     from embodied_gen.training.fit import Interrupted
 
     name = f"embodied-gen {verb}"
+    prefer_egl()
     try:
         importlib.import_module(f"embodied_gen.commands.{verb}").main(arguments)
     except ValidationError as error:

@@ -79,3 +79,16 @@ def play():
         return np.array(observations), np.array(actions), info
 
     return run
+
+
+@pytest.fixture(scope="session")
+def photographer():
+    """Takes views of 160 x 120 pixels; skips what needs it where nothing can be rendered."""
+    from envs.tabletop_photographer import Photographer
+
+    try:
+        made = Photographer((160, 120))
+    except OSError as error:
+        pytest.skip(str(error))
+    yield made
+    made.close()

@@ -1,0 +1,1 @@
+"""Labelled images: shards of them, and sets for training and testing."""
