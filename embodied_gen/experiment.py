@@ -114,7 +114,6 @@ class Experiment(config.Block):
     def fingerprint(self, data: str, processes: int) -> str:
         """Hash of all that fixes the course of a training run."""
         course = self.model_dump(include={"seed", "data", "event", "net", "head", "control", "train"})
-        del course["data"]["kind"]  # which its other keys tell; runs of when there was one kind can go on
         course["control"] = {name: value for name, value in course["control"].items() if name not in EXECUTION}
         text = json.dumps([course, data, processes], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -22,7 +22,8 @@ class EnvBlock(Block):
 class DataBlock(Block):
     """Demonstrations."""
 
-    kind: Literal["demonstrations"] = "demonstrations"
+    # What names no kind is demonstrations, and they are written so: fingerprints are those of when there was one kind.
+    kind: Literal["demonstrations"] = Field("demonstrations", exclude=True)
     dataset: str = Field(description="Minari id, such as embodied/avoid/expert-v0.")
     root: str = Field("data", description="Folder of datasets.")
     episodes: int = Field(100, ge=1, description="Episodes to collect, and to train on.")
