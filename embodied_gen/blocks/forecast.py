@@ -24,7 +24,7 @@ class EthUcyBlock(Block):
     scene: Literal["eth", "hotel", "univ", "zara1", "zara2"] = Field(description="Left out of training: the test.")
     folder: str = Field("data/eth_ucy", description="Holds all_data, train and val.")
     sizes: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (0.6, 0.8, 1.0, 1.3, 1.7), min_length=1, description="Every scene is learned in each of these sizes, and mirrored."
+        (0.6, 0.8, 1.0, 1.3, 1.7), min_length=1, description="Every scene is learned in each of these, and mirrored."
     )
 
     def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
