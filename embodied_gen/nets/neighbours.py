@@ -83,7 +83,7 @@ class NeighbourAttention(nn.Module):
         near = there[:, 1:] & (away < self.radius)
         taper = (1 + (math.pi * away / self.radius).cos()) / 2
         log = taper.clamp(min=torch.finfo(taper.dtype).tiny).log().masked_fill(~near, -math.inf)
-        return torch.cat([torch.zeros_like(log[:, :1]), log], 1) if log.shape[1] else log.new_zeros(len(log), 1)
+        return torch.cat([log.new_zeros(len(log), 1), log], 1)
 
     def _mixed(self, own: Tensor, others: Tensor, weight: Tensor) -> Tensor:
         """What is attended to, `(B, F)` from `(B, F)`, `(B, 1 + K, F)` and `(B, 1 + K)`."""
