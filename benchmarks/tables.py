@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from forecasting_table import measures as forecasters_measures
+from forecasting_table import table as forecasters
 from objectworld_table import table as objectworld
 
 from embodied_gen.forecasting.table import MEAN, markdown, row_of
@@ -308,6 +310,21 @@ def forecasting(record: dict[str, Any]) -> str:
     return "\n".join([markdown(rows), "", _footnote(record)])
 
 
+def decoding_speed(record: dict[str, Any]) -> str:
+    """What the state of decoders saves, and the rollouts of a scene."""
+    lines = ["| decoder | drawn | ms | ms without its state | ratio (median, range) |", "|---|---|---|---|---|"]
+    for row in record["rows"]:
+        low, high = row["ratio_min"], row["ratio_max"]
+        lines.append(
+            f"| {row['family']} | {row['rows']} sequences of {row['positions']} | {row['ms_median']:.0f} "
+            f"| {row['uncached_ms_median']:.0f} | {row['ratio_median']:.1f} ({low:.1f} to {high:.1f}) |"
+        )
+    for row in record["rollouts"]:
+        drawn = f"{row['futures']} futures of {row['pedestrians']} pedestrians"
+        lines.append(f"| {row['family']} | {drawn} | {row['ms_median']:.0f} | | |")
+    return "\n".join([*lines, "", f"<sub>{record['threads']} threads. {_footnote(record).removeprefix('<sub>')}"])
+
+
 def _footnote(record: dict[str, Any]) -> str:
     machine, versions = record["machine"], record["versions"]
     seeds = record.get("seeds")
@@ -341,6 +358,9 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "objectworld": (("objectworld",), objectworld),
     "constant_velocity": (("constant_velocity",), constant_velocity),
     "forecasting": (("constant_velocity",), forecasting),
+    "forecasters": (("forecasting",), forecasters),
+    "forecasters_measures": (("forecasting",), forecasters_measures),
+    "decoding_speed": (("decoding_speed",), decoding_speed),
 }
 
 if __name__ == "__main__":

@@ -31,6 +31,12 @@ def reseed(stream: torch.Generator, *path: int) -> torch.Generator:
     return stream
 
 
+def split(stream: torch.Generator, count: int) -> list[torch.Generator]:
+    """Streams that are functions of the next `count` numbers of `stream`, one of each."""
+    seeds = torch.randint(2**63 - 1, (count,), generator=stream, device=stream.device)
+    return [generator(seed, device=stream.device) for seed in seeds.tolist()]
+
+
 def normal(shape: Sequence[int], *, generator: Generator, like: Tensor) -> Tensor:
     """Independent N(0, 1) entries of `shape`, with the dtype and device of `like`.
 

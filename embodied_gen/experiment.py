@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Annotated, Any, final
 
 import torch
 from pydantic import Field, model_validator
@@ -20,7 +20,9 @@ from embodied_gen.blocks import (
     DataBlock,
     DenoisingBlock,
     EnvBlock,
+    EthUcyBlock,
     EventBlock,
+    ForecastControl,
     HeadBlock,
     MLPBlock,
     NetBlock,
@@ -40,12 +42,15 @@ from embodied_gen.training.settings import TrainSettings
 
 @final
 class Experiment(config.Block):
-    """Environment, demonstrations, network, head, training and control of one policy."""
+    """Environment, demonstrations, network, head, training and control of one policy; or all of one forecaster.
+
+    What learns from demonstrations has an environment; a forecaster learns from recordings, and has none.
+    """
 
     name: str = Field(description="Short name, used for the run's folder.")
     seed: int = Field(0, ge=0, description="Of the weights, the data order and the training draws.")
-    env: EnvBlock
-    data: DataBlock
+    env: EnvBlock | None
+    data: Annotated[DataBlock | EthUcyBlock, Field(discriminator="kind")]
     event: EventBlock = TrajectoryBlock()
     net: NetBlock = MLPBlock()
     head: HeadBlock = DenoisingBlock()
@@ -54,11 +59,15 @@ class Experiment(config.Block):
 
     @model_validator(mode="before")
     @classmethod
-    def _control_is_a_policy(cls, content: Any) -> Any:
-        """A policy is what control is unless it says otherwise."""
-        if isinstance(content, Mapping) and isinstance(content.get("control"), Mapping):
-            return {**content, "control": {"kind": "policy", **content["control"]}}
-        return content
+    def _kinds(cls, content: Any) -> Any:
+        """Data are demonstrations and control is a policy unless they say otherwise; recordings have no environment."""
+        if not isinstance(content, Mapping):
+            return content
+        usual = {"data": "demonstrations", "control": "policy"}
+        given = {name: content[name] for name in usual if isinstance(content.get(name), Mapping)}
+        told = {name: {"kind": usual[name], **block} for name, block in given.items()}
+        alone = {"env": None} if told.get("data", {}).get("kind") == "eth_ucy" else {}
+        return {**alone, **content, **told}
 
     @model_validator(mode="after")
     def _check_actions(self) -> "Experiment":
@@ -68,9 +77,39 @@ class Experiment(config.Block):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_source(self) -> "Experiment":
+        recorded = isinstance(self.data, EthUcyBlock)
+        if recorded != isinstance(self.control, ForecastControl) or recorded != (self.env is None):
+            raise ValueError(
+                "recordings (data.kind eth_ucy) go with control.kind forecast and no env, demonstrations with an env "
+                f"and another control; got data.kind {self.data.kind}, control.kind {self.control.kind} and "
+                f"{'no env' if self.env is None else 'an env'}"
+            )
+        return self
+
+    @property
+    def task(self) -> tuple[EnvBlock, DataBlock]:
+        """The environment and its demonstrations.
+
+        Raises:
+            ValueError: If there is no environment.
+        """
+        if self.env is None or not isinstance(self.data, DataBlock):
+            raise ValueError(
+                f"{self.name} predicts {self.control.describe()}, which no environment is asked for. "
+                "Name a config or a run with an env."
+            )
+        return self.env, self.data
+
     def maker(self) -> EnvMaker:
-        """Recipe of the environment; `envs` registers the project's own."""
-        return EnvMaker(self.env.id, dict(self.env.kwargs), ("envs",), self.env.keys)
+        """Recipe of the environment; `envs` registers the project's own.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        env, _ = self.task
+        return EnvMaker(env.id, dict(env.kwargs), ("envs",), env.keys)
 
     def fingerprint(self, data: str, processes: int) -> str:
         """Hash of all that fixes the course of a training run."""

@@ -51,6 +51,15 @@ def test_reseeding_goes_back_to_the_beginning_of_a_stream():
     assert torch.equal(first, torch.rand(5, generator=stream))
 
 
+def test_streams_split_off_are_functions_of_the_stream_alone_and_independent():
+    one, again = (draws.split(draws.generator(3), 4) for _ in range(2))
+    numbers = [[torch.rand(500, generator=g) for g in streams] for streams in (one, again)]
+    assert all(a.equal(b) for a, b in zip(*numbers, strict=True))
+    assert numbers[0][0].equal(torch.rand(500, generator=draws.split(draws.generator(3), 9)[0]))  # whatever follows
+    correlation = torch.corrcoef(torch.stack(numbers[0]))
+    assert (correlation - torch.eye(4)).abs().max() < 5 / 500**0.5
+
+
 def test_a_negative_path_is_refused():
     with pytest.raises(ValueError, match="non-negative"):
         draws.generator(-1)

@@ -14,11 +14,13 @@ import shapely
 import tiny
 import torch
 import yaml
+from crowds import crowd
 
 from embodied_gen import config as configs
 from embodied_gen import draws, experiment
-from embodied_gen.blocks import SceneControl
+from embodied_gen.blocks import ForecastControl, SceneControl
 from embodied_gen.experiment import Experiment, Sizes
+from embodied_gen.forecasting.windows import SOCIAL_GAN, windows_of
 from embodied_gen.heads import Particles, Steered
 from embodied_gen.training import checkpoint, files
 from planners.guides import read_guide
@@ -49,6 +51,9 @@ def examples_of(config):
     if isinstance(config.control, SceneControl):
         seen = scenes.episodes((60, 60), agents=config.control.agents)
         return config.control.examples(seen), Sizes(seen.observations.shape[1], 4)
+    if isinstance(config.control, ForecastControl):
+        windows = windows_of([crowd(5, 30)], SOCIAL_GAN)
+        return config.control.varied(windows, config.data), Sizes(*config.control.sizes(0, 0))
     length = config.control.horizon + 3
     return tiny.windows_of(config, tiny.episodes_of((length, length))), Sizes(4, 2)
 

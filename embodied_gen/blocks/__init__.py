@@ -10,6 +10,7 @@ from embodied_gen.blocks.control import (
 )
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.event import BinaryBlock, EventBlock, TrajectoryBlock
+from embodied_gen.blocks.forecast import EthUcyBlock, ForecastControl
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
 from embodied_gen.blocks.task import DataBlock, EnvBlock
@@ -20,7 +21,9 @@ __all__ = [
     "DataBlock",
     "DenoisingBlock",
     "EnvBlock",
+    "EthUcyBlock",
     "EventBlock",
+    "ForecastControl",
     "HeadBlock",
     "InverseControl",
     "MLPBlock",

@@ -8,7 +8,7 @@ from embodied_gen.blocks.net import MakeNet
 from embodied_gen.config import Block
 from embodied_gen.events import Event
 from embodied_gen.heads import AutoregressiveHead, Head
-from embodied_gen.heads.emissions import Bins, Emission, Mixtures
+from embodied_gen.heads.emissions import Bins, Emission, Mixtures, Words
 from embodied_gen.heads.orders import Given, Learned, Order, Shuffled
 from embodied_gen.nets import CausalTransformer, Decoder, RecurrentDecoder
 
@@ -80,7 +80,19 @@ class MixturesBlock(Block):
         return Mixtures(event.shape[-1], components=self.components, smallest=self.smallest)
 
 
-EmissionBlock = Annotated[BinsBlock | MixturesBlock, Field(discriminator="kind")]
+class WordsBlock(Block):
+    """All channels of a step at once by the word of a learned vocabulary that they lie around."""
+
+    kind: Literal["words"] = "words"
+    count: int = Field(128, ge=2, description="Words of the vocabulary.")
+    smallest: float = Field(0.01, gt=0, description="Smallest deviation around a word, model units.")
+
+    def build(self, event: Event) -> Emission:
+        """The emission."""
+        return Words(event.shape[-1], count=self.count, smallest=self.smallest)
+
+
+EmissionBlock = Annotated[BinsBlock | MixturesBlock | WordsBlock, Field(discriminator="kind")]
 
 
 class AutoregressiveBlock(Block):

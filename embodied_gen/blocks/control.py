@@ -6,6 +6,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from embodied_gen.blocks.forecast import ForecastControl
 from embodied_gen.config import Block
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Examples
@@ -15,8 +16,9 @@ from embodied_gen.demos.transitions import Transitions
 from embodied_gen.demos.windows import Windows
 from embodied_gen.encoder import SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
+from embodied_gen.nets import NeighbourAttention
 
-Encoder = StateEncoder | SceneEncoder
+Encoder = StateEncoder | SceneEncoder | NeighbourAttention
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
 Channels = tuple[Annotated[int, Field(ge=0)], ...]
 
@@ -254,4 +256,6 @@ class SceneControl(Block):
         return f"motions of {self.agents} agents over {self.horizon} steps, {self.stride} control steps apart"
 
 
-ControlBlock = Annotated[PolicyControl | PlannerControl | InverseControl | SceneControl, Field(discriminator="kind")]
+ControlBlock = Annotated[
+    PolicyControl | PlannerControl | InverseControl | SceneControl | ForecastControl, Field(discriminator="kind")
+]

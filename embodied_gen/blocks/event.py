@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Binary, Event, Path, Scene, Trajectory
+from embodied_gen.events import Binary, Event, Path, Scene, Trajectory, Walk
 
 
 class TrajectoryBlock(Block):
@@ -27,6 +27,16 @@ class PathBlock(Block):
     def build(self, chunks: Tensor) -> Event:
         """The event with the bounds of the chunks, physical units, shape `(W, T, D)`."""
         return Path.from_data(chunks)
+
+
+class WalkBlock(Block):
+    """Chunks that are positions after one that is known to be the origin, coded as their steps."""
+
+    kind: Literal["walk"] = "walk"
+
+    def build(self, chunks: Tensor) -> Event:
+        """The event with the statistics of the chunks, physical units, shape `(W, T, D)`."""
+        return Walk.from_data(chunks)
 
 
 class SceneBlock(Block):
@@ -51,4 +61,4 @@ class BinaryBlock(Block):
         return Binary(chunks.shape[-1], steps=chunks.shape[1], low=self.low, high=self.high)
 
 
-EventBlock = Annotated[TrajectoryBlock | PathBlock | SceneBlock | BinaryBlock, Field(discriminator="kind")]
+EventBlock = Annotated[TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock, Field(discriminator="kind")]

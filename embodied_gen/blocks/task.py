@@ -1,6 +1,6 @@
-"""Blocks of the task: the environment, its demonstrations, and how chunks are executed there."""
+"""Blocks of the task: the environment and its demonstrations."""
 
-from typing import final
+from typing import Literal, final
 
 from pydantic import Field
 
@@ -22,6 +22,8 @@ class EnvBlock(Block):
 class DataBlock(Block):
     """Demonstrations."""
 
+    # What names no kind is demonstrations, and they are written so: fingerprints are those of when there was one kind.
+    kind: Literal["demonstrations"] = Field("demonstrations", exclude=True)
     dataset: str = Field(description="Minari id, such as embodied/avoid/expert-v0.")
     root: str = Field("data", description="Folder of datasets.")
     episodes: int = Field(100, ge=1, description="Episodes to collect, and to train on.")

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from embodied_gen import provenance
-from embodied_gen.demos.episodes import Episodes
+from embodied_gen.commands.lessons import Lessons
 from embodied_gen.experiment import Experiment
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import files
 from embodied_gen.training.metrics_log import read
 
 
-def write_card(run: Path, experiment: Experiment, predictor: Predictor, episodes: Episodes) -> None:
+def write_card(run: Path, experiment: Experiment, predictor: Predictor, lessons: Lessons) -> None:
     """Writes card.md with the front matter that model hubs read."""
     lines = [line for line in read(run / "metrics.jsonl") if "held_out_loss" in line]
     held_out = f"{lines[-1]['held_out_loss']:.4f}" if lines else "not measured"
@@ -23,12 +23,12 @@ tags: [imitation-learning, {experiment.head.kind}, {experiment.net.kind}]
 ---
 # {experiment.name}
 
-For `{experiment.env.id}`: head `{experiment.head.kind}`, network `{experiment.net.kind}`,
+For {lessons.subject}: head `{experiment.head.kind}`, network `{experiment.net.kind}`,
 {parameters:,} parameters. It predicts {experiment.control.describe()}.
 
-- Demonstrations: `{experiment.data.dataset}`, {len(episodes)} episodes, {len(episodes.actions):,} steps.
+- {lessons.data}.
 - Training: {experiment.train.steps:,} steps of {experiment.train.batch} windows, seed {experiment.seed}.
-- Loss on held-out episodes, averaged weights: {held_out}.
+- Loss on held-out data, averaged weights: {held_out}.
 - Trained with {versions}.
 
 `config.json` holds every setting, `model.safetensors` the averaged weights with the bounds and statistics of the

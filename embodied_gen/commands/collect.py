@@ -47,9 +47,10 @@ def main(arguments: list[str]) -> None:
         images.collect(files[0], arguments)
         return
     path, loaded = config_of(arguments)
-    parsed = parse(Arguments, "collect", arguments, config=path, env=loaded.env, data=loaded.data)
+    env_block, data_block = loaded.task
+    parsed = parse(Arguments, "collect", arguments, config=path, env=env_block, data=data_block)
     experiment = loaded.model_copy(update={"env": parsed.env, "data": parsed.data})
-    data, root = experiment.data, Path(parsed.root or experiment.data.root)
+    data, root = parsed.data, Path(parsed.root or parsed.data.root)
     if parsed.if_missing and store.exists(data.dataset, root=root):
         console.print(f"dataset {data.dataset} exists in {root}", soft_wrap=True)
         return

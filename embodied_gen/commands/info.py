@@ -10,6 +10,7 @@ from torch import nn
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import experiment, provenance
+from embodied_gen.blocks import ForecastControl
 from embodied_gen.commands.console import console, parse
 from embodied_gen.experiment import Experiment, Sizes
 from embodied_gen.predictor import Predictor
@@ -31,13 +32,19 @@ def main(arguments: list[str]) -> None:
         _describe(run.experiment, run.predictor, f"run {path}, {run.step} steps")
     else:
         config = experiment.read(path)
-        env = config.maker()()
-        sizes = _sizes(config, env)
-        env.close()
-        _describe(config, experiment.empty(config, sizes), f"config {path}")
+        _describe(config, experiment.empty(config, _sizes(config)), f"config {path}")
 
 
-def _sizes(config: Experiment, env: gym.Env) -> Sizes:
+def _sizes(config: Experiment) -> Sizes:
+    if isinstance(config.control, ForecastControl):
+        return Sizes(*config.control.sizes(0, 0))
+    env = config.maker()()
+    sizes = _sizes_in(config, env)
+    env.close()
+    return sizes
+
+
+def _sizes_in(config: Experiment, env: gym.Env) -> Sizes:
     seen, done = env.observation_space.shape, env.action_space.shape
     if not seen or not done:
         raise ValueError(f"a policy needs actions in a Box of shape (A,); {env.unwrapped} has {env.action_space}.")

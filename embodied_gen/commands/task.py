@@ -19,14 +19,14 @@ def env_block_of(arguments: list[str]) -> EnvBlock:
 
     Raises:
         FileNotFoundError: If flags change the environment of what is not a run.
-        ValueError: If the run's config is damaged.
+        ValueError: If the run's config is damaged, or has no environment.
     """
     named = [word for before, word in zip(["", *arguments], arguments, strict=False) if not before.startswith("-")]
     named = [word for word in named if not word.startswith("-")]
     runs = [word for word in named if (Path(word) / "config.json").is_file()]
     if not runs and not any(word.startswith("--env") for word in arguments):
         return EXAMPLE
-    return experiment.load_config(Path([*runs, *named, "RUN"][0]))[0].env
+    return experiment.load_config(Path([*runs, *named, "RUN"][0]))[0].task[0]
 
 
 @final

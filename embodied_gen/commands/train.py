@@ -1,4 +1,4 @@
-"""`embodied-gen train`: demonstrations become a policy."""
+"""`embodied-gen train`: demonstrations become a policy, recordings a forecaster."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -8,11 +8,9 @@ from typing import Annotated
 import torch
 import tyro
 
-import envs  # noqa: F401 - registers the environments
 from embodied_gen.commands.card import write_card
 from embodied_gen.commands.console import config_of, console, parse, progress
-from embodied_gen.demos import store
-from embodied_gen.demos.episodes import Episodes
+from embodied_gen.commands.lessons import Lessons, lessons_of
 from embodied_gen.experiment import Experiment, build, load_config, save_config, sizes_of
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, checkpoint, fit
@@ -21,7 +19,7 @@ from embodied_gen.training.processes import Processes, joined
 
 @dataclass
 class Arguments:
-    """Trains the policy of a config from its data set and keeps a run folder.
+    """Trains the policy or the forecaster of a config from its data and keeps a run folder.
 
     Every value of the config can be given here too, as in --train.steps 5000. Ctrl-C saves and stops; --resume
     continues to the same weights as if nothing had happened. For several processes: torchrun --nproc-per-node 2 -m
@@ -45,23 +43,17 @@ def main(arguments: list[str]) -> None:
     parsed = parse(Arguments, "train", arguments, config=path, experiment=loaded)
     experiment = parsed.experiment
     run = Path(parsed.out or Path("runs") / experiment.name)
-    episodes = store.read(experiment.data.dataset, root=Path(experiment.data.root), episodes=experiment.data.episodes)
-    check_spaces(experiment, episodes)
     with joined(parsed.device) as processes:
-        _train(experiment, episodes, run, parsed.resume, processes)
+        learn(experiment, lessons_of(experiment, processes.device), run, parsed.resume, processes)
 
 
-def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, processes: Processes) -> None:
-    control, device = experiment.control, processes.device
-    control.check(episodes)
-    kept, held_out = episodes.split(experiment.data.held_out, seed=experiment.seed)
-    windows, checks = (control.examples(part, device) if part else None for part in (kept, held_out))
-    assert windows is not None
-    predictor = build(experiment, windows).to(device)
-    course = Course(experiment.fingerprint(episodes.digest(), processes.count), experiment.seed)
+def learn(experiment: Experiment, lessons: Lessons, run: Path, resume: bool, processes: Processes) -> None:
+    """Trains the predictor of an experiment and keeps its run folder; see `fit` for what is raised."""
+    predictor = build(experiment, lessons.examples).to(processes.device)
+    course = Course(experiment.fingerprint(lessons.digest, processes.count), experiment.seed)
     if processes.first:
         _prepare(run, experiment, predictor, resume)
-        _introduce(experiment, predictor, len(kept), len(windows), run, device)
+        _introduce(experiment, predictor, lessons, run, processes.device)
     bar = progress("train", experiment.train.steps) if processes.first else nullcontext(_say_nothing)
     with bar as advance:
         shown, done = "", 0
@@ -78,8 +70,8 @@ def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, 
 
         fit(
             predictor,
-            windows,
-            checks,
+            lessons.examples,
+            lessons.held_out,
             experiment.train,
             run=run,
             course=course,
@@ -88,32 +80,12 @@ def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, 
             report=report,
         )
     if processes.first:
-        write_card(run, experiment, predictor, episodes)
+        write_card(run, experiment, predictor, lessons)
         console.print(f"trained {experiment.name}: {checkpoint.model_path(run)}", soft_wrap=True)
 
 
 def _say_nothing(note: str) -> None:
     """The progress of a process that does not talk."""
-
-
-def check_spaces(experiment: Experiment, episodes: Episodes) -> None:
-    """Raises `ValueError` unless a data set's sizes are those of the config's environment.
-
-    On a machine without the environment's packages there is nothing to compare with, which is said.
-    """
-    try:
-        env = experiment.maker()()
-    except ImportError as missing:
-        console.print(f"the data set is not checked against the environment: {missing}", soft_wrap=True)
-        return
-    spaces = {"observations": env.observation_space.shape, "actions": env.action_space.shape}
-    env.close()
-    for name, values in (("observations", episodes.observations), ("actions", episodes.actions)):
-        if spaces[name] != tuple(values.shape[1:]):
-            raise ValueError(
-                f"{episodes.source} has {name} of shape {tuple(values.shape[1:])}; the environment "
-                f"{experiment.env.id} has {spaces[name]}. Name the data set of this environment in data.dataset."
-            )
 
 
 def _prepare(run: Path, experiment: Experiment, predictor: Predictor, resume: bool) -> None:
@@ -126,12 +98,10 @@ def _prepare(run: Path, experiment: Experiment, predictor: Predictor, resume: bo
     save_config(run, experiment, sizes_of(predictor))
 
 
-def _introduce(
-    experiment: Experiment, predictor: Predictor, episodes: int, examples: int, run: Path, device: torch.device
-) -> None:
+def _introduce(experiment: Experiment, predictor: Predictor, lessons: Lessons, run: Path, device: torch.device) -> None:
     count = sum(p.numel() for p in predictor.parameters())
     console.print(
         f"{experiment.name}: head {experiment.head.kind}, net {experiment.net.kind}, {count:,} parameters; "
-        f"{episodes} episodes, {examples:,} examples; on {device}, into {run}",
+        f"{lessons.kept}, {len(lessons.examples):,} examples; on {device}, into {run}",
         soft_wrap=True,
     )

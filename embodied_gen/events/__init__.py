@@ -9,6 +9,7 @@ from embodied_gen.events.polygon import Polygon
 from embodied_gen.events.scene import Scene
 from embodied_gen.events.set import SetEvent
 from embodied_gen.events.trajectory import Trajectory
+from embodied_gen.events.walk import Walk
 
 __all__ = [
     "Binary",
@@ -20,4 +21,5 @@ __all__ = [
     "Scene",
     "SetEvent",
     "Trajectory",
+    "Walk",
 ]

@@ -3,8 +3,8 @@
 Who is nearest, and all frames, are functions of the observed positions: whatever happens later changes values, never
 observations.
 
-    AgentExamples   the future of one pedestrian in its present frame, from its past and that of its neighbours in the
-                    same frame; for any head over chunks (event `Path`, `StateEncoder`)
+    AgentExamples   the future of one pedestrian in its moving frame, from its past and that of its neighbours in its
+                    present frame; for any head over chunks (event `Walk`, `NeighbourAttention` or `StateEncoder`)
     CrowdExamples   the joint futures of a pedestrian and its neighbours, each in its own present frame, from states of
                     all; for heads over scenes (event `Scene` with two channels, `SceneEncoder`, `SceneTransformer`)
 """
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.demos.examples import Batch, Examples
-from embodied_gen.forecasting.frames import frames_of, states_of
+from embodied_gen.forecasting.frames import frames_of, moving_frames_of, states_of
 from embodied_gen.forecasting.windows import FRAMES, OBSERVED, CrowdWindows
 
 _SOME = 4096  # examples of which bounds and statistics are taken
@@ -121,7 +121,7 @@ class AgentExamples(_Around):
         A row of an observation is (x, y, there) of the pedestrian and of its neighbours, in its present frame.
         """
         tracks, valid, there = self._around(index)
-        value = frames_of(tracks[:, 0, :OBSERVED]).inwards(tracks[:, 0, OBSERVED:])
+        value = moving_frames_of(tracks[:, 0, :OBSERVED]).inwards(tracks[:, 0, OBSERVED:])
         return Batch(agent_observations(tracks[:, :, :OBSERVED], there), value, valid[:, 0, OBSERVED:])
 
 

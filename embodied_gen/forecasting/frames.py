@@ -4,6 +4,12 @@ r"""Frames of pedestrians: the origin is where one is, the first axis is where o
 
 The heading is that of the newest step longer than 5 cm: shorter ones are mostly noise of the annotation. Who never made
 one has the first axis of the world. It is a function of the observed positions alone.
+
+A moving frame goes on with the last observed step v, so that in it constant velocity stands still:
+
+    inwards   q_t = R(-h) (p_t - p_0 - t v),    t = 1, 2, ...
+
+All maps are turns and shifts: densities are the same on both sides.
 """
 
 from typing import NamedTuple
@@ -35,6 +41,31 @@ class Frames(NamedTuple):
         """The inverse of `inwards`."""
         (x, y), (cos, sin) = points.unbind(-1), self.direction.unsqueeze(-2).unbind(-1)
         return torch.stack([cos * x - sin * y, sin * x + cos * y], -1) + self.origin.unsqueeze(-2)
+
+
+class MovingFrames(NamedTuple):
+    """Frames that go on at a constant velocity."""
+
+    frames: Frames  # where they are at the last observed position
+    step: Tensor  # by which they go on, in the world [m], shape (..., 2)
+
+    def inwards(self, future: Tensor) -> Tensor:
+        """Positions of the world at steps 1 .. T in each frame [m]; `(..., T, 2)` of `(...)` frames."""
+        return self.frames.inwards(future - self._gone(future))
+
+    def outwards(self, future: Tensor) -> Tensor:
+        """The inverse of `inwards`."""
+        return self.frames.outwards(future) + self._gone(future)
+
+    def _gone(self, future: Tensor) -> Tensor:
+        """How far they went by each step."""
+        times = torch.arange(1.0, 1.0 + future.shape[-2]).to(future)
+        return times.unsqueeze(-1) * self.step.unsqueeze(-2)
+
+
+def moving_frames_of(tracks: Tensor) -> MovingFrames:
+    """The moving frames of observed tracks, `(..., H, 2)` to `(...)` frames."""
+    return MovingFrames(frames_of(tracks), tracks[..., -1, :] - tracks[..., -2, :])
 
 
 def frames_of(tracks: Tensor) -> Frames:

@@ -5,7 +5,7 @@ told, the condition under which that was drawn, and the condition c_s of the pos
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, final
 
 import torch
 from torch import Tensor
@@ -27,6 +27,36 @@ class Decodes(Protocol):
 
     def step(self, x: Tensor, c: Tensor, position: int, state: Tensor) -> tuple[Tensor, Tensor]:
         """One position."""
+
+
+@final
+class Uncached:
+    """A decoder that keeps no state but what it was told, and reads all of it again at every step.
+
+    It gives what the decoder itself gives, and says what its state saves.
+
+    Args:
+        decoder: Any.
+    """
+
+    def __init__(self, decoder: Decodes):
+        self.decoder = decoder
+        self.length, self.context = decoder.length, decoder.context
+        self.channels_in, self.channels_out = decoder.channels_in, decoder.channels_out
+
+    def __call__(self, x: Tensor, c: Tensor) -> Tensor:
+        """That of the decoder."""
+        return self.decoder(x, c)
+
+    def start(self, rows: int, like: Tensor) -> Tensor:
+        """Nothing told yet, `(1, rows, length, D_in + C)`."""
+        return like.new_zeros(1, rows, self.length, self.channels_in + self.context)
+
+    def step(self, x: Tensor, c: Tensor, position: int, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Reads all positions up to this one."""
+        state[0, :, position] = torch.cat([x, c], -1)
+        told = state[0, :, : position + 1]
+        return self(told[..., : self.channels_in], told[..., self.channels_in :])[:, -1], state
 
 
 Draw = Callable[[Tensor, int], tuple[Tensor, Tensor]]

@@ -9,7 +9,16 @@ a density that is constant inside of each bin, so that its logarithm is exact in
 `Mixtures` draws V numbers at once from a mixture of K normals with diagonal covariance: all channels of a step, which
 are then joint through the component that they share.
 
-Sources: van den Oord et al. 2016 (arXiv:1601.06759) for bins; Bishop 1994 for mixtures.
+`Words` draws V numbers at once from K normals that are the same everywhere, of which only the weights depend on the
+output: tokens, each a word of a vocabulary and a little noise around it,
+
+    p(v) = sum_k p_k N(v; w_k, s_k^2).
+
+Words w and deviations s are learned by the same likelihood, which is k-means with soft memberships; no vocabulary has
+to be made beforehand, and the density is exact.
+
+Sources: van den Oord et al. 2016 (arXiv:1601.06759) for bins; Bishop 1994 for mixtures; Philion et al. 2024
+(arXiv:2312.04535) for motions as words.
 """
 
 import abc
@@ -22,6 +31,8 @@ from torch.nn import functional
 
 from embodied_gen import draws
 from embodied_gen.heads.components import Components, deviation_of
+
+_SPREAD = 0.5  # deviation of the words before training, model units
 
 
 class Emission(nn.Module, abc.ABC):
@@ -139,3 +150,45 @@ class Mixtures(Emission):
         shape = (self.components, self.channels)
         deviation = deviation_of(raw.unflatten(-1, shape), self.smallest)
         return Components(logit.log_softmax(-1), self.centres + mean.unflatten(-1, shape), deviation)
+
+
+@final
+class Words(Emission):
+    """V numbers at once, by the word of a vocabulary that they lie around.
+
+    Args:
+        channels: V, >= 1.
+        count: Number K of words, >= 2.
+        smallest: Lower bound of the deviations, model units, which keeps the likelihood bounded.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(self, channels: int, *, count: int = 128, smallest: float = 0.01):
+        if channels < 1 or count < 2:
+            raise ValueError(f"channels must be at least 1 and count at least 2; got {channels} and {count}.")
+        if not smallest > 0:
+            raise ValueError(f"smallest must be positive; got {smallest}.")
+        super().__init__(channels, count, count)
+        self.count, self.smallest = count, smallest
+        self.words = nn.Parameter(_SPREAD * torch.randn(count, channels))
+        self.raw = nn.Parameter(torch.zeros(count, channels))
+
+    def log_prob(self, output: Tensor, value: Tensor) -> Tensor:
+        """That of the words, each with its noise."""
+        return self._read(output).log_prob(value)
+
+    def draw(self, output: Tensor, *, generator: draws.Generator) -> Tensor:
+        """A word, and noise around it."""
+        return self._read(output).draw(1, generator=generator)[:, 0]
+
+    def embed(self, value: Tensor) -> Tensor:
+        """The nearest word, one-hot."""
+        apart = (value.unsqueeze(-2) - self.words.detach()).square().sum(-1)
+        return functional.one_hot(apart.argmin(-1), self.count).to(value.dtype)
+
+    def _read(self, output: Tensor) -> Components:
+        shape = (*output.shape[:-1], self.count, self.channels)
+        deviation = deviation_of(self.raw, self.smallest)
+        return Components(output.log_softmax(-1), self.words.expand(shape), deviation.expand(shape))

@@ -12,6 +12,7 @@ from embodied_gen.nets.masked import MaskedMLP
 from embodied_gen.nets.masked_conv import MaskedConvNet
 from embodied_gen.nets.mlp import ResidualMLP
 from embodied_gen.nets.monotone import MonotoneMLP
+from embodied_gen.nets.neighbours import NeighbourAttention
 from embodied_gen.nets.raster import RasterNet
 from embodied_gen.nets.recurrent import RecurrentDecoder
 from embodied_gen.nets.row_recurrent import RowRecurrentNet
@@ -32,6 +33,7 @@ __all__ = [
     "MaskedConvNet",
     "MaskedMLP",
     "MonotoneMLP",
+    "NeighbourAttention",
     "Net",
     "OverCells",
     "Positive",

@@ -59,7 +59,7 @@ from embodied_gen.heads import (
 )
 from embodied_gen.heads.chains import EnergySampler
 from embodied_gen.heads.charges import ByMove, Charge
-from embodied_gen.heads.emissions import Bins, Emission, Mixtures
+from embodied_gen.heads.emissions import Bins, Emission, Mixtures, Words
 from embodied_gen.heads.flows import (
     Affine,
     BlockAutoregressive,
@@ -459,6 +459,7 @@ CASES = [
     Case("autoregressive_bins_causal", lambda e: autoregressive(e, Bins(16), causal, Shuffled)),
     Case("autoregressive_learned_order", lambda e: autoregressive(e, Bins(8), causal, Learned)),
     Case("autoregressive_mixtures", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), causal)),
+    Case("autoregressive_words", lambda e: autoregressive(e, Words(e.shape[-1], count=12))),
     Case("autoregressive_own", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), own=0.5)),
     Case("pixelcnn", lambda e: pixelcnn(MaskedConvNet, LabelMap(3, 4, 3)), maps),
     Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),

@@ -12,7 +12,7 @@ from embodied_gen.blocks.autoregressive import AutoregressiveBlock
 from embodied_gen.events import Path, Trajectory
 from embodied_gen.heads import AutoregressiveHead, Guide, check_head
 from embodied_gen.heads.decoding import shifted
-from embodied_gen.heads.emissions import Bins, Mixtures
+from embodied_gen.heads.emissions import Bins, Mixtures, Words
 from embodied_gen.heads.orders import Given, Learned, Shuffled
 from tests.heads.analytic import Constant, unit_event
 from tests.heads.cases import CASES, CONTEXT, autoregressive, batch, causal, recurrent
@@ -56,9 +56,10 @@ def test_binned_densities_integrate_to_one(shape, order, decoder):
 
 
 @pytest.mark.parametrize("shape", PAIRS.values(), ids=PAIRS)
-def test_densities_of_mixtures_integrate_to_one(shape):
+@pytest.mark.parametrize("emission", [lambda v: Mixtures(v, components=3, smallest=0.2), lambda v: Words(v, count=4)])
+def test_densities_of_mixtures_and_words_integrate_to_one(shape, emission):
     event = Trajectory(shape[0], [-1.0] * shape[1], [1.0] * shape[1])
-    head = stirred(autoregressive(event, Mixtures(shape[1], components=3, smallest=0.2)), 0.5)
+    head = stirred(autoregressive(event, emission(shape[1])), 0.5)
     x, c = midpoints(150, 2, 12.0).view(-1, *shape), batch(1)[1].double().expand(22_500, -1)
     assert head.log_prob(x, c).exp().sum().item() * (24 / 150) ** 2 == pytest.approx(1, abs=1e-6)
 
@@ -133,12 +134,31 @@ def test_a_position_does_not_see_what_comes_later_in_the_order():
     assert ((slope[:, [1, 3, 2, 0]] > 0) == torch.ones(4, 4).tril(-1).bool()).all()
 
 
+def test_words_gather_where_the_values_are():
+    torch.manual_seed(0)
+    emission = Words(2, count=6)
+    places = torch.tensor([[-0.6, 0.2], [0.5, 0.5], [0.3, -0.7]])
+    noise = draws.normal((600, 2), generator=draws.generator(1), like=places)
+    values = places.repeat(200, 1) + 0.02 * noise
+    logits = torch.zeros(6, requires_grad=True)
+    optimizer = torch.optim.Adam([*emission.parameters(), logits], lr=0.05)
+    for _ in range(200):
+        optimizer.zero_grad()
+        (-emission.log_prob(logits.expand(600, -1), values).mean()).backward()
+        optimizer.step()
+    assert (torch.cdist(places, emission.words).amin(1) < 0.02).all()
+    drawn = emission.draw(logits.detach().expand(600, -1), generator=draws.generator(2))
+    assert (torch.cdist(drawn, places).amin(1) < 0.2).double().mean() > 0.95
+    told = emission.embed(values[:3])
+    assert told.sum(1).equal(torch.ones(3)) and len(told.argmax(1).unique()) == 3
+
+
 # --- Training -------------------------------------------------------------------------------------------------------
 
 
 def test_the_loss_is_the_negative_log_density_of_an_entry():
     x, c = (part.double() for part in batch())
-    for emission in (Bins(16), Mixtures(2, components=3)):
+    for emission in (Bins(16), Mixtures(2, components=3), Words(2, count=5)):
         head = stirred(autoregressive(Trajectory(4, [-1.0, 0.0], [1.0, 5.0]), emission))
         loss = head.loss(x, c, generator=draws.generator(0))
         torch.testing.assert_close(loss, -head.log_prob(x, c) / 8)
@@ -277,6 +297,9 @@ def test_parts_that_do_not_fit_are_refused(changes, message):
         (lambda: Bins(4, reach=0.0), "reach must be positive and finite; got 0.0"),
         (lambda: Mixtures(0), "must be at least 1; got 0 and 8"),
         (lambda: Mixtures(1, smallest=0.0), "smallest must be positive; got 0.0"),
+        (lambda: Words(0), "channels must be at least 1 and count at least 2; got 0 and 128"),
+        (lambda: Words(2, count=1), "count at least 2; got 2 and 1"),
+        (lambda: Words(2, smallest=-1.0), "smallest must be positive; got -1.0"),
     ],
 )
 def test_impossible_parts_are_refused(make, message):

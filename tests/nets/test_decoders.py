@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from embodied_gen import draws
+from embodied_gen.heads.decoding import Uncached, unroll
 from embodied_gen.nets import CausalTransformer, RecurrentDecoder
 
 KINDS = {
@@ -47,6 +48,26 @@ def test_reading_step_by_step_gives_what_reading_at_once_gives(kind, dtype):
             output, state = net.step(x[:, position], c[:, position], position, state)
             outputs.append(output)
     torch.testing.assert_close(torch.stack(outputs, 1), net(x, c), rtol=1e-5, atol=1e-5)
+
+
+@grid
+@pytest.mark.parametrize("length", [1, LENGTH])
+def test_sequences_drawn_with_a_state_are_those_drawn_without(kind, length):
+    net, (_, c) = decoder(kind, dtype=torch.float32), inputs(length=length, dtype=torch.float32)
+
+    def drawn(way):
+        stream = draws.generator(3)
+
+        def draw(output, position):
+            value = output[:, :1] + draws.normal((len(output), 1), generator=stream, like=output)
+            return value, value
+
+        return unroll(way, c, draw)
+
+    with torch.no_grad():
+        kept, again = drawn(net), drawn(Uncached(net))
+    torch.testing.assert_close(kept, again, rtol=0, atol=1e-5)
+    assert kept.shape == (5, length, 1)
 
 
 @grid

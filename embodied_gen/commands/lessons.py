@@ -1,0 +1,112 @@
+"""What a run learns from: examples of demonstrations, or of recordings."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import torch
+
+import envs  # noqa: F401 - registers the environments
+from embodied_gen.blocks import EthUcyBlock, ForecastControl
+from embodied_gen.commands.console import console
+from embodied_gen.demos import store
+from embodied_gen.demos.episodes import Episodes
+from embodied_gen.demos.examples import Examples
+from embodied_gen.experiment import Experiment
+from embodied_gen.forecasting.windows import CrowdWindows
+
+
+@final
+@dataclass(frozen=True)
+class Lessons:
+    """What a run learns from.
+
+    Attributes:
+        examples: On the device of the training.
+        held_out: To measure the loss on; None where nothing is held out.
+        digest: Hash of all the data.
+        kept: What is learned from, in a word or two.
+        subject: What the run is for, as a card calls it.
+        data: The data, as a card calls them.
+    """
+
+    examples: Examples
+    held_out: Examples | None
+    digest: str
+    kept: str
+    subject: str
+    data: str
+
+
+def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
+    """The lessons of an experiment.
+
+    Raises:
+        FileNotFoundError: If the data are missing.
+        ValueError: If they do not fit the experiment.
+    """
+    if isinstance(experiment.control, ForecastControl) and isinstance(experiment.data, EthUcyBlock):
+        return _of_recordings(experiment.control, experiment.data, device)
+    return _of_demonstrations(experiment, device)
+
+
+def _of_recordings(control: ForecastControl, data: EthUcyBlock, device: torch.device) -> Lessons:
+    train, val = data.windows()
+    return Lessons(
+        control.varied(train, data, device),
+        control.examples(val, device),
+        _digest([train, val]),
+        f"{len(train)} windows",
+        f"`{data.scene}` of ETH and UCY",
+        f"Recordings: all but that scene, {len(train)} windows, {len(train.tracks):,} tracks",
+    )
+
+
+def _digest(windows: Sequence[CrowdWindows]) -> str:
+    """Hash of all tracks."""
+    found = hashlib.sha256()
+    for part in windows:
+        found.update(part.tracks.numpy().tobytes() + part.valid.numpy().tobytes() + part.starts.numpy().tobytes())
+    return found.hexdigest()
+
+
+def _of_demonstrations(experiment: Experiment, device: torch.device) -> Lessons:
+    env, data = experiment.task
+    control = experiment.control
+    assert not isinstance(control, ForecastControl)  # which has no task
+    episodes = store.read(data.dataset, root=Path(data.root), episodes=data.episodes)
+    check_spaces(experiment, episodes)
+    control.check(episodes)
+    kept, held_out = episodes.split(data.held_out, seed=experiment.seed)
+    examples, checks = (control.examples(part, device) if part else None for part in (kept, held_out))
+    assert examples is not None
+    return Lessons(
+        examples,
+        checks,
+        episodes.digest(),
+        f"{len(kept)} episodes",
+        f"`{env.id}`",
+        f"Demonstrations: `{data.dataset}`, {len(episodes)} episodes, {len(episodes.actions):,} steps",
+    )
+
+
+def check_spaces(experiment: Experiment, episodes: Episodes) -> None:
+    """Raises `ValueError` unless a data set's sizes are those of the config's environment.
+
+    On a machine without the environment's packages there is nothing to compare with, which is said.
+    """
+    try:
+        env = experiment.maker()()
+    except ImportError as missing:
+        console.print(f"the data set is not checked against the environment: {missing}", soft_wrap=True)
+        return
+    spaces = {"observations": env.observation_space.shape, "actions": env.action_space.shape}
+    env.close()
+    for name, values in (("observations", episodes.observations), ("actions", episodes.actions)):
+        if spaces[name] != tuple(values.shape[1:]):
+            raise ValueError(
+                f"{episodes.source} has {name} of shape {tuple(values.shape[1:])}; the environment "
+                f"{experiment.task[0].id} has {spaces[name]}. Name the data set of this environment in data.dataset."
+            )

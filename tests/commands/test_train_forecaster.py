@@ -1,0 +1,108 @@
+"""`embodied-gen train` with recordings of pedestrians: a config becomes a forecaster, and comes back as one."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from crowds import crowd, observed, recording
+
+from embodied_gen import draws, experiment
+from embodied_gen.blocks import EthUcyBlock
+from embodied_gen.forecasting import eth_ucy
+from embodied_gen.forecasting.learned import AgentForecaster
+from embodied_gen.training import checkpoint
+
+ROOT = Path(__file__).parents[2]
+FOLDER = Path(os.environ.get("EMBODIED_DATA", "nowhere")) / "eth_ucy"
+SMALL = ("--train.steps", 3, "--train.batch", 16, "--net.width", 8, "--control.width", 8, "--device", "cpu")
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    """Files of ETH and UCY, made up, as their sums cannot be."""
+    split = eth_ucy.Split([crowd(4, 40)], [crowd(3, 25, seed=1)], [recording([(0, 22), (0, 25)], seed=2)])
+    monkeypatch.setattr(eth_ucy, "read_split", lambda folder, scene: split)
+
+
+@pytest.fixture
+def config(tmp_path):
+    content = yaml.safe_load((ROOT / "configs/eth_ucy_mixture.yaml").read_text())
+    path = tmp_path / "mixture.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_a_forecaster_is_trained_and_comes_back(cli, config, recorded, tmp_path):
+    outcome = cli("train", config, *SMALL, "--out", "run")
+    assert outcome.status == 0, outcome.err
+    assert "head mixture" in outcome.out and "windows" in outcome.out
+    run = experiment.load(tmp_path / "run")
+    forecaster = AgentForecaster(run.predictor, neighbours=run.experiment.control.neighbours)
+    seen = observed()
+    assert forecaster.forecast(seen, 2, generator=draws.generator(0)).shape == (3, 2, 4, 12, 2)
+    card = (tmp_path / "run/card.md").read_text()
+    assert "`zara1` of ETH and UCY" in card and "12 positions of a pedestrian from 8 of its own" in card
+    for verb in ("info", "evaluate", "plan"):
+        outcome = cli(verb, "run")
+        assert (outcome.status == 0) == (verb == "info"), outcome.err
+    assert "eth-ucy-mixture predicts 12 positions of a pedestrian" in outcome.err
+    assert "which no environment is asked for" in outcome.err and "Traceback" not in outcome.err
+
+
+def test_it_can_be_stopped_and_resumed_to_the_same_weights(cli, config, recorded, tmp_path):
+    few = (*SMALL, "--train.checkpoint-every", 1)
+    assert cli("train", config, *few, "--out", "whole").status == 0
+    assert cli("train", config, *few, "--out", "again", "--resume").status == 0
+    assert cli("train", config, *few, "--out", "again", "--resume").status == 0
+    one, other = (experiment.load(tmp_path / name).predictor.state_dict() for name in ("whole", "again"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    refused = cli("train", config, *few, "--data.scene", "univ", "--out", "again", "--resume")
+    assert refused.status == 2 and "was trained with another configuration" in refused.err
+    assert checkpoint.model_path(tmp_path / "again").is_file()
+
+
+def test_the_encoder_learns_with_the_head(cli, config, recorded, tmp_path):
+    assert cli("train", config, *SMALL, "--out", "run").status == 0
+    run = experiment.load(tmp_path / "run")
+    fresh = experiment.build(run.experiment, run.experiment.control.examples(run.experiment.data.windows()[0]))
+    pairs = zip(fresh.encoder.parameters(), run.predictor.encoder.parameters(), strict=True)
+    assert not any(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_missing_folder_is_named(cli, config):
+    outcome = cli("train", config, "--data.folder", "nowhere", "--device", "cpu")
+    assert outcome.status == 2
+    assert "nowhere/train" in outcome.err and "Give the folder that holds all_data, train and val" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"control": {"kind": "policy"}},
+            "eth_ucy. go with control.kind forecast and no env, demonstrations with.*got",
+        ),
+        ({"env": {"id": "embodied/Avoid-v0"}}, "got data.kind eth_ucy, control.kind forecast and an env"),
+        ({"data": {"kind": "eth_ucy", "scene": "mars"}}, "data.scene: .*'zara2'; got 'mars'"),
+        ({"data": {"dataset": "embodied/avoid/expert-v0"}}, "env: Field required"),
+    ],
+)
+def test_blocks_that_do_not_go_together_are_named(change, message, config):
+    content = yaml.safe_load(config.read_text()) | change
+    with pytest.raises(ValueError, match=message):
+        experiment.parse(content, "forecast.yaml")
+
+
+def test_data_that_name_no_kind_are_demonstrations():
+    content = yaml.safe_load((ROOT / "configs/avoid_flow.yaml").read_text())
+    told = {**content, "data": {"kind": "demonstrations", **content["data"]}}
+    assert experiment.parse(content, "avoid.yaml") == experiment.parse(told, "avoid.yaml")
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="EMBODIED_DATA names no folder with ETH and UCY")
+def test_the_files_of_a_scene_make_windows_without_it():
+    train, val = EthUcyBlock(scene="zara1", folder=str(FOLDER)).windows()
+    assert (len(train), len(train.tracks), len(val), len(val.tracks)) == (2889, 28_577, 671, 5184)
+    assert not any("crowds_zara01" in source for source in (*train.sources, *val.sources))

@@ -1,0 +1,151 @@
+"""Learned forecasters: the laws of forecasters, exactly where they can be, for every config of ETH and UCY."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from crowds import crowd, observed
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embodied_gen import draws, experiment
+from embodied_gen.events import Path as PathEvent
+from embodied_gen.events import Walk
+from embodied_gen.forecasting.check import check_forecaster, check_no_leak
+from embodied_gen.forecasting.forecaster import HasDensity, Observed
+from embodied_gen.forecasting.frames import moving_frames_of
+from embodied_gen.forecasting.learned import AgentForecaster, DenseForecaster, log_volume
+from embodied_gen.forecasting.scores import observed_of
+from embodied_gen.forecasting.windows import SOCIAL_GAN, Part, windows_of
+from embodied_gen.heads import HasLogProb, RegressionHead
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("eth_ucy_*.yaml"))
+DENSE = [path for path in CONFIGS if path.stem.removeprefix("eth_ucy_") in ("mixture", "spline", "recurrent", "words")]
+NEIGHBOURS = 2
+every = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem.removeprefix("eth_ucy_"))
+dense = pytest.mark.parametrize("path", DENSE, ids=lambda path: path.stem.removeprefix("eth_ucy_"))
+
+
+def predictor_of(path):
+    """A small predictor whose weights have moved from where they start, as after training."""
+    config = experiment.read(path)
+    control = config.control.model_copy(update={"neighbours": NEIGHBOURS, "width": 8})
+    net = config.net.model_copy(update={"width": 16, "depth": 1})
+    config = config.model_copy(update={"control": control, "net": net})
+    examples = control.varied(windows_of([crowd(4, 40)], SOCIAL_GAN), config.data)
+    predictor = experiment.build(config, examples).double().eval()
+    stream = draws.generator(7)
+    with torch.no_grad():
+        for weight in predictor.parameters():
+            weight += 0.1 * draws.normal(weight.shape, generator=stream, like=weight)
+    return predictor
+
+
+def forecaster_of(path):
+    return AgentForecaster(predictor_of(path), neighbours=NEIGHBOURS)
+
+
+def drawn(forecaster, seen, n=3, seed=5):
+    streams = [draws.generator(seed, scene) for scene in range(len(seen.tracks))]
+    return forecaster.forecast(seen, n, generator=streams)
+
+
+@every
+def test_the_laws_of_forecasters_hold(path):
+    check_forecaster(forecaster_of(path), observed())
+
+
+@every
+def test_no_future_frame_moves_a_forecast(path):
+    forecaster, windows = forecaster_of(path), windows_of([crowd(3, 22)], SOCIAL_GAN)
+    part = next(windows.parts(100))
+
+    def forecasts(tracks):
+        return drawn(forecaster, observed_of(Part(part.numbers, tracks.view(part.tracks.shape), part.valid)))
+
+    check_no_leak(forecasts, part.tracks.flatten(0, 1))
+
+
+@every
+def test_the_order_of_pedestrians_changes_no_forecast(path):
+    forecaster, seen = forecaster_of(path), observed()
+    order = torch.tensor([2, 0, 3, 1])
+    turned = Observed(seen.tracks[:, order], seen.present[:, order])
+    here = seen.present[:, order][:, None, :, None, None]
+    torch.testing.assert_close(drawn(forecaster, turned) * here, drawn(forecaster, seen)[:, :, order] * here)
+
+
+@every
+def test_a_forecast_does_not_depend_on_the_scenes_beside_it(path):
+    forecaster, seen = forecaster_of(path), observed(scenes=5)
+    alone = Observed(seen.tracks[3:4], seen.present[3:4])
+    found = forecaster.forecast(alone, 3, generator=[draws.generator(5, 3)])
+    torch.testing.assert_close(found, drawn(forecaster, seen)[3:4])
+
+
+@every
+def test_who_is_not_there_changes_no_forecast(path):
+    forecaster, seen = forecaster_of(path), observed()
+    moved = torch.where(seen.present[..., None, None], seen.tracks, seen.tracks - 40.0)
+    here = seen.present[:, None, :, None, None]
+    other = drawn(forecaster, Observed(moved, seen.present))
+    torch.testing.assert_close(other * here, drawn(forecaster, seen) * here)
+
+
+@dense
+def test_a_density_does_not_depend_on_where_and_how_the_world_lies_or_who_is_absent(path):
+    forecaster, seen = DenseForecaster(predictor_of(path), neighbours=NEIGHBOURS), observed()
+    future = drawn(forecaster, seen, 1)[:, 0]
+    turn = torch.tensor([[math.cos(1.0), math.sin(1.0)], [-math.sin(1.0), math.cos(1.0)]], dtype=torch.float64)
+    log = forecaster.log_density(seen, future)
+    turned = Observed(seen.tracks @ turn + 3, seen.present)
+    torch.testing.assert_close(forecaster.log_density(turned, future @ turn + 3), log, rtol=1e-6, atol=1e-6)
+    moved = torch.where(seen.present[..., None, None], future, future + 1)
+    torch.testing.assert_close(forecaster.log_density(seen, moved), log)
+    assert isinstance(forecaster, HasDensity) and not isinstance(forecaster_of(path), HasDensity)
+
+
+@given(st.floats(0.2, 5.0))
+@settings(max_examples=5, deadline=None)
+def test_the_same_in_steps_that_are_longer_is_less_dense_by_the_volume(factor):
+    predictor, seen = predictor_of(DENSE[0]), observed()
+    event, x = predictor.head.event, torch.full((3, 4, 12, 2), 0.1).double()
+
+    def log_density():
+        future = moving_frames_of(seen.tracks).outwards(event.unscale(x))
+        return DenseForecaster(predictor, neighbours=NEIGHBOURS).log_density(seen, future)
+
+    before = log_density()
+    event.step_low, event.step_high = factor * event.step_low, factor * event.step_high
+    torch.testing.assert_close(log_density(), before - 24 * math.log(factor) * seen.present.sum(1).double())
+
+
+def test_volumes_are_products_of_scales():
+    walk = Walk(3, [-1.0, -1.0], [1.0, 1.0], [-0.5, -0.2], [0.5, 0.2]).double()
+    assert log_volume(walk) == pytest.approx(3 * math.log(0.5 * 0.2))
+    path = PathEvent(3, [-4.0], [4.0], [-0.5], [0.5])
+    assert log_volume(path) == pytest.approx(math.log(4.0) + 2 * math.log(0.5))
+
+
+def test_one_generator_for_all_scenes_will_do():
+    forecaster, seen = forecaster_of(DENSE[0]), observed()
+    one, again = (forecaster.forecast(seen, 2, generator=draws.generator(3)) for _ in range(2))
+    assert one.equal(again) and not one[0].equal(one[2])
+
+
+def test_a_head_without_a_density_is_named():
+    predictor = predictor_of(next(path for path in CONFIGS if path.stem.endswith("flow_matching")))
+    assert not isinstance(predictor.head, HasLogProb)
+    with pytest.raises(ValueError, match="DenoisingHead has no log_prob; make an AgentForecaster of it instead"):
+        DenseForecaster(predictor, neighbours=NEIGHBOURS)
+
+
+def test_families_differ_in_their_heads_alone():
+    shared = [
+        {name: block for name, block in experiment.read(path).model_dump().items() if name not in ("name", "head")}
+        for path in CONFIGS
+    ]
+    assert all(config == shared[0] for config in shared)
+    heads = [type(predictor_of(path).head) for path in CONFIGS]
+    assert len(set(heads)) >= 5 and RegressionHead in heads
