@@ -14,11 +14,11 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
     "draws context config outlines assignment",
-    "nets graphs",
+    "nets graphs boxes",
     "events",
     "crf",
     "heads",
-    "encoder reduce",
+    "encoder image_encoder reduce",
     "predictor slots",
     "statistics pictures provenance demos",
     "slots_process control training report imitation forecasting",

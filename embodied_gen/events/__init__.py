@@ -2,6 +2,7 @@
 
 from embodied_gen.events.base import Event
 from embodied_gen.events.binary import Binary
+from embodied_gen.events.box_set import BoxSet
 from embodied_gen.events.grid_path import GridPath
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.events.path import Path
@@ -12,6 +13,7 @@ from embodied_gen.events.trajectory import Trajectory
 
 __all__ = [
     "Binary",
+    "BoxSet",
     "Event",
     "GridPath",
     "LabelMap",
