@@ -40,6 +40,6 @@ class ImageEncoder(nn.Module):
                 f"images must be bytes from 0 to 255, torch.uint8; got {images.dtype}. "
                 "Multiply shares by 255, round them, and convert with .to(torch.uint8)."
             )
-        weight = self.pyramid.lateral[0].weight
-        levels = self.pyramid(images.to(weight.dtype) / 127.5 - 1)
+        dtype = next(self.pyramid.parameters()).dtype
+        levels = self.pyramid(images.to(dtype) / 127.5 - 1)
         return {f"level{i}": level for i, level in enumerate(levels)}

@@ -63,7 +63,7 @@ def reference(ours, truth, classes, most):
         }
         annotated.createIndex()
         judge = evaluation.COCOeval(annotated, annotated.loadRes(entries(ours, True)), "bbox")
-        judge.params.maxDets = [1, 10, most]
+        judge.params.maxDets = [most]
         judge.evaluate()
         judge.accumulate()
     precision = judge.eval["precision"][:, :, :, 0, -1]  # thresholds, recalls, classes
@@ -85,7 +85,9 @@ def test_average_precision_is_that_of_the_reference(seed, most, levels):
 
 
 def overlap(a, b):
-    width, height = (min(a[i] + a[i + 2] / 2, b[i] + b[i + 2] / 2) - max(a[i] - a[i + 2] / 2, b[i] - b[i + 2] / 2) for i in (0, 1))
+    width, height = (
+        min(a[i] + a[i + 2] / 2, b[i] + b[i + 2] / 2) - max(a[i] - a[i + 2] / 2, b[i] - b[i + 2] / 2) for i in (0, 1)
+    )
     shared = max(width, 0) * max(height, 0)
     return shared / (a[2] * a[3] + b[2] * b[3] - shared)
 
@@ -147,7 +149,9 @@ def test_neither_the_order_of_rows_nor_empty_rows_matter():
     rng = np.random.default_rng(0)
     empty = np.concatenate([rng.random((len(ours), 3, 5)), np.zeros((len(ours), 3, 1))], -1)
     shuffled = rng.permutation(np.concatenate([ours, empty], 1), axis=1)
-    np.testing.assert_allclose(detection_scores(shuffled, truth, 3).precision, detection_scores(ours, truth, 3).precision)
+    np.testing.assert_allclose(
+        detection_scores(shuffled, truth, 3).precision, detection_scores(ours, truth, 3).precision
+    )
 
 
 @settings(max_examples=15, deadline=None)
@@ -162,18 +166,21 @@ def test_the_calibration_of_scores_is_that_of_counting(seed, bins):
     assert score_calibration(ours, truth, 3, bins=bins) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("samples", [4, 9, 40])
+@pytest.mark.parametrize("samples", [4, 9, 39])
 def test_samples_of_the_truths_own_law_cover_it_as_often_as_they_say(samples):
     rng = np.random.default_rng(samples)
     drawn = rng.normal(size=(20_000, samples + 1)) * rng.random((20_000, 1))
-    levels = [0.4, 0.5]  # within the ranks that so few samples have
+    levels = [0.2, 0.6]  # whose ends are whole ranks
     np.testing.assert_allclose(coverage(drawn[:, 1:], drawn[:, 0], levels), levels, atol=0.015)
     narrow, wide = (coverage(scale * drawn[:, 1:], drawn[:, 0], levels) for scale in (0.5, 2))
     assert (narrow < levels).all() and (wide > levels).all()
 
 
 BAD = [
-    (lambda: detection_scores(np.zeros((2, 3, 5)), np.zeros((2, 3, 6)), 2), r"rows \(cx, cy, w, h, label, score\); got"),
+    (
+        lambda: detection_scores(np.zeros((2, 3, 5)), np.zeros((2, 3, 6)), 2),
+        r"rows \(cx, cy, w, h, label, score\); got",
+    ),
     (lambda: detection_scores(np.zeros((2, 3, 6)), np.zeros((1, 3, 6)), 2), "the same images .* got 2 and 1 images"),
     (lambda: detection_scores(np.zeros((2, 3, 6)), np.zeros((2, 3, 6)), 2, most=0), "most at least 1"),
     (lambda: detection_scores(np.full((1, 1, 6), 2.0), np.zeros((1, 1, 6)), 2), "from 0 to 1; got 2 to 2"),

@@ -75,7 +75,7 @@ class Event(nn.Module, abc.ABC):
 
     @property
     def own(self) -> tuple[int, ...]:
-        """Axes of numbers that each entry has for itself, such as a deviation: `*E`, or 1 along parts that are alike."""
+        """Axes of what each entry has for itself, such as a deviation: `*E`, or 1 along parts that are alike."""
         return self.shape
 
     def filled(self, x: Tensor, *, generator: draws.Generator) -> Tensor:

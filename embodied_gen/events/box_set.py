@@ -1,7 +1,7 @@
 r"""Sets of boxes: what is where in an image.
 
-A set is N slots of a box (cx, cy, w, h), in shares of the image, and a score in [0, 1] for each of K classes: how likely
-it is that the box holds a thing of that class. An empty slot has scores of zero. In model units all numbers are
+A set is N slots of a box (cx, cy, w, h), in shares of the image, and a score in [0, 1] for each of K classes: how
+likely it is that the box holds a thing of that class. An empty slot has scores of zero. In model units all numbers are
 
     x = s (2 y - 1),
 
@@ -18,11 +18,11 @@ It is zero at equality where no two things overlap much, and depends on neither 
 own m: the loss of an example then says nothing of its batch. Scores beyond [0, 1] and sizes below zero, which a
 network may well estimate, cost the square of what they are off.
 
-Where the error is an expectation over noisy sets, empty slots are filled with boxes from N(1/2, 1/6), so that noisy sets
-hold boxes everywhere, as those that a sampler starts from do.
+Where the error is an expectation over noisy sets, empty slots are filled with boxes from N(1/2, 1/6), so that noisy
+sets hold boxes everywhere, as those that a sampler starts from do.
 
-Sources: Chen et al. 2023 (DiffusionDet, arXiv:2211.09788) for boxes from noise, their scale, padding, costs and weights;
-Lin et al. 2017 (arXiv:1708.02002) for the focal loss.
+Sources: Chen et al. 2023 (DiffusionDet, arXiv:2211.09788) for boxes from noise, their scale, padding, costs and
+weights; Lin et al. 2017 (arXiv:1708.02002) for the focal loss.
 """
 
 from collections.abc import Callable
@@ -107,7 +107,7 @@ class BoxSet(Event):
         return (x / self.signal + 1) / 2
 
     def encode(self, value: Tensor) -> Tensor:
-        """Things, shape `(B, n, 6)`, to model units `(B, N, 4 + K)`: things first, empty slots in the middle after them.
+        """Things, shape `(B, n, 6)`, to model units, `(B, N, 4 + K)`: things first, then empty slots in the middle.
 
         Raises:
             ValueError: If the shape, a label or a box is wrong, or there are too many things.

@@ -1,11 +1,12 @@
 r"""A sampler of sets whose parts need not be where they started: renewal and ensemble.
 
 Parts of a set that hold nothing are worth less than new ones. After each step of DDIM to a level (s, alpha_s, sigma_s),
-parts whose estimate is not likely start again from N(0, alpha_s^2 + sigma_s^2), and at the end the estimates of *all* steps are merged into one
-set without duplicates, the last one's included. The result is the most likely set that the walk has seen, not a draw:
-for draws use `DDIM(1.0)`, and merge several of them by the event's `merged`.
+parts whose estimate is not likely start again from N(0, alpha_s^2 + sigma_s^2), and at the end the estimates of *all*
+steps are merged into one set without duplicates, the last one's included. The result is the most likely set that the
+walk has seen, not a draw: for draws use `DDIM(1.0)`, and merge several of them by the event's `merged`.
 
-Source: Chen et al. 2023 (DiffusionDet, arXiv:2211.09788), section 3.4, whose published program leaves the last step out.
+Source: Chen et al. 2023 (DiffusionDet, arXiv:2211.09788), section 3.4, whose published program leaves the last step
+out.
 """
 
 import math

@@ -1,9 +1,10 @@
 r"""Box decoders: from boxes and an image to better boxes, in a cascade of stages of which each is trained.
 
-All are networks u(x, t, c) over sets of boxes in model units, x = s (2 y - 1) with y the box (cx, cy, w, h) and the scores
-of K classes, and c the levels of a feature pyramid. `BoxDecoder` starts from the boxes of x, whatever their number, and
-does not read its scores; `BoxQueries` starts from N boxes that it has learned, and reads nothing of x. Boxes are passed
-on from stage to stage without a slope, so that each stage is trained to improve the boxes that it gets.
+All are networks u(x, t, c) over sets of boxes in model units, x = s (2 y - 1) with y the box (cx, cy, w, h) and the
+scores of K classes, and c the levels of a feature pyramid. `BoxDecoder` starts from the boxes of x, whatever their
+number, and does not read its scores; `BoxQueries` starts from N boxes that it has learned, and reads nothing of x.
+Boxes are passed on from stage to stage without a slope, so that each stage is trained to improve the boxes that it
+gets.
 
 Sources: Chen et al. 2023 (DiffusionDet, arXiv:2211.09788); Sun et al. 2021 (Sparse R-CNN, arXiv:2011.12450).
 """
@@ -66,12 +67,10 @@ class BoxCascade(nn.Module, abc.ABC):
     def start(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Boxes (shares of the image, `(M, N, 4)`) and tokens `(M, N, F)` of the first stage, for sets x."""
 
-    @final
     def forward(self, x: Tensor, t: Tensor, c: Mapping[str, Tensor]) -> Tensor:
         """The sets of the last stage, of the shape of x; see `stages`."""
         return self.stages(x, t, c)[-1]
 
-    @final
     def stages(self, x: Tensor, t: Tensor, c: Mapping[str, Tensor]) -> Tensor:
         """The sets of all stages.
 

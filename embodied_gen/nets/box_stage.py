@@ -3,7 +3,7 @@ r"""One stage of a box decoder: boxes look at the image and at one another, and 
 With f the features under a box (RoIAlign, s x s cells), b the box and h its token,
 
     h <- block(h + A mean(f) + P b, e)                       attention among boxes, and an MLP, at time e
-    h <- h + O flatten(silu(LN(silu(LN(f V_h)) W_h)))        two 1 x 1 convolutions whose weights V_h, W_h the token makes
+    h <- h + O flatten(silu(LN(silu(LN(f V_h)) W_h)))        two 1 x 1 convolutions by weights of the token
     p  = sigmoid(C h),   (dx, dy, dw, dh) = D h
     b <- (cx + w dx / 2, cy + h dy / 2, w exp(dw), h exp(dh))
 
@@ -73,7 +73,7 @@ class BoxStage(nn.Module):
         """
         half = boxes[..., 2:] / 2
         ends = torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
-        # A cell is about a pixel of its level, so that one point reads it. What is seen says where to move, and has no slope.
+        # A cell is about a pixel of its level: one point reads it. What is seen has no slope in where it is seen.
         seen = roi_align(pyramid, ends.detach(), size=self.size, points=1)
         h = self.block(h + self.look(seen.mean(2)) + self.place(boxes), e)
         h = h + self._interact(h, seen)

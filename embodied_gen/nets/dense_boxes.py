@@ -4,8 +4,8 @@ Convolutions shared by all levels give each pixel scores of K classes and four n
 
     (cx, cy) = middle of the pixel + (a, b) / (W_l, H_l),    (w, h) = 4 g_l (exp(d) / W_l, exp(e) / H_l),
 
-with one learned factor g_l a level. The set that the network estimates is that of all boxes, so that it has as many slots
-as the pyramid has pixels. It reads nothing of x but its size.
+with one learned factor g_l a level. The set that the network estimates is that of all boxes, so that it has as many
+slots as the pyramid has pixels. It reads nothing of x but its size.
 
 Sources: Tian et al. 2019 (FCOS, arXiv:1904.01355); Ge et al. 2021 (YOLOX, arXiv:2107.08430), which is trained by the
 same matching.

@@ -1,7 +1,7 @@
 r"""Feature pyramids: what an image shows, at several scales.
 
-Residual stages of convolutions halve an image, the first to a quarter; levels below the last are mixed with what coarser
-ones know,
+Residual stages of convolutions halve an image, the first to a quarter; levels below the last are mixed with what
+coarser ones know,
 
     P_l = A_l * (W_l * C_l + up(P_(l+1))),       C_l the features of stage l, at 1 / (4 2^l) of the image,
 

@@ -1,13 +1,13 @@
-r"""RoIAlign: what lies under a box, on a grid of fixed size, from the level of a pyramid that suits the size of the box.
+r"""RoIAlign: what lies under a box, on a grid of fixed size, from the level of a pyramid that suits its size.
 
-A box is cut into s x s cells, and each cell read at r x r points, bilinearly between the middles of pixels; a cell is the
-mean of its points. So what is read of an image that is linear in the place is exact. Beyond the middles of the pixels at
-the rim the rim is read. A box of w x h shares of an image is read at level
+A box is cut into s x s cells, and each cell read at r x r points, bilinearly between the middles of pixels; a cell is
+the mean of its points. So what is read of an image that is linear in the place is exact. Beyond the middles of the
+pixels at the rim the rim is read. A box of w x h shares of an image is read at level
 
     l = round(log2(sqrt(w h) A / s)),    confined to the levels there are,
 
-where A is the geometric mean of the rows and columns of the finest level, so that a cell of the grid is about a pixel of
-the level.
+where A is the geometric mean of the rows and columns of the finest level, so that a cell of the grid is about a pixel
+of the level.
 
 All levels lie in one table of pixels, and a cell is one weighted sum of 4 r^2 of its rows: one call reads all boxes of
 all images at all levels, and is differentiable in the table and in the boxes.

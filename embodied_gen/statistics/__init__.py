@@ -1,4 +1,4 @@
-"""Intervals and tests for success rates, scores and diversity of evaluated policies; scores of label maps and detections; calibration."""
+"""Intervals and tests of rates and scores, diversity, calibration; scores of label maps and of detections."""
 
 from embodied_gen.statistics.calibration import coverage, expected_calibration_error
 from embodied_gen.statistics.detections import DetectionScores, detection_scores, score_calibration

@@ -4,10 +4,10 @@ The expected calibration error compares probabilities with how often they are ri
 
     ECE = sum_b n_b / n |accuracy_b - mean probability_b|.
 
-Coverage compares the spread of samples with where the truth lies: the central interval of level l reaches from the
-(1 - l) / 2 to the (1 + l) / 2 quantile of the samples, and a share l of truths should lie in it. With n samples its ends
-are order statistics, linearly interpolated at rank q (n + 1), for which a truth that is one more sample of the same kind
-is covered with probability l exactly.
+Coverage compares the spread of samples with where the truth lies: the central interval of level l reaches from the (1 -
+l) / 2 to the (1 + l) / 2 quantile of the samples, and a share l of truths should lie in it. With n samples its ends are
+order statistics, linearly interpolated at rank q (n + 1): where that is a whole number, a truth that is one more sample
+of the same kind is covered with probability l exactly.
 
 Sources: Guo et al. 2017 (arXiv:1706.04599) for the error; Hyndman and Fan 1996 (type 6) for the quantiles.
 """

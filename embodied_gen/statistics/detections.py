@@ -1,16 +1,16 @@
 r"""Scores of detections: average precision as COCO defines it, and how far scores can be believed.
 
 The detections of a class in an image, at most D of them by falling scores, are matched one after the other with the
-object of that class of largest IoU that is still free, if that is at least a threshold. Over all images, in the order of
-falling scores, precision and recall after each detection make a curve; precision is made to fall with recall, read at
-the 101 recalls 0, 0.01, .. 1, and averaged:
+object of that class of largest IoU that is still free, if that is at least a threshold. Over all images, in the order
+of falling scores, precision and recall after each detection make a curve; precision is made to fall with recall, read
+at the 101 recalls 0, 0.01, .. 1, and averaged:
 
     AP    mean over thresholds 0.50, 0.55, .. 0.95 and over classes that occur
     AP50  at 0.50 alone,   AP75  at 0.75 alone
 
-Detections and objects are rows (cx, cy, w, h, label, score), as `BoxSet` decodes to; a row with a score of zero is empty.
-Shares of an image do as well as pixels, for an IoU has no unit. Images have no objects that are to be ignored, and boxes
-of all areas count.
+Detections and objects are rows (cx, cy, w, h, label, score), as `BoxSet` decodes to; a row with a score of zero is
+empty. Shares of an image do as well as pixels, for an IoU has no unit. Images have no objects that are to be ignored,
+and boxes of all areas count.
 
 Source: Lin et al. 2014 (arXiv:1405.0312) and the reference program pycocotools, which the tests compare with.
 """
