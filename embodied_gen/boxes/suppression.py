@@ -47,7 +47,7 @@ def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, *, threshold: float 
 
 def _fixed_point(duplicates: Tensor) -> Tensor:
     """What greedy suppression keeps, from d_ij of boxes in order; `(B, P, P)` to bool `(B, P)`."""
-    kept = torch.ones_like(duplicates[:, 0], dtype=torch.bool)
+    kept = torch.ones(duplicates.shape[:2], dtype=torch.bool, device=duplicates.device)
     for _ in range(duplicates.shape[1]):
         again = ~((kept.to(duplicates.dtype).unsqueeze(1) @ duplicates).squeeze(1) > 0)
         if torch.equal(again, kept):
