@@ -1,6 +1,7 @@
-"""Constraints and costs at test time, of paths and of scenes of several agents, and planning under them."""
+"""Constraints and costs at test time, of paths, scenes of several agents and sets of boxes; planning under them."""
 
 from planners.attributes import AttributeRange, Fixed, LongitudinalAcceleration
+from planners.box_sets import BoxCount, BoxesApart, BoxesWithin
 from planners.collisions import NoCollision
 from planners.constraints import (
     AccelerationLimit,
@@ -36,6 +37,9 @@ __all__ = [
     "AccelerationLimit",
     "AttributeRange",
     "Bicycle",
+    "BoxCount",
+    "BoxesApart",
+    "BoxesWithin",
     "Constraint",
     "CostAlong",
     "CostDuring",
