@@ -213,7 +213,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Run:
     path = checkpoint.model_path(folder)
     tensors, note = files.read_tensors(path)
     predictor = empty(experiment, sizes)
-    _fill(predictor, tensors, path)
+    files.fill(predictor, tensors, path)
     return Run(folder, experiment, predictor.to(device).eval(), int(note["step"]))
 
 
@@ -227,16 +227,3 @@ def _assemble(
         return net.build(shape, channels_out, encoder.width)
 
     return Predictor(encoder, head.build(event, make_net))
-
-
-def _fill(predictor: Predictor, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = predictor.state_dict()
-    wrong = sorted(expected.keys() ^ tensors.keys()) or [
-        name for name, value in expected.items() if value.shape != tensors[name].shape
-    ]
-    if wrong:
-        raise ValueError(
-            f"{path} does not fit the config beside it: {wrong[0]} and {len(wrong) - 1} more differ. "
-            "Restore the pair of files from one run."
-        )
-    predictor.load_state_dict(tensors)

@@ -25,7 +25,7 @@ LAYERS = (
     "rollouts",
     "evaluate video",
     "blocks",
-    "experiment",
+    "experiment detection",
     "grounds",
     "commands",
     "__main__",

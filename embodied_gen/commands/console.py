@@ -38,15 +38,21 @@ def parse(arguments_type: type[T], verb: str, arguments: list[str], **defaults: 
     return tyro.cli(arguments_type, prog=prog, args=arguments, default=default)
 
 
+def named_config(arguments: list[str]) -> str | None:
+    """The config file among the arguments; None where none is named."""
+    named = [a for a in arguments if a.endswith((".yaml", ".yml"))] or [a for a in arguments if not a.startswith("-")]
+    return named[0] if named else None
+
+
 def config_of(arguments: list[str]) -> tuple[str, Experiment]:
     """The config file among the arguments and its content; an example where only help is asked for.
 
     Raises:
         ValueError: If no config file is named, or the file is wrong.
     """
-    named = [a for a in arguments if a.endswith((".yaml", ".yml"))] or [a for a in arguments if not a.startswith("-")]
-    if named:
-        return named[0], experiment.read(Path(named[0]))
+    named = named_config(arguments)
+    if named is not None:
+        return named, experiment.read(Path(named))
     if {"-h", "--help"} & set(arguments):
         example = Experiment(
             name="example",

@@ -8,7 +8,7 @@ from embodied_gen import __version__
 
 VERBS = {
     "collect": "a scripted expert fills a data set of demonstrations",
-    "train": "demonstrations become a policy",
+    "train": "demonstrations become a policy, images a detector",
     "evaluate": "a policy or a planner is scored in closed loop",
     "compare": "scores of several runs on the same seeds are compared",
     "plan": "plans are drawn, with constraints that training never saw",

@@ -1,6 +1,5 @@
-"""`embodied-gen train`: demonstrations become a policy."""
+"""`embodied-gen train`: demonstrations become a policy, images a detector."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,13 +8,16 @@ import torch
 import tyro
 
 import envs  # noqa: F401 - registers the environments
+from embodied_gen import config
+from embodied_gen.commands import detectors
 from embodied_gen.commands.card import write_card
-from embodied_gen.commands.console import config_of, console, parse, progress
+from embodied_gen.commands.console import config_of, console, named_config, parse
+from embodied_gen.commands.learning import learn
 from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.experiment import Experiment, build, load_config, save_config, sizes_of
 from embodied_gen.predictor import Predictor
-from embodied_gen.training import Course, checkpoint, fit
+from embodied_gen.training import Course, checkpoint
 from embodied_gen.training.processes import Processes, joined
 
 
@@ -41,6 +43,10 @@ class Arguments:
 
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
+    named = named_config(arguments)
+    if named is not None and "detector" in config.keys_of(Path(named)):
+        detectors.train(named, arguments)
+        return
     path, loaded = config_of(arguments)
     parsed = parse(Arguments, "train", arguments, config=path, experiment=loaded)
     experiment = parsed.experiment
@@ -62,38 +68,10 @@ def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, 
     if processes.first:
         _prepare(run, experiment, predictor, resume)
         _introduce(experiment, predictor, len(kept), len(windows), run, device)
-    bar = progress("train", experiment.train.steps) if processes.first else nullcontext(_say_nothing)
-    with bar as advance:
-        shown, done = "", 0
-
-        def report(step: int, values: dict[str, float]) -> None:
-            nonlocal shown, done
-            if "loss" in values:
-                shown = f"loss {values['loss']:.4f}"
-            if "held_out_loss" in values:
-                shown += f", held out {values['held_out_loss']:.4f}"
-            for _ in range(step - done):  # many at once where a run is resumed
-                advance(shown)
-            done = step
-
-        fit(
-            predictor,
-            windows,
-            checks,
-            experiment.train,
-            run=run,
-            course=course,
-            resume=resume,
-            processes=processes,
-            report=report,
-        )
+    learn(predictor, windows, checks, experiment.train, run=run, course=course, resume=resume, processes=processes)
     if processes.first:
         write_card(run, experiment, predictor, episodes)
         console.print(f"trained {experiment.name}: {checkpoint.model_path(run)}", soft_wrap=True)
-
-
-def _say_nothing(note: str) -> None:
-    """The progress of a process that does not talk."""
 
 
 def check_spaces(experiment: Experiment, episodes: Episodes) -> None:

@@ -58,6 +58,11 @@ class FeaturePyramid(nn.Module):
         self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in stages)
         self.mixed = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in stages)
 
+    def pixels(self, rows: int, columns: int) -> int:
+        """Pixels of all levels of an image of so many rows and columns."""
+        shares = [4 * 2**i for i in range(self.levels)]
+        return sum(-(-rows // share) * -(-columns // share) for share in shares)
+
     def forward(self, images: Tensor) -> list[Tensor]:
         """Images `(B, C, H, W)`, about [-1, 1], to levels `(B, F, H_l, W_l)`, the finest first.
 
