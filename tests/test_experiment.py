@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 GUIDES = [path for path in CONFIGS if path.name.startswith("guide_")]
 BOARDS = [ROOT / "configs" / "families.yaml"]
-EXPERIMENTS = [path for path in CONFIGS if path not in GUIDES + BOARDS]
+DETECTORS = [path for path in CONFIGS if path.name.startswith("boxes_")]
+EXPERIMENTS = [path for path in CONFIGS if path not in GUIDES + BOARDS + DETECTORS]
 
 
 def shrunk(config):
