@@ -10,8 +10,8 @@ from pictures_of_boxes import drawn
 
 from embodied_gen import draws
 from embodied_gen.boxes import corners
-from embodied_gen.detection import build, load, read, read_images, write_images
-from embodied_gen.detection.experiment import Images, images_of
+from embodied_gen.detection import build, images_of, load, read, read_images, write_images
+from embodied_gen.detection.experiment import Images
 from embodied_gen.training import checkpoint, files
 
 ROOT = Path(__file__).parents[2]
