@@ -25,7 +25,6 @@ Sources: Chen et al. 2023 (DiffusionDet, arXiv:2211.09788) for boxes from noise,
 weights; Lin et al. 2017 (arXiv:1708.02002) for the focal loss.
 """
 
-from collections.abc import Callable
 from typing import final
 
 import torch
@@ -119,7 +118,7 @@ class BoxSet(Event):
         there = value[..., 5] > 0.5
         self._check_values(value, there)
         order = there.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, : self.objects]
-        boxes, label, kept = value[..., :4].gather(1, _wide(order, 4)), value[..., 4].gather(1, order), there
+        boxes, label = value[..., :4].gather(1, _wide(order, 4)), value[..., 4].gather(1, order)
         kept = there.gather(1, order)
         label = torch.where(kept, label, 0.0).long()
         score = functional.one_hot(label, self.classes).to(value.dtype) * kept.unsqueeze(-1)
@@ -172,10 +171,10 @@ class BoxSet(Event):
         return (self.unscale(x[..., 4:]) > threshold).any(-1)
 
     def merged(self, x: Tensor, *, threshold: float = 0.5) -> Tensor:
-        """One set of several without duplicates: all boxes pooled, of each place and class the likeliest.
+        """One set of several without duplicates: of each place and class the likeliest box.
 
-        Every pair of a box and a class is looked at on its own, the `POOLED` likeliest at most. It is a reduction of
-        samples (`reduce`), which gives the most likely set.
+        Every pair of a box and a class is looked at on its own, the `POOLED` likeliest at most: first those of each
+        set, then those of all that are left. It is a reduction of samples (`reduce`), to the most likely set.
 
         Args:
             x: Sets, model units, shape `(B, n, N, 4 + K)`.
@@ -184,7 +183,14 @@ class BoxSet(Event):
         Returns:
             Boxes in the order of falling scores, each of one class, then empty slots; shape `(B, N, 4 + K)`.
         """
-        slots, pool = x.shape[2], self.unscale(x).flatten(1, 2)
+        sets, slots = x.shape[1:3]
+        y = self.unscale(x)
+        if sets > 1:  # else the many boxes of a few things, in every set, would leave no room for the others
+            y = self._unique(y.flatten(0, 1), slots, threshold).unflatten(0, (-1, sets))
+        return self.scale(self._unique(y.flatten(1, 2), slots, threshold))
+
+    def _unique(self, pool: Tensor, slots: int, threshold: float) -> Tensor:
+        """The likeliest boxes of sets `(B, P, 4 + K)` without duplicates, `(B, slots, 4 + K)`, physical units."""
         pairs = pool[..., 4:].flatten(1)
         score, pair = pairs.topk(min(max(POOLED, slots), pairs.shape[1]), 1)
         label, boxes = pair % self.classes, pool[..., :4].gather(1, _wide(pair // self.classes, 4))
@@ -193,11 +199,7 @@ class BoxSet(Event):
         label, boxes, some = label.gather(1, first), boxes.gather(1, _wide(first, 4)), score.unsqueeze(-1) > 0
         scores = functional.one_hot(label, self.classes) * torch.where(some, score.unsqueeze(-1), 0.0)
         y = torch.cat([torch.where(some, boxes, 0.5), scores], -1)
-        return self.scale(torch.cat([y, self._empty(len(y), slots - y.shape[1])], 1))
-
-    def unscaling(self) -> Callable[[Tensor], Tensor]:
-        """`unscale`."""
-        return self.unscale
+        return torch.cat([y, self._empty(len(y), slots - y.shape[1])], 1)
 
     def _empty(self, rows: int, slots: int) -> Tensor:
         """Empty slots in physical units."""

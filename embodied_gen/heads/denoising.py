@@ -5,7 +5,9 @@ parametrisation, is the clean estimate x_hat = E[x | x_t, c], learned by
 
     min E_{t, eps}  w(t) error(x_hat(alpha x + sigma eps, t, c), x),
 
-and a sampler walks from noise to an event by clean estimates. Diffusion and flow matching differ in the schedule.
+and a sampler walks from noise to an event by clean estimates. Diffusion and flow matching differ in the schedule. Where
+a network estimates in stages, the error is averaged over them. What noise is added to where an event has nothing, the
+event says (`filled`).
 
 Without a condition (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598) the context is dropped in
 training with a given probability, and in sampling  x_hat = (1 + w) x_hat(c) - w x_hat(blank).
@@ -115,14 +117,15 @@ class DenoisingHead(Head):
 
     @steps.setter
     def steps(self, steps: int) -> None:
-        self._grid = self.schedule.grid(steps)
-        self._readings = {level: self._read(level) for level in self._grid[:-1]}
-        if not all(math.isfinite(reading.a) and math.isfinite(reading.b) for reading in self._readings.values()):
+        grid = self.schedule.grid(steps)
+        readings = {level: self._read(level) for level in grid[:-1]}
+        if not all(math.isfinite(reading.a) and math.isfinite(reading.b) for reading in readings.values()):
             raise ValueError(
                 f"{type(self.parametrisation).__name__} of {type(self.schedule).__name__} has no clean estimate at "
                 "the first level, which is pure noise (alpha = 0); got a division by zero. Predict a velocity, v or "
                 "the clean event instead."
             )
+        self._grid, self._readings = grid, readings
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """Weighted error of the clean estimate at one random time for each example, shape `(B,)`.

@@ -282,3 +282,14 @@ def test_empty_rows_may_hold_anything():
 def test_impossible_sets_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         event(**options)
+
+
+def test_many_boxes_of_one_thing_leave_room_for_the_others(monkeypatch):
+    # Two things, of which the likelier is found by nearly all boxes of all sets.
+    monkeypatch.setattr("embodied_gen.events.box_set.POOLED", 6)
+    of = event(count=6, classes=1)
+    one = torch.tensor([0.2, 0.2, 0.2, 0.2, 0.9], dtype=torch.float64).repeat(5, 1)
+    other = torch.tensor([[0.8, 0.8, 0.2, 0.2, 0.5]], dtype=torch.float64)
+    sets = of.scale(torch.cat([one, other])).repeat(1, 4, 1, 1)
+    score = of.decode(of.merged(sets))[0, :, 5]
+    torch.testing.assert_close(score, torch.tensor([0.9, 0.5, 0, 0, 0, 0], dtype=torch.float64))
