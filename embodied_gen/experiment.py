@@ -195,6 +195,10 @@ def load_config(folder: Path) -> tuple[Experiment, Sizes]:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a run: it has no config.json. Train one: embodied-gen train CONFIG.")
     content = files.read_json(path)
+    if "detection" in content:
+        raise ValueError(
+            f"{folder} is the run of a detector, which acts in no environment. Load it with detection.load."
+        )
     try:
         sizes = Sizes(int(content["sizes"]["observation"]), int(content["sizes"]["action"]))
     except (KeyError, TypeError, ValueError) as error:

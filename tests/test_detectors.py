@@ -89,6 +89,20 @@ def test_the_baselines_learn_them_by_the_same_event(head):
     assert found.ap50 > 0.9
 
 
+@pytest.mark.parametrize(("classes", "things"), [(1, 0), (3, 0), (4, 1), (1, 1000)])
+def test_a_detector_of_any_number_of_classes_learns_from_images_with_no_thing_and_with_a_thousand(classes, things):
+    event = BoxSet(classes, max(things, 8))
+    net = BoxDecoder(classes=classes, width=8, depth=2, heads=2, dynamic=4, size=2)
+    head = DenoisingHead(event, net, schedule=Cosine(100), parametrisation=Clean(), steps=1, clip=2.0)
+    predictor = Predictor(ImageEncoder(FeaturePyramid(width=8, stages=(8, 8))), head, event.merged)
+    value = torch.rand(1, things, 6) * 0.2 + 0.4
+    value[..., 4], value[..., 5] = (torch.rand(1, things) * classes).floor(), 1
+    loss = predictor.loss(torch.zeros(1, 3, 32, 32, dtype=torch.uint8), value, generator=draws.generator(0))
+    loss.sum().backward()
+    slopes = [parameter.grad for parameter in predictor.parameters() if parameter.grad is not None]
+    assert loss.isfinite().all() and slopes and all(slope.isfinite().all() for slope in slopes)
+
+
 @pytest.mark.parametrize(("count", "steps"), [(20, 4), (100, 1), (300, 2)])
 def test_the_number_of_boxes_and_steps_are_free_in_use(detector, count, steps):
     predictor, images, values = detector

@@ -7,7 +7,7 @@ from typing import Annotated
 import tyro
 
 from embodied_gen.commands.console import console, parse
-from embodied_gen.commands.learning import learn
+from embodied_gen.commands.learning import learn, prepare
 from embodied_gen.demos.boxed_images import BoxedImages
 from embodied_gen.detection.experiment import Detection, Images, build, images_of, load_config, read, save_config
 from embodied_gen.detection.image_file import read_images
@@ -59,21 +59,11 @@ def _train(
     predictor = build(detection, images).to(processes.device)
     course = Course(detection.fingerprint(examples.digest(), processes.count), detection.seed)
     if processes.first:
-        _prepare(run, detection, images, resume)
+        prepare(run, resume, save=lambda: save_config(run, detection, images), load=load_config)
         _introduce(detection, predictor, seen, run, processes)
     learn(predictor, seen, checks, detection.train, run=run, course=course, resume=resume, processes=processes)
     if processes.first:
         console.print(f"trained {detection.name}: {checkpoint.model_path(run)}", soft_wrap=True)
-
-
-def _prepare(run: Path, detection: Detection, images: Images, resume: bool) -> None:
-    """Writes the run's config, but never over that of another run."""
-    if checkpoint.state_path(run).exists() or checkpoint.model_path(run).exists():
-        if resume:
-            load_config(run)
-        return  # refused by the training loop where it cannot go on
-    run.mkdir(parents=True, exist_ok=True)
-    save_config(run, detection, images)
 
 
 def _introduce(

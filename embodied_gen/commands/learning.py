@@ -1,14 +1,35 @@
-"""Training with a bar of progress: what policies and detectors share."""
+"""Training into a run folder with a bar of progress: what policies and detectors share."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
 from embodied_gen.commands.console import progress
 from embodied_gen.demos.examples import Examples
 from embodied_gen.predictor import Predictor
-from embodied_gen.training import Course, fit
+from embodied_gen.training import Course, checkpoint, fit
 from embodied_gen.training.processes import Processes
 from embodied_gen.training.settings import TrainSettings
+
+
+def prepare(run: Path, resume: bool, *, save: Callable[[], None], load: Callable[[Path], object]) -> None:
+    """Writes a run's config, but never over that of another run.
+
+    Args:
+        run: Folder of the run.
+        resume: Whether it may go on; its config must then be one that can be read.
+        save: Writes the config of a new run.
+        load: Reads that of a run.
+
+    Raises:
+        ValueError: If the config of a run that is to go on is damaged.
+    """
+    if checkpoint.state_path(run).exists() or checkpoint.model_path(run).exists():
+        if resume:
+            load(run)
+        return  # refused by the training loop where it cannot go on
+    run.mkdir(parents=True, exist_ok=True)
+    save()
 
 
 def learn(

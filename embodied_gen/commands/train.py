@@ -12,7 +12,7 @@ from embodied_gen import config
 from embodied_gen.commands import detectors
 from embodied_gen.commands.card import write_card
 from embodied_gen.commands.console import config_of, console, named_config, parse
-from embodied_gen.commands.learning import learn
+from embodied_gen.commands.learning import learn, prepare
 from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.experiment import Experiment, build, load_config, save_config, sizes_of
@@ -66,7 +66,8 @@ def _train(experiment: Experiment, episodes: Episodes, run: Path, resume: bool, 
     predictor = build(experiment, windows).to(device)
     course = Course(experiment.fingerprint(episodes.digest(), processes.count), experiment.seed)
     if processes.first:
-        _prepare(run, experiment, predictor, resume)
+        sizes = sizes_of(predictor)
+        prepare(run, resume, save=lambda: save_config(run, experiment, sizes), load=load_config)
         _introduce(experiment, predictor, len(kept), len(windows), run, device)
     learn(predictor, windows, checks, experiment.train, run=run, course=course, resume=resume, processes=processes)
     if processes.first:
@@ -92,16 +93,6 @@ def check_spaces(experiment: Experiment, episodes: Episodes) -> None:
                 f"{episodes.source} has {name} of shape {tuple(values.shape[1:])}; the environment "
                 f"{experiment.env.id} has {spaces[name]}. Name the data set of this environment in data.dataset."
             )
-
-
-def _prepare(run: Path, experiment: Experiment, predictor: Predictor, resume: bool) -> None:
-    """Writes the run's config, but never over that of another run."""
-    if checkpoint.state_path(run).exists() or checkpoint.model_path(run).exists():
-        if resume:
-            load_config(run)
-        return  # refused by the training loop where it cannot go on
-    run.mkdir(parents=True, exist_ok=True)
-    save_config(run, experiment, sizes_of(predictor))
 
 
 def _introduce(

@@ -209,15 +209,14 @@ class BoxSet(Event):
 
     def _things(self, x: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
         """The slots of x that may hold things, physical units, `(B, G, 4 + K)`, and which of them do, `(B, G)`."""
-        y = self.unscale(x[:, : self.objects])
+        most = max(self.objects, 1)
+        y = self.unscale(x[:, :most])
         there = (y[..., 4:] > 0.5).any(-1)
-        return y, there if valid is None else there & valid[:, : self.objects]
+        return y, there if valid is None else there & valid[:, :most]
 
     @torch.no_grad()
     def _owner(self, y_hat: Tensor, y: Tensor, there: Tensor) -> Tensor:
         """The thing of each slot of an estimate, -1 for none; `(B, N)`."""
-        if y.shape[1] == 0:
-            return torch.full(y_hat.shape[:2], -1, dtype=torch.long, device=y_hat.device)
         p, ours, theirs = y_hat[..., 4:], corners(y_hat[..., :4]).unsqueeze(2), corners(y[..., :4]).unsqueeze(1)
         gain = _focal(p, torch.ones_like(p)) - _focal(p, torch.zeros_like(p))
         cost = _OF_CLASS * torch.einsum("bnk,bgk->bng", gain, y[..., 4:])

@@ -97,6 +97,7 @@ def test_the_command_trains_a_detector_that_comes_back_as_it_was_and_goes_on(pat
     assert any("held_out_loss" in line for line in log)
     refused = cli("train", config, "--device", "cpu", "--out", tmp_path / "run", "--train.steps", 6)
     assert refused.status == 2 and "holds a training run already" in refused.err
+    assert "is the run of a detector, which acts in no environment" in cli("evaluate", tmp_path / "run").err
     before = files.read_tensors(checkpoint.model_path(tmp_path / "run"))[0]
     again = cli("train", config, "--device", "cpu", "--out", tmp_path / "run", "--train.steps", 6, "--resume")
     assert again.status == 0, again.err

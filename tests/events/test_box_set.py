@@ -153,6 +153,15 @@ def test_errors_and_slopes_are_finite_for_any_number_of_things_and_classes(class
         assert of.residual(x_hat.detach(), x).isfinite().all()
 
 
+def test_sets_that_never_hold_a_thing_have_an_error():
+    of = event(objects=0)
+    x = of.encode(things(1)[:, :0])
+    error = of.error(estimate(of, 1), x)
+    assert (error > 0).all() and (of.residual(x, x) == 0).all()
+    with pytest.raises(ValueError, match="an image has 1 things; the box set has room for 0"):
+        of.encode(box(0.5, 0.5, 0.2, 0.2))
+
+
 def test_estimates_beyond_the_bounds_are_pulled_back():
     of = event(count=1)
     x = of.encode(things(1, images=1, most=1) * 0)  # nothing
