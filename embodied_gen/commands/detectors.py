@@ -9,7 +9,7 @@ import tyro
 from embodied_gen.commands.console import console, parse
 from embodied_gen.commands.learning import learn, prepare
 from embodied_gen.demos.boxed_images import BoxedImages
-from embodied_gen.detection.experiment import Detection, Images, build, images_of, load_config, read, save_config
+from embodied_gen.detection.experiment import Detection, build, images_of, load_config, read, save_config
 from embodied_gen.detection.image_file import read_images
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, checkpoint
