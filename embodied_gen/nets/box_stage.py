@@ -74,7 +74,8 @@ class BoxStage(nn.Module):
         half = boxes[..., 2:] / 2
         ends = torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
         # A cell is about a pixel of its level: one point reads it. What is seen has no slope in where it is seen.
-        seen = roi_align(pyramid, ends.detach(), size=self.size, points=1)
+        # Where a training diverges its loss shall say so, and not an index that is none.
+        seen = roi_align(pyramid, ends.detach().nan_to_num(), size=self.size, points=1)
         h = self.block(h + self.look(seen.mean(2)) + self.place(boxes), e)
         h = h + self._interact(h, seen)
         return _moved(boxes, self.deltas(h).to(boxes.dtype)), self.scores(h).to(boxes.dtype).sigmoid(), h

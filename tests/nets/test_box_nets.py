@@ -155,6 +155,15 @@ def test_a_decoder_reads_boxes_time_and_image_and_no_scores_or_other_images():
     assert not torch.allclose(changed[1], y[1])
 
 
+def test_a_diverged_network_gives_numbers_that_are_none_and_no_wrong_index():
+    net, x = decoder(), boxes_of(None)
+    with torch.no_grad():
+        net.cascade[0].deltas[-1].bias.fill_(math.nan)
+    assert net(x, torch.ones(2), levels()).isnan().any()
+    x[0, 0] = math.nan
+    assert net(x, torch.ones(2), levels()).isnan().any()
+
+
 def test_stages_improve_what_they_get_without_a_slope_and_the_last_is_the_networks():
     net, c, t, x = stirred(decoder(depth=3)), levels(), torch.tensor([0.3, 0.8]), boxes_of(None)
     stages = net.stages(x, t, c)
