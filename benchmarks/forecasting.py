@@ -26,7 +26,7 @@ from embodied_gen import experiment, provenance
 from embodied_gen.blocks import EthUcyBlock, ForecastControl
 from embodied_gen.commands.console import console
 from embodied_gen.commands.lessons import lessons_of
-from embodied_gen.commands.train import learn
+from embodied_gen.commands.train import teach
 from embodied_gen.experiment import Experiment, Run
 from embodied_gen.forecasting import eth_ucy
 from embodied_gen.forecasting.forecaster import Forecaster
@@ -114,7 +114,7 @@ def _measured(config: Experiment, arguments: Arguments) -> dict[str, Any]:
     data = config.data.model_copy(update={"folder": arguments.folder})
     config, started = config.model_copy(update={"data": data}), time.process_time()
     with joined(arguments.device) as processes:
-        learn(config, lessons_of(config, processes.device), run, resume=True, processes=processes)
+        teach(config, lessons_of(config, processes.device), run, resume=True, processes=processes)
     trained = time.process_time() - started
     windows = windows_of(eth_ucy.read_test(Path(data.folder), data.scene), SOCIAL_GAN)
     scores = {

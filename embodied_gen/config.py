@@ -46,6 +46,15 @@ def read(path: Path, model: type[Whole], what: str) -> Whole:
     return parse(content, model, str(path))
 
 
+def keys_of(path: Path) -> frozenset[str]:
+    """The keys of a config file, by which its kind is told; none where it cannot be read, which `read` explains."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+        return frozenset()
+    return frozenset(map(str, content)) if isinstance(content, Mapping) else frozenset()
+
+
 def parse(content: Any, model: type[Whole], source: str) -> Whole:
     """A model from plain data.
 

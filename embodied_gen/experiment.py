@@ -234,6 +234,10 @@ def load_config(folder: Path) -> tuple[Experiment, Sizes]:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is not a run: it has no config.json. Train one: embodied-gen train CONFIG.")
     content = files.read_json(path)
+    if "detection" in content:
+        raise ValueError(
+            f"{folder} is the run of a detector, which acts in no environment. Load it with detection.load."
+        )
     try:
         sizes = Sizes(int(content["sizes"]["observation"]), int(content["sizes"]["action"]))
     except (KeyError, TypeError, ValueError) as error:
@@ -252,7 +256,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> Run:
     path = checkpoint.model_path(folder)
     tensors, note = files.read_tensors(path)
     predictor = empty(experiment, sizes)
-    _fill(predictor, tensors, path)
+    files.fill(predictor, tensors, path)
     return Run(folder, experiment, predictor.to(device).eval(), int(note["step"]))
 
 
@@ -266,16 +270,3 @@ def _assemble(
         return net.build(shape, channels_out, encoder.width)
 
     return Predictor(encoder, head.build(event, make_net))
-
-
-def _fill(predictor: Predictor, tensors: Mapping[str, Tensor], path: Path) -> None:
-    expected = predictor.state_dict()
-    wrong = sorted(expected.keys() ^ tensors.keys()) or [
-        name for name, value in expected.items() if value.shape != tensors[name].shape
-    ]
-    if wrong:
-        raise ValueError(
-            f"{path} does not fit the config beside it: {wrong[0]} and {len(wrong) - 1} more differ. "
-            "Restore the pair of files from one run."
-        )
-    predictor.load_state_dict(tensors)

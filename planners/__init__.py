@@ -1,7 +1,8 @@
-"""Constraints and costs at test time, of paths and of scenes of several agents, and planning under them."""
+"""Constraints and costs at test time, of paths, scenes of several agents and sets of boxes; planning under them."""
 
 from planners.attributes import AttributeRange, Fixed, LongitudinalAcceleration
 from planners.box_grasp import BoxGrasp
+from planners.box_sets import BoxCount, BoxesApart, BoxesWithin
 from planners.collisions import NoCollision
 from planners.constraints import (
     AccelerationLimit,
@@ -37,7 +38,10 @@ __all__ = [
     "AccelerationLimit",
     "AttributeRange",
     "Bicycle",
+    "BoxCount",
     "BoxGrasp",
+    "BoxesApart",
+    "BoxesWithin",
     "Constraint",
     "CostAlong",
     "CostDuring",

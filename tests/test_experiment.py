@@ -30,7 +30,8 @@ CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 GUIDES = [path for path in CONFIGS if path.name.startswith("guide_")]
 BOARDS = [ROOT / "configs" / "families.yaml"]
 IMAGES = [ROOT / "configs" / "tabletop_images.yaml"]
-EXPERIMENTS = [path for path in CONFIGS if path not in GUIDES + BOARDS + IMAGES]
+DETECTORS = [path for path in CONFIGS if path.name.startswith("boxes_")]
+EXPERIMENTS = [path for path in CONFIGS if path not in GUIDES + BOARDS + IMAGES + DETECTORS]
 
 
 def shrunk(config):

@@ -10,7 +10,7 @@ import envs  # noqa: F401 - registers the environments
 from embodied_gen import statistics
 from embodied_gen.blocks import DataBlock, EnvBlock
 from embodied_gen.blocks.images import describes
-from embodied_gen.commands.console import config_of, console, named, parse, progress
+from embodied_gen.commands.console import config_of, console, named_config, parse, progress
 from embodied_gen.demos import store
 from embodied_gen.demos.collect import fill
 
@@ -40,11 +40,11 @@ class Arguments:
 
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
-    files = named(arguments)
-    if files and describes(Path(files[0])):
+    named = named_config(arguments)
+    if named is not None and describes(Path(named)):
         from embodied_gen.commands import images  # not at the top: it imports the simulator
 
-        images.collect(files[0], arguments)
+        images.collect(named, arguments)
         return
     path, loaded = config_of(arguments)
     env_block, data_block = loaded.task

@@ -38,9 +38,10 @@ def parse(arguments_type: type[T], verb: str, arguments: list[str], **defaults: 
     return tyro.cli(arguments_type, prog=prog, args=arguments, default=default)
 
 
-def named(arguments: list[str]) -> list[str]:
-    """Arguments that may be the config file, the likeliest first."""
-    return [a for a in arguments if a.endswith((".yaml", ".yml"))] or [a for a in arguments if not a.startswith("-")]
+def named_config(arguments: list[str]) -> str | None:
+    """The config file among the arguments; None where none is named."""
+    named = [a for a in arguments if a.endswith((".yaml", ".yml"))] or [a for a in arguments if not a.startswith("-")]
+    return named[0] if named else None
 
 
 def config_of(arguments: list[str]) -> tuple[str, Experiment]:
@@ -49,9 +50,9 @@ def config_of(arguments: list[str]) -> tuple[str, Experiment]:
     Raises:
         ValueError: If no config file is named, or the file is wrong.
     """
-    files = named(arguments)
-    if files:
-        return files[0], experiment.read(Path(files[0]))
+    named = named_config(arguments)
+    if named is not None:
+        return named, experiment.read(Path(named))
     if {"-h", "--help"} & set(arguments):
         example = Experiment(
             name="example",

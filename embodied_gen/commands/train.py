@@ -1,6 +1,5 @@
-"""`embodied-gen train`: demonstrations become a policy, recordings a forecaster."""
+"""`embodied-gen train`: demonstrations become a policy, recordings a forecaster, images a detector."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +7,15 @@ from typing import Annotated
 import torch
 import tyro
 
+from embodied_gen import config
+from embodied_gen.commands import detectors
 from embodied_gen.commands.card import write_card
-from embodied_gen.commands.console import config_of, console, parse, progress
+from embodied_gen.commands.console import config_of, console, named_config, parse
+from embodied_gen.commands.learning import learn, prepare
 from embodied_gen.commands.lessons import Lessons, lessons_of
 from embodied_gen.experiment import Experiment, build, load_config, save_config, sizes_of
 from embodied_gen.predictor import Predictor
-from embodied_gen.training import Course, checkpoint, fit
+from embodied_gen.training import Course, checkpoint
 from embodied_gen.training.processes import Processes, joined
 
 
@@ -39,63 +41,39 @@ class Arguments:
 
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
+    named = named_config(arguments)
+    if named is not None and "detector" in config.keys_of(Path(named)):
+        detectors.train(named, arguments)
+        return
     path, loaded = config_of(arguments)
     parsed = parse(Arguments, "train", arguments, config=path, experiment=loaded)
     experiment = parsed.experiment
     run = Path(parsed.out or Path("runs") / experiment.name)
     with joined(parsed.device) as processes:
-        learn(experiment, lessons_of(experiment, processes.device), run, parsed.resume, processes)
+        teach(experiment, lessons_of(experiment, processes.device), run, parsed.resume, processes)
 
 
-def learn(experiment: Experiment, lessons: Lessons, run: Path, resume: bool, processes: Processes) -> None:
+def teach(experiment: Experiment, lessons: Lessons, run: Path, resume: bool, processes: Processes) -> None:
     """Trains the predictor of an experiment and keeps its run folder; see `fit` for what is raised."""
     predictor = build(experiment, lessons.examples).to(processes.device)
     course = Course(experiment.fingerprint(lessons.digest, processes.count), experiment.seed)
     if processes.first:
-        _prepare(run, experiment, predictor, resume)
+        sizes = sizes_of(predictor)
+        prepare(run, resume, save=lambda: save_config(run, experiment, sizes), load=load_config)
         _introduce(experiment, predictor, lessons, run, processes.device)
-    bar = progress("train", experiment.train.steps) if processes.first else nullcontext(_say_nothing)
-    with bar as advance:
-        shown, done = "", 0
-
-        def report(step: int, values: dict[str, float]) -> None:
-            nonlocal shown, done
-            if "loss" in values:
-                shown = f"loss {values['loss']:.4f}"
-            if "held_out_loss" in values:
-                shown += f", held out {values['held_out_loss']:.4f}"
-            for _ in range(step - done):  # many at once where a run is resumed
-                advance(shown)
-            done = step
-
-        fit(
-            predictor,
-            lessons.examples,
-            lessons.held_out,
-            experiment.train,
-            run=run,
-            course=course,
-            resume=resume,
-            processes=processes,
-            report=report,
-        )
+    learn(
+        predictor,
+        lessons.examples,
+        lessons.held_out,
+        experiment.train,
+        run=run,
+        course=course,
+        resume=resume,
+        processes=processes,
+    )
     if processes.first:
         write_card(run, experiment, predictor, lessons)
         console.print(f"trained {experiment.name}: {checkpoint.model_path(run)}", soft_wrap=True)
-
-
-def _say_nothing(note: str) -> None:
-    """The progress of a process that does not talk."""
-
-
-def _prepare(run: Path, experiment: Experiment, predictor: Predictor, resume: bool) -> None:
-    """Writes the run's config, but never over that of another run."""
-    if checkpoint.state_path(run).exists() or checkpoint.model_path(run).exists():
-        if resume:
-            load_config(run)
-        return  # refused by the training loop where it cannot go on
-    run.mkdir(parents=True, exist_ok=True)
-    save_config(run, experiment, sizes_of(predictor))
 
 
 def _introduce(experiment: Experiment, predictor: Predictor, lessons: Lessons, run: Path, device: torch.device) -> None:

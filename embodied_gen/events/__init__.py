@@ -2,6 +2,7 @@
 
 from embodied_gen.events.base import Event
 from embodied_gen.events.binary import Binary
+from embodied_gen.events.box_set import BoxSet
 from embodied_gen.events.grid_path import GridPath
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.events.path import Path
@@ -13,6 +14,7 @@ from embodied_gen.events.walk import Walk
 
 __all__ = [
     "Binary",
+    "BoxSet",
     "Event",
     "GridPath",
     "LabelMap",

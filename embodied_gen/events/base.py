@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from embodied_gen import draws
+
 
 class Event(nn.Module, abc.ABC):
     """A kind of structured output. Its bounds are buffers: they move and are saved with the model.
@@ -70,6 +72,19 @@ class Event(nn.Module, abc.ABC):
     def unscaling(self) -> Callable[[Tensor], Tensor]:
         """`unscale` as it is now, with what does not depend on x computed once: for many calls in a row."""
         return self.unscale
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        """Axes of what each entry has for itself, such as a deviation: `*E`, or 1 along parts that are alike."""
+        return self.shape
+
+    def filled(self, x: Tensor, *, generator: draws.Generator) -> Tensor:
+        """The event as noise is added to it: what stands where there is nothing is drawn. Model units, `(B, *E)`."""
+        return x
+
+    def residual(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """What an estimate lacks of the event, entry by entry, as `error` compares them; model units, `(B, *E)`."""
+        return x - x_hat
 
     def check(self, x: Tensor, name: str = "x") -> None:
         """Raises `ValueError` unless `x` has shape `(B, *E)`."""

@@ -5,7 +5,9 @@ parametrisation, is the clean estimate x_hat = E[x | x_t, c], learned by
 
     min E_{t, eps}  w(t) error(x_hat(alpha x + sigma eps, t, c), x),
 
-and a sampler walks from noise to an event by clean estimates. Diffusion and flow matching differ in the schedule.
+and a sampler walks from noise to an event by clean estimates. Diffusion and flow matching differ in the schedule. Where
+a network estimates in stages, the error is averaged over them. What noise is added to where an event has nothing, the
+event says (`filled`).
 
 Without a condition (classifier-free guidance, Ho and Salimans 2022, arXiv:2207.12598) the context is dropped in
 training with a given probability, and in sampling  x_hat = (1 + w) x_hat(c) - w x_hat(blank).
@@ -34,6 +36,7 @@ from embodied_gen.heads.parametrisation import Parametrisation, Simple, Velocity
 from embodied_gen.heads.particles import Particles
 from embodied_gen.heads.samplers import DDIM, Sampler
 from embodied_gen.heads.schedules import Coefficients, Level, Rectified, Schedule
+from embodied_gen.heads.stages import error_of, estimates
 from embodied_gen.heads.walk import Guidance, Walk
 
 
@@ -100,20 +103,29 @@ class DenoisingHead(Head):
         self.dropout = dropout
         self.guidance_weight = guidance_weight
         self.guidance = guidance or Particles()
-        self.log_deviation = nn.Parameter(torch.full(event.shape, math.log(0.5)))
-        self._grid = self.schedule.grid(steps)
-        self._readings = {level: self._read(level) for level in self._grid[:-1]}
-        if not all(math.isfinite(reading.a) and math.isfinite(reading.b) for reading in self._readings.values()):
+        self.log_deviation = nn.Parameter(torch.full(event.own, math.log(0.5)))
+        self.steps = steps
+
+    @property
+    def steps(self) -> int:
+        """Levels that the sampler visits; may be set on a trained head.
+
+        Raises:
+            ValueError: If the schedule has fewer levels, or the network cannot be read at one of them.
+        """
+        return len(self._grid) - 1
+
+    @steps.setter
+    def steps(self, steps: int) -> None:
+        grid = self.schedule.grid(steps)
+        readings = {level: self._read(level) for level in grid[:-1]}
+        if not all(math.isfinite(reading.a) and math.isfinite(reading.b) for reading in readings.values()):
             raise ValueError(
                 f"{type(self.parametrisation).__name__} of {type(self.schedule).__name__} has no clean estimate at "
                 "the first level, which is pure noise (alpha = 0); got a division by zero. Predict a velocity, v or "
                 "the clean event instead."
             )
-
-    @property
-    def steps(self) -> int:
-        """Levels that the sampler visits."""
-        return len(self._grid) - 1
+        self._grid, self._readings = grid, readings
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """Weighted error of the clean estimate at one random time for each example, shape `(B,)`.
@@ -128,23 +140,28 @@ class DenoisingHead(Head):
             dropped = draws.uniform((len(x),), generator=generator, like=x) < self.dropout
             c = context.blank(c, dropped)
         at = self.schedule.coefficients(t)
-        x_t = context.aligned(at.alpha, x) * x + context.aligned(at.sigma, x) * noise
+        clean = self.event.filled(x, generator=generator)
+        x_t = context.aligned(at.alpha, x) * clean + context.aligned(at.sigma, x) * noise
         weight = self.weighting.weight(t, self.schedule, self.parametrisation)
-        x_hat = self.denoise(x_t, t, c)
-        return weight * self.event.error(x_hat, x) + self._fit_deviation(x_hat, x, at)
+        stages = self._stages(x_t, t, c)
+        return weight * error_of(self.event, stages, x) + self._fit_deviation(stages[-1], x, at)
 
     def denoise(self, x_t: Tensor, t: Tensor, c: Context) -> Tensor:
         """E[x | x_t, c] at times t in (0, 1], shape `(B,)`; neither clipped nor guided."""
+        return self._stages(x_t, t, c)[-1]
+
+    def _stages(self, x_t: Tensor, t: Tensor, c: Context) -> Tensor:
+        """Clean estimates of all stages of the network, the last of which is the head's; `(S, B, *E)`."""
         at = self.schedule.coefficients(t)
         a, b = self.parametrisation.affine(at)
         scale = self.schedule.input_scale(at.alpha, at.sigma)
-        output = self.net(context.aligned(scale, x_t) * x_t, t, c).to(x_t.dtype)
+        output = estimates(self.net, context.aligned(scale, x_t) * x_t, t, c)
         return context.aligned(a, x_t) * x_t + context.aligned(b, x_t) * output
 
     def _fit_deviation(self, x_hat: Tensor, x: Tensor, at: Coefficients) -> Tensor:
         """Zero for each example, with the gradient that fits d to the residuals of the clean estimate."""
         variance = self._variance(context.aligned(at.alpha, x), context.aligned(at.sigma, x))
-        surprise = ((x - x_hat.detach()).square() / variance + variance.log()) / 2
+        surprise = (self.event.residual(x_hat.detach(), x).square() / variance + variance.log()) / 2
         fit = surprise.flatten(1).mean(1)
         return fit - fit.detach()
 

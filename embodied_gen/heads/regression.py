@@ -27,6 +27,7 @@ from embodied_gen.context import Context, aligned, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide
+from embodied_gen.heads.stages import error_of, estimates
 from embodied_gen.heads.steering import steer
 
 
@@ -39,7 +40,7 @@ class PointHead(Head, abc.ABC):
             raise ValueError(f"temperature must be at least 0; got {temperature}.")
         self.net = net
         self.temperature = temperature
-        self.log_deviation = nn.Parameter(torch.full(event.shape, math.log(0.3)))
+        self.log_deviation = nn.Parameter(torch.full(event.own, math.log(0.3)))
 
     @abc.abstractmethod
     def estimate(self, c: Context) -> Tensor:
@@ -48,16 +49,16 @@ class PointHead(Head, abc.ABC):
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
         """Log N(x; x_hat(c), s^2), exact, nat with respect to model units, shape `(B,)`."""
         self.event.check(x)
-        return -self._surprise(self.estimate(c), x).flatten(1).sum(1)
+        return -self._surprise(x - self.estimate(c)).flatten(1).sum(1)
 
-    def _surprise(self, x_hat: Tensor, x: Tensor) -> Tensor:
-        """-log N(x; x_hat, s^2) of each entry."""
-        standard = (x - x_hat) * (-self.log_deviation).exp()
+    def _surprise(self, residual: Tensor) -> Tensor:
+        """-log N(residual; 0, s^2) of each entry."""
+        standard = residual * (-self.log_deviation).exp()
         return standard.square() / 2 + self.log_deviation + math.log(2 * math.pi) / 2
 
     def _fit_deviation(self, x_hat: Tensor, x: Tensor, valid: Tensor | None) -> Tensor:
         """Zero for each example, with the gradient that fits s to the residuals of the valid parts."""
-        surprise = self._surprise(x_hat.detach(), x)
+        surprise = self._surprise(self.event.residual(x_hat.detach(), x))
         if valid is not None:
             surprise = surprise * aligned(valid, surprise)
         fit = surprise.flatten(1).mean(1)
@@ -90,10 +91,11 @@ class RegressionHead(PointHead):
         return _call(self.net, self._like().new_zeros(size(c), *self.event.shape), 0.0, c)
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
-        """The event's error of the estimate, shape `(B,)`."""
+        """The event's error of the estimate, shape `(B,)`; of a network with stages the mean over them."""
         self.event.check(x)
-        x_hat = self.estimate(c)
-        return self.event.error(x_hat, x, valid) + self._fit_deviation(x_hat, x, valid)
+        nothing = torch.zeros_like(x)
+        stages = estimates(self.net, nothing, nothing.new_zeros(len(x)), c)
+        return error_of(self.event, stages, x, valid) + self._fit_deviation(stages[-1], x, valid)
 
 
 @final

@@ -2,9 +2,11 @@
 
 from embodied_gen.nets.along_map import AlongMap
 from embodied_gen.nets.base import Net
+from embodied_gen.nets.box_decoder import BoxCascade, BoxDecoder, BoxQueries
 from embodied_gen.nets.causal import CausalTransformer
 from embodied_gen.nets.cells import OverCells
 from embodied_gen.nets.decoder import Decoder
+from embodied_gen.nets.dense_boxes import DenseBoxes
 from embodied_gen.nets.experts import LinearExperts
 from embodied_gen.nets.lipschitz import LipschitzMLP
 from embodied_gen.nets.map import CellMLP, ConvMap, LinearMap, MapNet, Positive
@@ -13,6 +15,7 @@ from embodied_gen.nets.masked_conv import MaskedConvNet
 from embodied_gen.nets.mlp import ResidualMLP
 from embodied_gen.nets.monotone import MonotoneMLP
 from embodied_gen.nets.neighbours import NeighbourAttention
+from embodied_gen.nets.pyramid import FeaturePyramid
 from embodied_gen.nets.raster import RasterNet
 from embodied_gen.nets.recurrent import RecurrentDecoder
 from embodied_gen.nets.row_recurrent import RowRecurrentNet
@@ -22,10 +25,15 @@ from embodied_gen.nets.unet import TemporalUNet
 
 __all__ = [
     "AlongMap",
+    "BoxCascade",
+    "BoxDecoder",
+    "BoxQueries",
     "CausalTransformer",
     "CellMLP",
     "ConvMap",
     "Decoder",
+    "DenseBoxes",
+    "FeaturePyramid",
     "LinearExperts",
     "LinearMap",
     "LipschitzMLP",

@@ -1,5 +1,7 @@
-"""Intervals and tests for success rates, scores and diversity of evaluated policies; scores of label maps."""
+"""Intervals and tests of rates and scores, diversity, calibration; scores of label maps and of detections."""
 
+from embodied_gen.statistics.calibration import coverage, expected_calibration_error
+from embodied_gen.statistics.detections import DetectionScores, detection_scores, score_calibration
 from embodied_gen.statistics.interval import Estimate, Interval
 from embodied_gen.statistics.label_maps import LabelScores, boundary_f1, calibration_error, label_scores
 from embodied_gen.statistics.modes import Modes, clusters, count_modes
@@ -8,6 +10,7 @@ from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcom
 from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_difference, entropy
 
 __all__ = [
+    "DetectionScores",
     "Estimate",
     "Interval",
     "LabelScores",
@@ -19,7 +22,10 @@ __all__ = [
     "clopper_pearson",
     "clusters",
     "count_modes",
+    "coverage",
+    "detection_scores",
     "entropy",
+    "expected_calibration_error",
     "holm",
     "label_scores",
     "mcnemar",
@@ -27,5 +33,6 @@ __all__ = [
     "minimum_detectable_effect_paired",
     "newcombe",
     "newcombe_paired",
+    "score_calibration",
     "wilson",
 ]

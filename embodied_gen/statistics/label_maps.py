@@ -11,12 +11,9 @@ the called boundary that lies within a tolerance of the true one, recall the con
 classes with a boundary in the truth of a map, and then over maps. The tolerance is a share of the diagonal, 0.75 %. The
 edge of a map is no boundary.
 
-Calibration compares how sure a label is with how often it is right, in bins of equal width,
+Calibration compares how sure a label is with how often it is right (`calibration`).
 
-    ECE = sum_b n_b / n |accuracy_b - mean probability_b|.
-
-Sources: Csurka et al. 2013 and Badrinarayanan et al. 2017 (SegNet, arXiv:1511.00561) for boundary F1; Guo et al. 2017
-(arXiv:1706.04599) for calibration.
+Sources: Csurka et al. 2013 and Badrinarayanan et al. 2017 (SegNet, arXiv:1511.00561) for boundary F1.
 """
 
 import math
@@ -26,6 +23,8 @@ from typing import final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
+
+from embodied_gen.statistics.calibration import expected_calibration_error
 
 TOLERANCE = 0.0075  # of a boundary, over the diagonal
 Numbers = NDArray[np.floating]
@@ -117,14 +116,9 @@ def calibration_error(
     Raises:
         ValueError: As `label_scores`, or if bins is out of range.
     """
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1; got {bins}.")
     p = np.asarray(probabilities, float)
     called, true, counts = _checked(p.argmax(-1), truth, p.shape[-1], valid)
-    sure, right = p.max(-1)[counts], (called == true)[counts]
-    place = np.minimum((sure * bins).astype(int), bins - 1)
-    gap = np.bincount(place, right - sure, minlength=bins)
-    return float(np.abs(gap).sum() / len(sure))
+    return expected_calibration_error(p.max(-1)[counts], (called == true)[counts], bins=bins)
 
 
 def _checked(

@@ -15,7 +15,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
-from torch import Tensor
+from torch import Tensor, nn
 
 SCHEMA = 1
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -91,6 +91,24 @@ def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
         )
     check_schema(path, int(header["schema"]))
     return tensors, json.loads(header["note"])
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Loads tensors of a file into a module.
+
+    Raises:
+        ValueError: If names or shapes differ.
+    """
+    expected = module.state_dict()
+    wrong = sorted(expected.keys() ^ tensors.keys()) or [
+        name for name, value in expected.items() if value.shape != tensors[name].shape
+    ]
+    if wrong:
+        raise ValueError(
+            f"{path} does not fit the config beside it: {wrong[0]} and {len(wrong) - 1} more differ. "
+            "Restore the pair of files from one run."
+        )
+    module.load_state_dict(tensors)
 
 
 def read_json(path: Path, what: str = "", keys: Sequence[str] = (), remedy: str = "") -> dict[str, Any]:

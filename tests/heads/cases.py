@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen import context, draws
+from embodied_gen.boxes import Hungarian
 from embodied_gen.crf import DenseCRF, Kernel, Method, Nystroem, Permutohedral
-from embodied_gen.events import Binary, Event, GridPath, LabelMap, Path, Polygon, SetEvent, Trajectory
+from embodied_gen.events import Binary, BoxSet, Event, GridPath, LabelMap, Path, Polygon, SetEvent, Trajectory
 from embodied_gen.graphs import Finite, Grid, Horizon, Soft, Within, sampled
 from embodied_gen.graphs.inference import Tree
 from embodied_gen.heads import (
@@ -81,9 +82,13 @@ from embodied_gen.heads.ode import HEUN, Fixed
 from embodied_gen.heads.orders import Given, Learned, Order, Shuffled
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.path_head import PathHead
+from embodied_gen.heads.renewal import Renewal
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
 from embodied_gen.nets import (
+    BoxCascade,
+    BoxDecoder,
+    BoxQueries,
     CausalTransformer,
     ConvMap,
     Decoder,
@@ -352,6 +357,58 @@ def over_maps(kind: type[PathHead], length: Length, charge: Charge | None = None
     return kind(ways(), net, length=length, charge=charge, reader=DrawsMap())
 
 
+SLOTS, KINDS = 6, 2
+
+
+class DrawsImage(nn.Module):
+    """Reads a flat context as the levels of a pyramid, for a network that looks at them."""
+
+    def __init__(self, decoder: BoxCascade):
+        super().__init__()
+        self.decoder = decoder
+        self.net = ResidualMLP(horizon=20, channels_in=1, channels_out=8, context=CONTEXT, width=32, depth=1)
+
+    def stages(self, x: Tensor, t: Tensor, c: context.Context) -> Tensor:
+        pixels = self.net(x.new_zeros(len(x), 20, 1), x.new_zeros(len(x)), c).transpose(1, 2)
+        fine, coarse = pixels.split([16, 4], 2)
+        levels = {"fine": fine.unflatten(2, (4, 4)), "coarse": coarse.unflatten(2, (2, 2))}
+        return self.decoder.stages(x, t, levels)
+
+    def forward(self, x: Tensor, t: Tensor, c: context.Context) -> Tensor:
+        return self.stages(x, t, c)[-1]
+
+
+SMALL = {"classes": KINDS, "width": 8, "depth": 2, "heads": 2, "dynamic": 4, "size": 2}
+
+
+def denoised_boxes(renewed: bool = False) -> Head:
+    event = BoxSet(KINDS, SLOTS)
+    return DenoisingHead(
+        event,
+        stirred(DrawsImage(BoxDecoder(**SMALL))),
+        schedule=Cosine(50),
+        parametrisation=Clean(),
+        sampler=Renewal(event.likely, event.merged) if renewed else DDIM(1.0),
+        steps=3,
+        clip=2.0,
+    )
+
+
+def queried_boxes() -> Head:
+    event = BoxSet(KINDS, SLOTS, matching=Hungarian())
+    return RegressionHead(event, stirred(DrawsImage(BoxQueries(count=SLOTS, **SMALL))))
+
+
+def boxes(rows: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    size = 0.1 + 0.4 * torch.rand(rows, 3, 2, generator=g)
+    middle = size / 2 + (1 - size) * torch.rand(rows, 3, 2, generator=g)
+    label = torch.randint(KINDS, (rows, 3, 1), generator=g)
+    there = torch.rand(rows, 3, 1, generator=g) < 0.8
+    value = torch.cat([middle, size, label, there], -1)
+    return BoxSet(KINDS, SLOTS).encode(value), torch.randn(rows, CONTEXT, generator=g)
+
+
 def latent_diffusion(event: Trajectory) -> Head:
     denoiser = DenoisingHead(latent_event(3), LatentNet(event, mlp(), latent=3), clip=4.0)
     return LatentDiffusionHead(VAEHead(event, mlp(), mlp(), latent=3), denoiser)
@@ -480,6 +537,9 @@ CASES = [
     Case("flow_matching_set", lambda e: DenoisingHead(items(), set_transformer())),
     Case("regression_set", lambda e: RegressionHead(items(), mlp()), leaves_padding_out=True),
     Case("mixture_set", lambda e: mixture(items()), leaves_padding_out=True),
+    Case("denoised_boxes", lambda e: denoised_boxes(), boxes),
+    Case("renewed_boxes", lambda e: denoised_boxes(renewed=True), boxes),
+    Case("queried_boxes", lambda e: queried_boxes(), boxes, leaves_padding_out=True),
     Case("autoencoder", lambda e: AutoencoderHead(e, mlp(), mlp(), mlp(), latent=3), leaves_padding_out=True),
     Case("vae", lambda e: VAEHead(e, mlp(), mlp(), latent=3), leaves_padding_out=True, bounds=True),
     Case(

@@ -318,3 +318,48 @@ def test_the_deviation_that_guides_assume_is_fitted_to_the_data(schedule, parame
         loss.mean().backward()
         optimizer.step()
     assert head.log_deviation.exp().item() == pytest.approx(0.4, rel=0.1)
+
+
+def test_steps_may_be_set_and_are_left_as_they_were_where_they_cannot():
+    head, other = exact_head(steps=3), exact_head(steps=7)
+    c = torch.zeros(5, 1)
+    head.steps = 7
+    drawn = [each.sample(c, generator=draws.generator(1)) for each in (head, other)]
+    assert head.steps == 7 and torch.equal(*drawn)
+    with pytest.raises(ValueError, match="steps must be at least 1; got 0"):
+        head.steps = 0
+    noise = exact_head("linear", "noise", steps=2)
+    noise.schedule = Rectified()  # of which the first level has no signal to be divided by
+    with pytest.raises(ValueError, match="no clean estimate at the first level"):
+        noise.steps = 4
+    assert head.steps == 7 and noise.steps == 2
+    assert torch.equal(head.sample(c, generator=draws.generator(1)), drawn[1])
+
+
+class InStages(nn.Module):
+    """Estimates that come closer to the last one."""
+
+    def __init__(self, shares):
+        super().__init__()
+        self.net, self.shares = nn.Linear(1, 1), shares
+
+    def stages(self, x, t, c):
+        return torch.stack([share * self.net(x) for share in self.shares])
+
+    def forward(self, x, t, c):
+        return self.stages(x, t, c)[-1]
+
+
+def test_a_network_with_stages_is_trained_at_each_and_draws_with_the_last():
+    shares = (0.0, 0.5, 1.0)
+    staged = DenoisingHead(unit_event(1), InStages(shares), parametrisation=Clean(), clip=None)
+    single = []
+    for share in shares:
+        head = DenoisingHead(unit_event(1), InStages((share,)), parametrisation=Clean(), clip=None)
+        head.load_state_dict(staged.state_dict())
+        single.append(head)
+    x, c = torch.linspace(-1, 1, 6).view(6, 1, 1), torch.zeros(6, 1)
+    losses = [head.loss(x, c, generator=draws.generator(1)) for head in (staged, *single)]
+    torch.testing.assert_close(losses[0], torch.stack(losses[1:]).mean(0))
+    drawn = [head.sample(c, generator=draws.generator(1)) for head in (staged, single[-1])]
+    assert torch.equal(*drawn)

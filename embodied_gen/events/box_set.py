@@ -1,0 +1,272 @@
+r"""Sets of boxes: what is where in an image.
+
+A set is N slots of a box (cx, cy, w, h), in shares of the image, and a score in [0, 1] for each of K classes: how
+likely it is that the box holds a thing of that class. An empty slot has scores of zero. In model units all numbers are
+
+    x = s (2 y - 1),
+
+with a signal scale s, by which the share of noise levels at which boxes can still be told apart is chosen. The order of
+slots means nothing. Values, as data has them, are rows (cx, cy, w, h, label, score) of which those with a score above a
+half are things.
+
+An estimate has many slots for few things. A matching (`boxes.matching`) says which slots belong to which thing; with m
+the number of matched slots, p the scores and q = 1 where a slot is matched to a thing of that class and 0 elsewhere,
+
+    error = (2 sum focal(p, q) + sum_matched (5 |corners_hat - corners|_1 + 2 (1 - GIoU))) / max(m, 1).
+
+It is zero at equality where no two things overlap much, and depends on neither order. Each example is divided by its
+own m: the loss of an example then says nothing of its batch. Scores beyond [0, 1] and sizes below zero, which a
+network may well estimate, cost the square of what they are off.
+
+Where the error is an expectation over noisy sets, empty slots are filled with boxes from N(1/2, 1/6), so that noisy
+sets hold boxes everywhere, as those that a sampler starts from do.
+
+Sources: Chen et al. 2023 (DiffusionDet, arXiv:2211.09788) for boxes from noise, their scale, padding, costs and
+weights; Lin et al. 2017 (arXiv:1708.02002) for the focal loss.
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from embodied_gen import draws
+from embodied_gen.boxes import DynamicK, Matching, corners, giou, iou, suppress
+from embodied_gen.events.base import Event
+
+VALUE = 6
+"""Numbers of a thing of a value: cx, cy, w, h, label, score."""
+_BALANCE, _FOCUS = 0.25, 2.0  # alpha and gamma of the focal loss
+_OF_CLASS, _OF_CORNERS, _OF_OVERLAP = 2.0, 5.0, 2.0  # weights in costs and errors
+_OUTSIDE, _NOWHERE = 100.0, 1e4  # costs of an estimate that is not centred in the thing, or in none
+_SMALLEST = 1e-6  # of probabilities under a logarithm
+_FILLED = 1 / 6  # deviation of the boxes in empty slots, shares of the image
+_ROUNDING = 1e-3  # by which a box may lie outside of the image
+POOLED = 1000  # boxes among which duplicates are looked for
+
+
+@final
+class BoxSet(Event):
+    """An event of shape `(N, 4 + K)`; its value is a tensor of rows (cx, cy, w, h, label, score), `(n, 6)` with n <= N.
+
+    Args:
+        classes: K, >= 1.
+        count: Slots N, >= 1.
+        objects: The most things of a value, G <= N, which costs of matching grow with; N where None.
+        signal: Scale s of model units, > 0.
+        matching: Which slots belong to which things; `DynamicK` where None.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        count: int,
+        *,
+        objects: int | None = None,
+        signal: float = 2.0,
+        matching: Matching | None = None,
+    ):
+        if classes < 1 or count < 1:
+            raise ValueError(f"a box set needs at least one class and one slot; got {classes} and {count}.")
+        if not signal > 0:
+            raise ValueError(f"signal must be positive; got {signal}.")
+        if objects is not None and not 0 <= objects <= count:
+            raise ValueError(f"objects must lie between 0 and the {count} slots; got {objects}.")
+        super().__init__((count, 4 + classes), [0.0] * (4 + classes), [1.0] * (4 + classes))
+        self.objects = count if objects is None else objects
+        self.signal = signal
+        self.matching = matching or DynamicK()
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.shape[-1] - 4
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        """One number for each channel: slots are all alike."""
+        return (1, self.shape[-1])
+
+    def of_count(self, count: int) -> "BoxSet":
+        """The same event with another number of slots, for a head that is to draw more or fewer boxes."""
+        objects = min(self.objects, count)
+        made = BoxSet(self.classes, count, objects=objects, signal=self.signal, matching=self.matching)
+        return made.to(self.low)
+
+    def scale(self, y: Tensor) -> Tensor:
+        """Shares and scores to model units, s (2 y - 1); shape `(..., N, 4 + K)`."""
+        return self.signal * (2 * y - 1)
+
+    def unscale(self, x: Tensor) -> Tensor:
+        """Model units to shares and scores; shape `(..., N, 4 + K)`."""
+        return (x / self.signal + 1) / 2
+
+    def encode(self, value: Tensor) -> Tensor:
+        """Things, shape `(B, n, 6)`, to model units, `(B, N, 4 + K)`: things first, then empty slots in the middle.
+
+        Raises:
+            ValueError: If the shape, a label or a box is wrong, or there are too many things.
+        """
+        if value.ndim != 3 or value.shape[2] != VALUE:
+            raise ValueError(
+                f"boxes must have shape (B, n, {VALUE}), rows (cx, cy, w, h, label, score); got {tuple(value.shape)}."
+            )
+        there = value[..., 5] > 0.5
+        self._check_values(value, there)
+        order = there.to(torch.int8).argsort(dim=1, descending=True, stable=True)[:, : self.objects]
+        boxes, label = value[..., :4].gather(1, _wide(order, 4)), value[..., 4].gather(1, order)
+        kept = there.gather(1, order)
+        label = torch.where(kept, label, 0.0).long()
+        score = functional.one_hot(label, self.classes).to(value.dtype) * kept.unsqueeze(-1)
+        y = torch.cat([torch.where(kept.unsqueeze(-1), boxes, 0.5), score], -1)
+        return self.scale(torch.cat([y, self._empty(len(y), self.shape[0] - y.shape[1])], 1))
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Rows (cx, cy, w, h, label, score) of the likeliest class of each slot, shape `(B, N, 6)`."""
+        self.check(x)
+        y = self.unscale(x)
+        score, label = y[..., 4:].max(-1, keepdim=True)
+        return torch.cat([y[..., :4], label.to(y.dtype), score.clamp(0, 1)], -1)
+
+    def error(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """See the module; slots of x that are not `valid`, shape `(B, N)`, hold nothing."""
+        y_hat, y, there = self.unscale(x_hat), *self._things(x, valid)
+        owner = self._owner(y_hat, y, there)
+        matched = owner >= 0
+        theirs = y.gather(1, _wide(owner.clamp(min=0), y.shape[-1]))
+        target = theirs[..., 4:] * matched.unsqueeze(-1)
+        p, ours, goal = y_hat[..., 4:], corners(y_hat[..., :4]), corners(theirs[..., :4])
+        box = _OF_CORNERS * (ours - goal).abs().sum(-1) + _OF_OVERLAP * (1 - giou(ours, goal))
+        beyond = (p - p.clamp(0, 1)).square().sum(-1) + y_hat[..., 2:4].clamp(max=0).square().sum(-1)
+        total = _OF_CLASS * _focal(p, target).sum((1, 2)) + (box * matched).sum(1) + beyond.sum(1)
+        return total / matched.sum(1).clamp(min=1)
+
+    def residual(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """Differences of the matched things from their slots, whose mean square over all slots is that of the matched.
+
+        An unmatched slot has a difference of its scores from zero, and none of its box.
+        """
+        y, there = self._things(x, None)
+        owner = self._owner(self.unscale(x_hat), y, there)
+        matched = (owner >= 0).unsqueeze(-1)
+        theirs = self.scale(y).gather(1, _wide(owner.clamp(min=0), y.shape[-1]))
+        share = matched.to(x.dtype).mean(1, keepdim=True).clamp(min=1 / matched.shape[1])
+        boxes = torch.where(matched, theirs - x_hat, 0.0)[..., :4] * share.rsqrt()
+        scores = torch.where(matched, theirs, -self.signal)[..., 4:] - x_hat[..., 4:]
+        return torch.cat([boxes, scores], -1)
+
+    def filled(self, x: Tensor, *, generator: draws.Generator) -> Tensor:
+        """Sets whose empty slots hold random boxes, N(1/2, 1/6) of each number, of no class; sizes are positive."""
+        y = 0.5 + _FILLED * draws.normal((*x.shape[:-1], 4), generator=generator, like=x)
+        y = torch.cat([y[..., :2], y[..., 2:].clamp(min=1e-4)], -1)
+        there = (x[..., 4:] > 0).any(-1, keepdim=True)
+        return torch.cat([torch.where(there, x[..., :4], self.scale(y)), x[..., 4:]], -1)
+
+    def likely(self, x: Tensor, *, threshold: float = 0.5) -> Tensor:
+        """Which slots have a class with a score above a threshold, `(..., N, 4 + K)` to bool `(..., N)`."""
+        return (self.unscale(x[..., 4:]) > threshold).any(-1)
+
+    def merged(self, x: Tensor, *, threshold: float = 0.5) -> Tensor:
+        """One set of several without duplicates: of each place and class the likeliest box.
+
+        Every pair of a box and a class is looked at on its own, the `POOLED` likeliest at most: first those of each
+        set, then those of all that are left. It is a reduction of samples (`reduce`), to the most likely set.
+
+        Args:
+            x: Sets, model units, shape `(B, n, N, 4 + K)`.
+            threshold: IoU above which a box is a duplicate.
+
+        Returns:
+            Boxes in the order of falling scores, each of one class, then empty slots; shape `(B, N, 4 + K)`.
+        """
+        sets, slots = x.shape[1:3]
+        y = self.unscale(x)
+        if sets > 1:  # else the many boxes of a few things, in every set, would leave no room for the others
+            y = self._unique(y.flatten(0, 1), slots, threshold).unflatten(0, (-1, sets))
+        return self.scale(self._unique(y.flatten(1, 2), slots, threshold))
+
+    def _unique(self, pool: Tensor, slots: int, threshold: float) -> Tensor:
+        """The likeliest boxes of sets `(B, P, 4 + K)` without duplicates, `(B, slots, 4 + K)`, physical units."""
+        pairs = pool[..., 4:].flatten(1)
+        score, pair = pairs.topk(min(max(POOLED, slots), pairs.shape[1]), 1)
+        label, boxes = pair % self.classes, pool[..., :4].gather(1, _wide(pair // self.classes, 4))
+        kept = suppress(corners(boxes), score, label, threshold=threshold)
+        score, first = torch.where(kept, score, -torch.inf).topk(min(slots, score.shape[1]), 1)
+        label, boxes, some = label.gather(1, first), boxes.gather(1, _wide(first, 4)), score.unsqueeze(-1) > 0
+        scores = functional.one_hot(label, self.classes) * torch.where(some, score.unsqueeze(-1), 0.0)
+        y = torch.cat([torch.where(some, boxes, 0.5), scores], -1)
+        return torch.cat([y, self._empty(len(y), slots - y.shape[1])], 1)
+
+    def _empty(self, rows: int, slots: int) -> Tensor:
+        """Empty slots in physical units."""
+        y = self.low.new_zeros(rows, slots, self.shape[1])
+        y[..., :4] = 0.5
+        return y
+
+    def _things(self, x: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The slots of x that may hold things, physical units, `(B, G, 4 + K)`, and which of them do, `(B, G)`."""
+        most = max(self.objects, 1)
+        y = self.unscale(x[:, :most])
+        there = (y[..., 4:] > 0.5).any(-1)
+        return y, there if valid is None else there & valid[:, :most]
+
+    @torch.no_grad()
+    def _owner(self, y_hat: Tensor, y: Tensor, there: Tensor) -> Tensor:
+        """The thing of each slot of an estimate, -1 for none; `(B, N)`."""
+        p, ours, theirs = y_hat[..., 4:], corners(y_hat[..., :4]).unsqueeze(2), corners(y[..., :4]).unsqueeze(1)
+        gain = _focal(p, torch.ones_like(p)) - _focal(p, torch.zeros_like(p))
+        cost = _OF_CLASS * torch.einsum("bnk,bgk->bng", gain, y[..., 4:])
+        cost = cost + _OF_CORNERS * (ours - theirs).abs().sum(-1) - _OF_OVERLAP * giou(ours, theirs)
+        middle = y_hat[..., :2].unsqueeze(2)
+        inside = ((middle > theirs[..., :2]) & (middle < theirs[..., 2:])).all(-1)
+        nowhere = ~(inside & there.unsqueeze(1)).any(2, keepdim=True)
+        cost = cost + _OUTSIDE * ~inside + _NOWHERE * nowhere
+        return self.matching.match(cost, iou(ours, theirs), there)
+
+    def _check_values(self, value: Tensor, there: Tensor) -> None:
+        boxes, label = value[..., :4][there], value[..., 4][there]
+        if not bool(boxes.isfinite().all()) or not bool((boxes[:, 2:] > 0).all()):
+            raise ValueError(
+                "boxes (cx, cy, w, h) must be finite with a positive width and height; got "
+                f"{_first(boxes, ~(boxes.isfinite().all(1) & (boxes[:, 2:] > 0).all(1)))}. Drop objects without area."
+            )
+        ends = corners(boxes)
+        outside = ((ends < -_ROUNDING) | (ends > 1 + _ROUNDING)).any(1)
+        if bool(outside.any()):
+            raise ValueError(
+                "boxes must lie in the image, whose sides are 0 and 1; got the corners "
+                f"{_first(ends, outside)}. Divide pixels by the image's size, and cut boxes off at its rim."
+            )
+        wrong = (label < 0) | (label >= self.classes) | (label != label.floor())
+        if bool(wrong.any()):
+            raise ValueError(
+                f"labels must be whole numbers from 0 to {self.classes - 1}; got {label[wrong][0].item():g}. "
+                "Count classes from 0, or take more classes."
+            )
+        most = int(there.sum(1).max()) if len(there) else 0
+        if most > self.objects:
+            raise ValueError(
+                f"an image has {most} things; the box set has room for {self.objects}. "
+                "Give it more slots (count) and more objects, or drop some of them."
+            )
+
+
+def _focal(p: Tensor, target: Tensor) -> Tensor:
+    """Focal loss of probabilities for targets of 0 and 1, entry by entry."""
+    p = p.clamp(_SMALLEST, 1 - _SMALLEST)
+    of_things = -_BALANCE * (1 - p) ** _FOCUS * p.log()
+    of_nothing = -(1 - _BALANCE) * p**_FOCUS * (-p).log1p()
+    return target * of_things + (1 - target) * of_nothing
+
+
+def _wide(index: Tensor, width: int) -> Tensor:
+    """Indices of slots `(B, n)` for all their numbers, `(B, n, width)`."""
+    return index.unsqueeze(-1).expand(-1, -1, width)
+
+
+def _first(rows: Tensor, wrong: Tensor) -> list[float]:
+    return [round(number, 4) for number in rows[wrong][0].tolist()]

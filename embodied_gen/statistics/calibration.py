@@ -1,0 +1,71 @@
+r"""Calibration: whether what is said to be sure is as sure as is said.
+
+The expected calibration error compares probabilities with how often they are right, in bins of equal width,
+
+    ECE = sum_b n_b / n |accuracy_b - mean probability_b|.
+
+Coverage compares the spread of samples with where the truth lies: the central interval of level l reaches from the (1 -
+l) / 2 to the (1 + l) / 2 quantile of the samples, and a share l of truths should lie in it. With n samples its ends are
+order statistics, linearly interpolated at rank q (n + 1): where that is a whole number, a truth that is one more sample
+of the same kind is covered with probability l exactly.
+
+Sources: Guo et al. 2017 (arXiv:1706.04599) for the error; Hyndman and Fan 1996 (type 6) for the quantiles.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Numbers = NDArray[np.floating]
+
+
+def expected_calibration_error(probabilities: ArrayLike, right: ArrayLike, *, bins: int = 15) -> float:
+    """The error of probabilities, in [0, 1].
+
+    Args:
+        probabilities: In [0, 1], shape `(n,)`, at least one.
+        right: Whether each came true, bool, shape `(n,)`.
+        bins: Of equal width, >= 1.
+
+    Raises:
+        ValueError: If shapes differ, there is none, or bins is out of range.
+    """
+    sure, came_true = np.asarray(probabilities, float), np.asarray(right, bool)
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1; got {bins}.")
+    if sure.ndim != 1 or sure.shape != came_true.shape or len(sure) == 0:
+        raise ValueError(
+            f"probabilities and right must have one shape (n,) with n >= 1; got {sure.shape} and {came_true.shape}."
+        )
+    place = np.minimum((sure * bins).astype(int), bins - 1)
+    gap = np.bincount(place, came_true - sure, minlength=bins)
+    return float(np.abs(gap).sum() / len(sure))
+
+
+def coverage(samples: ArrayLike, truth: ArrayLike, levels: Sequence[float] = (0.5, 0.8, 0.9)) -> Numbers:
+    """The share of truths in the central intervals of their samples.
+
+    Args:
+        samples: Of each number, shape `(..., n)` with n >= 2.
+        truth: Shape `(...)`, at least one.
+        levels: Of the intervals, in (0, 1).
+
+    Returns:
+        One share for each level.
+
+    Raises:
+        ValueError: If shapes do not fit, or a level is out of range.
+    """
+    drawn, true = np.asarray(samples, float), np.asarray(truth, float)
+    if drawn.ndim < 1 or drawn.shape[:-1] != true.shape or drawn.shape[-1] < 2 or true.size == 0:
+        raise ValueError(
+            f"samples must have shape (..., n) with n >= 2 for a truth of shape (...) that is not empty; got "
+            f"{drawn.shape} and {true.shape}."
+        )
+    if not all(0 < level < 1 for level in levels):
+        raise ValueError(f"levels must lie strictly between 0 and 1; got {list(levels)}.")
+    shares = np.asarray(levels, float)
+    low, high = (np.quantile(drawn, q, axis=-1, method="weibull") for q in ((1 - shares) / 2, (1 + shares) / 2))
+    inside = (low <= true) & (true <= high)
+    return inside.reshape(len(shares), -1).mean(1)

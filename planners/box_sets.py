@@ -1,0 +1,133 @@
+r"""Constraints and costs of sets of boxes, such as a detector draws.
+
+A set y has shape `(B, N, S, 4 + K)`: S slots with a box (cx, cy, w, h), in shares of the image, and scores of K
+classes; s is the highest score of a slot. Constraints are about things that are likely, and ask nothing of slots that
+hold none:
+
+    apart     b - max_{j != i} s_i s_j IoU_ij                       no two likely boxes in one place
+    within    max(least distance to the region's rim, a - s_i)      a box lies in the region, or is unlikely
+
+    count     ((sum_i s_i prod_{j likelier} (1 - s_j IoU_ij) - n) / unit)^2        n things
+
+of which the sum counts places: a box that only repeats a likelier one adds next to nothing.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from embodied_gen.boxes import corners, iou
+from planners.constants import Constant
+from planners.constraints import Constraint
+
+
+@final
+class BoxesApart(Constraint):
+    """No two likely boxes are in one place.
+
+    Args:
+        bound: Largest overlap b of two boxes, as s_i s_j IoU, in (0, 1).
+
+    Raises:
+        ValueError: If the bound is out of range.
+    """
+
+    def __init__(self, bound: float):
+        if not 0 < bound < 1:
+            raise ValueError(f"bound must be an overlap strictly between 0 and 1; got {bound}.")
+        self.bound = bound
+        self.name = f"no two boxes overlap by more than {bound:g}"
+
+    def margins(self, y: Tensor) -> Tensor:
+        """The bound minus the worst overlap of each box, `(B, N, S)`."""
+        require_boxes(y, self.name)
+        return self.bound - _shared(y).amax(-1)
+
+
+@final
+class BoxesWithin(Constraint):
+    """Every likely box lies in a rectangle of the image.
+
+    Args:
+        low: Its upper left corner, shares of the image.
+        high: Its lower right corner, below and to the right of the first.
+        likely: Score a up to which a box may lie anywhere, in [0, 1).
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(self, low: Sequence[float], high: Sequence[float], *, likely: float = 0.5):
+        pairs = list(zip(low, high, strict=True))
+        if len(pairs) != 2 or not all(-math.inf < a < b < math.inf for a, b in pairs):
+            raise ValueError(f"low must be below high in both axes, all finite; got {list(low)} and {list(high)}.")
+        if not 0 <= likely < 1:
+            raise ValueError(f"likely must be a score in [0, 1); got {likely}.")
+        self.low, self.high, self.likely = tuple(map(float, low)), tuple(map(float, high)), likely
+        self._low, self._high = Constant(self.low), Constant(self.high)
+        self.name = f"boxes with a score above {likely:g} lie in {list(self.low)} to {list(self.high)}"
+
+    def margins(self, y: Tensor) -> Tensor:
+        """By how much each box lies within the rectangle, or is not likely, `(B, N, S)`."""
+        require_boxes(y, self.name)
+        ends = corners(y[..., :4])
+        inside = torch.minimum(ends[..., :2] - self._low.like(y), self._high.like(y) - ends[..., 2:]).amin(-1)
+        return torch.maximum(inside, self.likely - _score(y))
+
+
+@final
+class BoxCount:
+    """A cost of sets whose number of things is not the known one.
+
+    Args:
+        count: Things n, >= 0.
+        unit: Things by which a set is off at a cost of one, > 0.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(self, count: float, *, unit: float = 1.0):
+        if not 0 <= count < math.inf or not 0 < unit < math.inf:
+            raise ValueError(f"count must be at least 0 and unit positive, both finite; got {count} and {unit}.")
+        self.count, self.unit = count, unit
+
+    def __call__(self, y: Tensor) -> Tensor:
+        """The squared difference over the unit, `(B, N)`."""
+        return ((places(y) - self.count) / self.unit).square()
+
+
+def places(y: Tensor) -> Tensor:
+    """The number of things in sets of boxes, repeated ones counted once, `(B, N, S, 4 + K)` to `(B, N)`."""
+    require_boxes(y, "the number of things")
+    score = _score(y).clamp(0, 1)
+    rank = score.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+    likelier = rank.unsqueeze(-2) < rank.unsqueeze(-1)
+    repeated = torch.where(likelier, _overlaps(y) * score.unsqueeze(-2), 0.0)
+    return (score * (1 - repeated).prod(-1)).sum(-1)
+
+
+def require_boxes(y: Tensor, name: str) -> None:
+    """Raises `ValueError` if y is no set of boxes."""
+    if y.ndim != 4 or y.shape[-1] < 5:
+        raise ValueError(f"{name}: sets of boxes have shape (B, N, S, 4 + K) with K >= 1; got {tuple(y.shape)}.")
+
+
+def _score(y: Tensor) -> Tensor:
+    return y[..., 4:].amax(-1)
+
+
+def _overlaps(y: Tensor) -> Tensor:
+    """IoU of all pairs of boxes of a set, zero of a box with itself; `(B, N, S, S)`."""
+    ends = corners(y[..., :4])
+    self_pairs = torch.eye(y.shape[2], dtype=torch.bool, device=y.device)
+    return torch.where(self_pairs, 0.0, iou(ends.unsqueeze(-2), ends.unsqueeze(-3)))
+
+
+def _shared(y: Tensor) -> Tensor:
+    """s_i s_j IoU_ij."""
+    score = _score(y).clamp(0, 1)
+    return _overlaps(y) * score.unsqueeze(-1) * score.unsqueeze(-2)

@@ -1,0 +1,101 @@
+"""Constraints on sets of boxes against counting, and their slopes."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embodied_gen.boxes import corners, iou
+from planners import BoxCount, BoxesApart, BoxesWithin, feasible, guide_of
+from planners.box_sets import places
+
+seeds = st.integers(0, 10_000)
+
+
+def sets(seed, contexts=2, samples=3, slots=7, classes=2):
+    stream = torch.Generator().manual_seed(seed)
+    y = torch.rand(contexts, samples, slots, 4 + classes, generator=stream, dtype=torch.float64)
+    return torch.cat([y[..., :2], 0.1 + 0.4 * y[..., 2:4], y[..., 4:]], -1)
+
+
+def each(y):
+    return [[rows for rows in samples] for samples in y]
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_boxes_are_apart_just_where_no_likely_pair_overlaps_too_much(seed):
+    y = sets(seed)
+    found = BoxesApart(0.2).margin(y)
+    for b, samples in enumerate(each(y)):
+        for n, rows in enumerate(samples):
+            ends, score = corners(rows[:, :4]), rows[:, 4:].amax(1)
+            worst = max(score[i] * score[j] * iou(ends[i], ends[j]) for i in range(7) for j in range(i))
+            assert found[b, n].item() == pytest.approx(0.2 - worst.item())
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds)
+def test_boxes_are_within_just_where_every_likely_one_is(seed):
+    y = sets(seed)
+    constraint = BoxesWithin((0.1, 0.0), (0.9, 0.8), likely=0.7)
+    for b, samples in enumerate(each(y)):
+        for n, rows in enumerate(samples):
+            ends = corners(rows[rows[:, 4:].amax(1) > 0.7][:, :4])
+            inside = (ends[:, 0] >= 0.1) & (ends[:, 1] >= 0) & (ends[:, 2] <= 0.9) & (ends[:, 3] <= 0.8)
+            assert bool(feasible([constraint], y)[b, n]) == bool(inside.all())
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.integers(1, 5), st.integers(1, 4))
+def test_places_are_counted_and_not_what_repeats_them(seed, things, copies):
+    # Boxes far apart, each several times: as many places as boxes, whatever the order of slots.
+    stream = torch.Generator().manual_seed(seed)
+    x = 0.1 + 0.18 * torch.arange(things, dtype=torch.float64)
+    rows = torch.stack([x, x, 0 * x + 0.1, 0 * x + 0.1, 0 * x + 1, 0 * x], -1).repeat(copies, 1)
+    empty = sets(seed, 1, 1)[0, 0] * torch.tensor([1, 1, 1, 1, 0, 0])
+    y = torch.cat([rows, empty])
+    y = y[torch.randperm(len(y), generator=stream)][None, None]
+    assert places(y).item() == pytest.approx(things)
+    assert BoxCount(things)(y).item() == pytest.approx(0)
+    assert BoxCount(things + 2, unit=2)(y).item() == pytest.approx(1)
+
+
+def test_unlikely_things_count_as_much_as_they_are_likely():
+    y = sets(1, 1, 1, slots=1)
+    assert places(y).item() == pytest.approx(y[..., 4:].max().item())
+
+
+@settings(max_examples=10, deadline=None)
+@given(seeds)
+def test_slopes_are_those_of_finite_differences(seed):
+    y = sets(seed, 1, 1)
+    direction = torch.randn(y.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    functions = [lambda y: BoxesApart(0.2).margins(y).sum(), lambda y: BoxesWithin((0, 0), (1, 1)).margins(y).sum()]
+    for function in [*functions, lambda y: BoxCount(3)(y).sum()]:
+        (slope,) = torch.autograd.grad(function(y.requires_grad_()), y)
+        with torch.no_grad():
+            ahead, behind = (function(y + h * direction) for h in (1e-7, -1e-7))
+        assert (slope * direction).sum().item() == pytest.approx((ahead - behind).item() / 2e-7, rel=1e-3, abs=1e-4)
+
+
+def test_a_guide_holds_constraints_and_costs_of_sets_together():
+    guide = guide_of([BoxesApart(0.3), BoxesWithin((0, 0), (1, 1))], [BoxCount(2)], scale=3.0)
+    y = sets(1)
+    assert guide.margins(y).shape == (2, 3, 14) and guide.cost(y).shape == guide.certify(y).shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: BoxesApart(1.0), "strictly between 0 and 1; got 1.0"),
+        (lambda: BoxesWithin((0, 1), (1, 1)), r"low must be below high in both axes.*got \[0, 1\] and \[1, 1\]"),
+        (lambda: BoxesWithin((0, 0), (1, 1), likely=1.0), r"a score in \[0, 1\); got 1.0"),
+        (lambda: BoxCount(-1), "count must be at least 0 and unit positive, both finite; got -1"),
+        (lambda: BoxCount(1, unit=0), "got 1 and 0"),
+        (lambda: BoxesApart(0.5).margins(torch.zeros(2, 3, 4)), r"shape \(B, N, S, 4 \+ K\).*got \(2, 3, 4\)"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
