@@ -11,6 +11,7 @@ imported when an environment is made.
     embodied/PointMaze-v0  force-driven ball, `maze="umaze" | "medium" | "large"` (extra `robotics`)
     embodied/PushBlocks-v0 a tip, two cubes and two zones, four ways to sort them
     embodied/Terrain-v0    a small robot on semantic maps whose true cost is hidden, `preference="roads" | "green"`
+    embodied/TerrainWay-v0 the same maps, and a whole way over them as one action
     embodied/Traffic-v0    a vehicle among others, `map="crossing" | "merge"` or a CommonRoad or Lanelet2 file
 
 Every environment writes `info["is_success"]` at every step, is a function of its seed and the actions
@@ -29,6 +30,7 @@ _ENVIRONMENTS = (
     ("embodied/PointMaze-v0", "envs.pointmaze:PointMazeEnv", 10_000),
     ("embodied/PushBlocks-v0", "envs.push_blocks:PushBlocksEnv", 350),
     ("embodied/Terrain-v0", "envs.terrain:TerrainEnv", 400),
+    ("embodied/TerrainWay-v0", "envs.terrain_way:TerrainWayEnv", 1),
     ("embodied/Traffic-v0", "envs.traffic:TrafficEnv", 100),
 )
 

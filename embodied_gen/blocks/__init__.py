@@ -13,8 +13,10 @@ from embodied_gen.blocks.event import BinaryBlock, EventBlock, TrajectoryBlock
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
 from embodied_gen.blocks.task import DataBlock, EnvBlock
+from embodied_gen.blocks.ways import AheadControl, WholeWayControl
 
 __all__ = [
+    "AheadControl",
     "BinaryBlock",
     "ControlBlock",
     "DataBlock",
@@ -30,4 +32,5 @@ __all__ = [
     "SceneControl",
     "TrackerBlock",
     "TrajectoryBlock",
+    "WholeWayControl",
 ]

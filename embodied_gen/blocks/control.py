@@ -6,6 +6,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from embodied_gen.blocks.ways import AheadControl, Channels, WholeWayControl
 from embodied_gen.config import Block
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Examples
@@ -13,12 +14,11 @@ from embodied_gen.demos.scenes import Scenes
 from embodied_gen.demos.segments import Segments
 from embodied_gen.demos.transitions import Transitions
 from embodied_gen.demos.windows import Windows
-from embodied_gen.encoder import SceneEncoder, StateEncoder
+from embodied_gen.encoder import MapEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 
-Encoder = StateEncoder | SceneEncoder
+Encoder = StateEncoder | SceneEncoder | MapEncoder
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
-Channels = tuple[Annotated[int, Field(ge=0)], ...]
 
 
 @final
@@ -254,4 +254,7 @@ class SceneControl(Block):
         return f"motions of {self.agents} agents over {self.horizon} steps, {self.stride} control steps apart"
 
 
-ControlBlock = Annotated[PolicyControl | PlannerControl | InverseControl | SceneControl, Field(discriminator="kind")]
+ControlBlock = Annotated[
+    PolicyControl | PlannerControl | InverseControl | SceneControl | WholeWayControl | AheadControl,
+    Field(discriminator="kind"),
+]
