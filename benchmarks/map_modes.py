@@ -22,7 +22,7 @@ hand are a number for each class, the lowest where classes overlap: a table that
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import final
@@ -52,12 +52,13 @@ from envs.town import read_town
 CELL, SIZE, APART, MOVES = 1.0, 64, 24.0, 128
 NOISE, BLUR, RADIUS = 0.3, 2.0, 3.0
 LEARNED, JUDGED = 60, 100  # demonstrations
-STEPS, BATCH, RATE = 300, 4, 0.01
+STEPS, BATCH, DECAY = 300, 4, 0.1
+RATES = {"linear": 0.1, "convolutional": 0.01}
 FLOOR, WEIGHT = 0.1, 0.1  # least cost of a cell, and margin of a wrong one
 GRID = (1.0, 2.0, 4.0, 8.0)
 SETTINGS = {
     "cell": CELL, "size": SIZE, "apart": APART, "noise": NOISE, "blur": BLUR, "radius": RADIUS,
-    "learned": LEARNED, "judged": JUDGED, "steps": STEPS, "batch": BATCH, "rate": RATE, "grid": list(GRID),
+    "learned": LEARNED, "judged": JUDGED, "steps": STEPS, "batch": BATCH, "rates": RATES, "decay": DECAY, "grid": list(GRID),
 }  # fmt: skip
 MODES = {"mode 1, roads": ROADS, "mode 2, vegetation and walkways": GREEN}
 # road, walkway, vegetation, parking, nothing mapped
@@ -107,7 +108,15 @@ class Score:
 def halves(path: Path, mode: str) -> tuple[Half, Half]:
     """West and east of a Lanelet2 file."""
     west, east = (half.cropped(SIZE) for half in read_town(path, cell=CELL).halves())
-    return tuple(Half(surrounded(half), true_cost(half, MODES[mode])) for half in (west, east))  # type: ignore[return-value]
+    return _half(west, mode), _half(east, mode)
+
+
+def _half(terrain: TerrainMap, mode: str) -> Half:
+    """With more layers, and one of ones: linear networks have no constant."""
+    full = surrounded(terrain)
+    ones = np.ones((1, *terrain.shape), dtype=np.float32)
+    layers = replace(full, layers=np.concatenate([full.layers, ones]), names=(*full.names, "ones"))
+    return Half(layers, true_cost(terrain, MODES[mode]))
 
 
 def demonstrations(half: Half, count: int, *, seed: int, noise: float, size: int = SIZE, apart: float = APART) -> list[Shown]:
@@ -198,7 +207,7 @@ def _learch(event: GridPath, net: MapNet) -> PathHead:
 
 
 LEARNERS = {
-    f"{head}, {net}": (build, make)
+    f"{head}, {net}": (build, make, RATES[net])
     for (head, build), (net, make) in product(
         {"max-ent": _max_ent, "max-margin": _max_margin, "LEARCH": _learch}.items(),
         {"linear": _linear, "convolutional": _convolutional}.items(),
@@ -208,12 +217,12 @@ LEARNERS = {
 
 def learned(learner: str, shown: list[Shown], *, seed: int) -> Callable[[TerrainMap], Costs]:
     """Costs that a learner makes of demonstrations on windows of one size."""
-    build, make = LEARNERS[learner]
+    build, make, rate = LEARNERS[learner]
     event = GridPath(Grid(SIZE, SIZE), MOVES, cell=CELL)
     torch.manual_seed(seed)  # of the first weights
     head = build(event, make(len(shown[0].place.terrain.layers)))
     x, c = _examples(event, shown)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=1e-4)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for step in range(STEPS):
         index = draws.permutation(len(x), generator=draws.generator(seed, step))[:BATCH]

@@ -88,8 +88,8 @@ def _riders(arguments: Arguments) -> dict[Key, Callable[[int], Ride]]:
     ahead = rides.trained(PLANNER, work / "planner")
     runs = {}
     for name in arguments.learners:
-        config, network = LEARNERS[name]
-        runs[name] = rides.trained(config, work / name.replace(", ", "-").replace(" ", "-"), network)
+        config, how = LEARNERS[name]
+        runs[name] = rides.trained(config, work / name.replace(", ", "-").replace(" ", "-"), how)
     if not runs:
         raise SystemExit("terrain needs one learner or more, whose demonstrations say what a metre is worth.")
     maps = {TRUE: rides.true_maps(PREFERENCE, next(iter(runs.values())))}

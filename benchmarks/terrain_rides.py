@@ -9,6 +9,7 @@ import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any, final
 
@@ -36,13 +37,12 @@ from planners.pursuit import Pursuit, WayAgent
 from planners.replanning import Replanner
 from planners.sampling import Effort, Problem
 
+_NETWORKS = {"linear": ("linear", 0.1), "convolutional": ("convolutions", 0.01)}  # kind, and learning rate
 LEARNERS = {
-    "max-ent, linear": ("configs/terrain_max_ent.yaml", "linear"),
-    "max-ent, convolutional": ("configs/terrain_max_ent.yaml", "convolutions"),
-    "max-margin, linear": ("configs/terrain_margin.yaml", "linear"),
-    "max-margin, convolutional": ("configs/terrain_margin.yaml", "convolutions"),
-    "LEARCH, linear": ("configs/terrain_learch.yaml", "linear"),
-    "LEARCH, convolutional": ("configs/terrain_learch.yaml", "convolutions"),
+    f"{head}, {network}": (f"configs/terrain_{config}.yaml", how)
+    for (head, config), (network, how) in product(
+        {"max-ent": "max_ent", "max-margin": "margin", "LEARCH": "learch"}.items(), _NETWORKS.items()
+    )
 }
 CLONING = {
     "behaviour cloning, flow matching": "configs/terrain_flow.yaml",
@@ -77,12 +77,12 @@ class Ride:
     trail: np.ndarray
 
 
-def trained(config: str, folder: Path, network: str | None = None) -> experiment.Run:
-    """The run of a config, collected for and trained where it is not yet; with another network of the map if named."""
+def trained(config: str, folder: Path, how: tuple[str, float] | None = None) -> experiment.Run:
+    """The run of a config, collected for and trained where it is not yet; with a network of the map and its rate."""
     path = Path(config)
-    if network is not None:
+    if how is not None:
         content = yaml.safe_load(path.read_text())
-        content["head"]["map"]["kind"] = network
+        content["head"]["map"]["kind"], content["train"]["rate"] = how
         path = folder.with_suffix(".yaml")
         files.write_bytes(path, yaml.safe_dump(content, sort_keys=False).encode())
     scored.run(["collect", str(path), "--if-missing"])

@@ -70,7 +70,8 @@ class StateEncoder(nn.Module):
 class MapEncoder(nn.Module):
     """The mapping that heads over paths read, from a map and two places; nothing is standardised.
 
-    An observation is C layers of H x W cells, row by row, then start and goal, x and y each.
+    An observation is C layers of H x W cells, row by row, then start and goal, x and y each. A layer of ones follows
+    the C: networks without a constant need one for ground on which nothing is.
 
     Args:
         layers: C.
@@ -100,7 +101,7 @@ class MapEncoder(nn.Module):
         self.size = self.width = size
 
     def forward(self, observations: Tensor) -> dict[str, Tensor]:
-        """Leaves layers `(B, C, H, W)`, start and goal `(B, 2)`, and blocked `(B, H, W)`, from `(B, 1, O)`.
+        """Leaves layers `(B, C + 1, H, W)`, start and goal `(B, 2)`, and blocked `(B, H, W)`, from `(B, 1, O)`.
 
         Raises:
             ValueError: If the shape is another.
@@ -108,8 +109,10 @@ class MapEncoder(nn.Module):
         if observations.ndim != 3 or tuple(observations.shape[1:]) != (1, self.size):
             raise ValueError(f"observations must have shape (B, 1, {self.size}); got {tuple(observations.shape)}.")
         seen = observations[:, 0]
-        c = {"layers": seen[:, :-4].unflatten(1, self.shape), "start": seen[:, -4:-2], "goal": seen[:, -2:]}
-        return c if self.obstacle is None else {**c, "blocked": c["layers"][:, self.obstacle] > 0.5}
+        layers = seen[:, :-4].unflatten(1, self.shape)
+        with_ones = torch.cat([layers, torch.ones_like(layers[:, :1])], 1)
+        c = {"layers": with_ones, "start": seen[:, -4:-2], "goal": seen[:, -2:]}
+        return c if self.obstacle is None else {**c, "blocked": layers[:, self.obstacle] > 0.5}
 
 
 @final
