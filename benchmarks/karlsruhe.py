@@ -25,7 +25,7 @@ import torch
 import tyro
 from map_modes import BY_HAND, JUDGED, LEARNED, LEARNERS, MODES, NOISE, Costs, Half, Score, Shown
 
-from embodied_gen import pictures, provenance, statistics
+from embodied_gen import pictures, provenance
 from embodied_gen.commands.console import console, progress
 from embodied_gen.training import files
 from envs.terrain_map import TerrainMap

@@ -1,10 +1,10 @@
 r"""Two ways to cross the same town, learned from one half of its map and tried on the other.
 
-Layers are those of a Lanelet2 file at 1 m, with the blurred and near ones of `envs.terrain_features`. Mode 1 is the
-hidden cost `ROADS` of `envs.terrain_cost`, mode 2 is `GREEN`. A demonstration is a square window of the half, SIZE cells
-a side, around a random cell where something that can be crossed is mapped, shifted by up to a quarter of its side; a
-goal and a start among such cells of the window, APART m apart or more and connected; and the cheapest way between them
-under the hidden cost times a noise of its own,
+Layers are those of a Lanelet2 file at 1 m, with the blurred and near ones of `envs.terrain_features`, and one of ones.
+Mode 1 is the hidden cost `ROADS` of `envs.terrain_cost`, mode 2 is `GREEN`. A demonstration is a square window of the
+half, SIZE cells a side, around a random cell where something that can be crossed is mapped, shifted by up to a quarter
+of its side; a goal and a start among such cells of the window, APART m apart or more and connected; and the cheapest
+way between them under the hidden cost times a noise of its own,
 
     cost exp(NOISE e),        e white noise blurred by a Gaussian of BLUR m, scaled to mean 0 and deviation 1.
 
@@ -56,9 +56,11 @@ STEPS, BATCH, DECAY = 300, 4, 0.1
 RATES = {"linear": 0.1, "convolutional": 0.01}
 FLOOR, WEIGHT = 0.1, 0.1  # least cost of a cell, and margin of a wrong one
 GRID = (1.0, 2.0, 4.0, 8.0)
+SEARCHED = 20  # demonstrations that the search of tables looks at
 SETTINGS = {
-    "cell": CELL, "size": SIZE, "apart": APART, "noise": NOISE, "blur": BLUR, "radius": RADIUS,
-    "learned": LEARNED, "judged": JUDGED, "steps": STEPS, "batch": BATCH, "rates": RATES, "decay": DECAY, "grid": list(GRID),
+    "cell": CELL, "size": SIZE, "apart": APART, "moves": MOVES, "noise": NOISE, "blur": BLUR, "radius": RADIUS,
+    "learned": LEARNED, "judged": JUDGED, "steps": STEPS, "batch": BATCH, "rates": RATES, "decay": DECAY,
+    "floor": FLOOR, "weight": WEIGHT, "grid": list(GRID), "searched": SEARCHED,
 }  # fmt: skip
 MODES = {"mode 1, roads": ROADS, "mode 2, vegetation and walkways": GREEN}
 # road, walkway, vegetation, parking, nothing mapped
@@ -67,7 +69,6 @@ BY_HAND = {
     "mode 2, vegetation and walkways": (10.0, 1.0, 1.0, 6.0, 4.0),
 }
 FAVOURITE = {"mode 1, roads": 0, "mode 2, vegetation and walkways": 2}  # costs 1 in the search
-SEARCHED = 20  # demonstrations that the search looks at
 _TRIES = 200
 
 Costs = NDArray[np.float64]
@@ -119,7 +120,9 @@ def _half(terrain: TerrainMap, mode: str) -> Half:
     return Half(layers, true_cost(terrain, MODES[mode]))
 
 
-def demonstrations(half: Half, count: int, *, seed: int, noise: float, size: int = SIZE, apart: float = APART) -> list[Shown]:
+def demonstrations(
+    half: Half, count: int, *, seed: int, noise: float, size: int = SIZE, apart: float = APART
+) -> list[Shown]:
     """Demonstrations on windows of a half."""
     generator, known = np.random.default_rng(seed), np.argwhere(half.terrain.known)
     found: list[Shown] = []

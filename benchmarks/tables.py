@@ -12,7 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from karlsruhe_table import table as karlsruhe
 from objectworld_table import table as objectworld
+from terrain_table import table as terrain
 
 from embodied_gen.forecasting.table import MEAN, markdown, row_of
 from embodied_gen.grounds.table import table as families
@@ -323,6 +325,8 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "families": (("families",), families),
     "soft_backup": (("soft_backup",), soft_backup),
     "objectworld": (("objectworld",), objectworld),
+    "terrain": (("terrain",), terrain),
+    "karlsruhe": (("karlsruhe",), karlsruhe),
     "constant_velocity": (("constant_velocity",), constant_velocity),
     "forecasting": (("constant_velocity",), forecasting),
 }

@@ -172,7 +172,7 @@ def _row(key: Key, own: dict[int, dict[str, Any]], reference: dict[int, dict[str
 
 
 def _picture(riders: dict[Key, Callable[[int], Ride]], arguments: Arguments) -> Any:
-    """The first episode: its map with the true cheapest way, and all ways over one learned map and over the true one."""
+    """The first episode: its map with the true cheapest way, and all ways over the true map and over a learned one."""
     name = PICTURED if PICTURED in arguments.learners else arguments.learners[0]
     env: Any = gymnasium.make("embodied/Terrain-v0", preference=PREFERENCE).unwrapped
     env.reset(seed=arguments.first)

@@ -151,9 +151,7 @@ def cloned(run: experiment.Run, seed: int, preference: str) -> Ride:
     env = _env(preference)
     observation, _ = env.reset(seed=seed)
     keys = sorted(run.experiment.env.keys)
-    return _play(
-        env, observation, run.policy(), seed, lambda seen: np.concatenate([seen[key].ravel() for key in keys])
-    )
+    return _play(env, observation, run.policy(), seed, lambda seen: np.concatenate([seen[key].ravel() for key in keys]))
 
 
 def _play(

@@ -91,7 +91,7 @@ class TerrainSite:
         return float(metres[:before] @ prices[:before]), before
 
     def regret(self, cost: float, point: NDArray[np.float64]) -> float:
-        """What a way that has cost so much and the cheapest one from where it ends cost above the reference, a share."""
+        """What a way that has cost so much and the cheapest from where it ends cost above the reference, a share."""
         left = float(self.ways.to_go[self.cell_of(point)])
         return (cost + left - self.reference) / self.reference
 

@@ -9,9 +9,10 @@ An observation is a mapping, in float32 and in the map's frame, whose lower left
     layers   those of the map, shape (C, H, W)
     places   start and goal [m], shape (4,)
 
-Laid flat it ends with the places. The action is T + 1 way-points [m], x and y in turn, shape (2 (T + 1),); the last may
-be repeated. Reward: -(true cost of the way), and -100 where it begins elsewhere than in the cell of the start, enters an
-obstacle or leaves the map. Success: it does none of these and ends in the cell of the goal. The episode ends at once.
+Laid flat it ends with the places. The action is T + 1 way-points [m], x and y in turn, shape (2 (T + 1),); the last
+may be repeated. Reward: -(true cost of the way), and -100 where it begins elsewhere than in the cell of the start,
+enters an obstacle or leaves the map. Success: it does none of these and ends in the cell of the goal. The episode ends
+at once.
 
 `info`: as Terrain-v0's; `regret` compares with the cheapest way over cells.
 """

@@ -1,7 +1,8 @@
 """Ways that `plan` draws over a map: the demonstration on it, the true cost, and the learned cost with its own ways."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import gymnasium as gym
 import numpy as np
@@ -44,7 +45,9 @@ class MapPlans:
         observation, _ = env.reset(seed=seed)
         site = getattr(env.unwrapped, "site", None)
         if not isinstance(site, TerrainSite):
-            raise ValueError(f"{run.experiment.env.id} has no maps to draw ways on; choose one that has, as TerrainWay.")
+            raise ValueError(
+                f"{run.experiment.env.id} has no maps to draw ways on; choose one that has, as TerrainWay."
+            )
         self.run, self.env, self.seed, self.n, self.site = run, env, seed, n, site
         device = run.predictor.head.event.low.device
         self._head, self._seen = run.predictor.head, torch.from_numpy(np.asarray(observation)).to(device)[None, None]
@@ -74,15 +77,15 @@ class MapPlans:
             console.print(f"{sum(holds)} of {self.n} ways satisfy all constraints")
         console.print(f"written: {target} and {target.with_suffix('.json').name}", soft_wrap=True)
 
-    def _picture(self, costs: np.ndarray, ways: np.ndarray) -> object:
+    def _picture(self, costs: np.ndarray, ways: np.ndarray) -> Any:
         terrain = self.site.terrain
         rows, columns = terrain.shape
         extent = (0.0, columns * terrain.cell, 0.0, rows * terrain.cell)
         middles = terrain.centres_of(np.moveaxis(np.indices(terrain.shape), 0, -1)).reshape(-1, 2)
         true = self.site.costs_at(middles).reshape(terrain.shape)
-        shown = {"demonstration": self._shown}
+        shown: dict[str, np.ndarray] = {"demonstration": self._shown}
         learned = {f"draw {number + 1}": way for number, way in enumerate(ways[:_SHOWN])}
-        panels = {
+        panels: dict[str, tuple[np.ndarray, Sequence[float], Mapping[str, np.ndarray]]] = {
             "demonstration on its map": (colours(terrain), extent, shown),
             "true cost": (true, extent, shown),
             "learned cost": (costs, extent, learned),

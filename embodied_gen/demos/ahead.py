@@ -1,8 +1,8 @@
 """What lies ahead: the stretch that follows each step of the demonstrations, seen from where it begins.
 
-The example of step t has T way-points: how far the positions of the steps t, t + s, .., t + s (T - 1) of its episode lie
-from that of step t, the goal standing for positions after the end. What is known of it is how far the goal lies from
-the position of step t, and nothing else: not where on a map the step is, nor what the map is like. A model of them
+The example of step t has T way-points: how far the positions of the steps t, t + s, .., t + s (T - 1) of its episode
+lie from that of step t, the goal standing for positions after the end. What is known of it is how far the goal lies
+from the position of step t, and nothing else: not where on a map the step is, nor what the map is like. A model of them
 knows how one moves, and leaves to a guide whereto.
 """
 

@@ -1,6 +1,6 @@
 """Whole ways: one example an episode, whose single action is a way over the map of its observation.
 
-The observation is laid flat; the action holds the way-points of the way one after another, D numbers each.
+The observation is laid flat; the action holds the way-points of the way one after another, x and y each.
 """
 
 from typing import final

@@ -1,4 +1,4 @@
-"""Costs of places from a config: ways are collected, learned, judged on other maps and drawn; so are stretches ahead."""
+"""Costs of places from a config: ways are collected, learned, judged and drawn; and so are stretches ahead."""
 
 import json
 from pathlib import Path

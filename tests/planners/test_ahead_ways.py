@@ -66,9 +66,7 @@ def test_a_guided_stretch_starts_where_the_body_is_and_wastes_little():
     assert np.allclose(points[0], START)
     best = float(map.to_go(GOAL)(torch.from_numpy(START)))
     left = float(map.to_go(GOAL)(torch.from_numpy(points[-1])))
-    free = model().sample(
-        torch.from_numpy(GOAL - START).float().view(1, 1, 2), 64, generator=draws.generator(0)
-    )
+    free = model().sample(torch.from_numpy(GOAL - START).float().view(1, 1, 2), 64, generator=draws.generator(0))
     ends = torch.from_numpy(START).float() + free[0]
     wasted = CostAlong(map)(ends[None])[0] + map.to_go(GOAL)(ends[:, -1]) - best
     assert cost(map, points) + left - best < 0.5 * wasted.median() and cost(map, points) < cost(map, straight)
@@ -105,7 +103,9 @@ def test_a_way_through_an_obstacle_is_not_called_good():
         (lambda: AheadWays(model(), muddy(), unit=0.0), "unit must be positive and finite and count at least 1; got 0"),
         (lambda: AheadWays(model(), muddy(), unit=1.0, count=0), "count at least 1; got 1.0 and 0"),
         (
-            lambda: AheadWays(Predictor(nn.Identity(), RegressionHead(LabelMap(1, 4, 3), nn.Identity())), muddy(), unit=1.0),
+            lambda: AheadWays(
+                Predictor(nn.Identity(), RegressionHead(LabelMap(1, 4, 3), nn.Identity())), muddy(), unit=1.0
+            ),
             r"way-points in the plane, shape \(T, 2\); the event has",
         ),
         (
