@@ -11,7 +11,6 @@ and of a stretch that stands still too, which demonstrations do not: how far a s
 several draws under the guide the cheapest is the way.
 """
 
-import functools
 from typing import final
 
 import numpy as np
@@ -21,11 +20,9 @@ from torch import Tensor
 
 from embodied_gen.heads import Guide
 from embodied_gen.predictor import Predictor
-from planners.cost_along import CostAlong
+from planners.cost_along import CostAlong, fields_of
 from planners.cost_map import CostMap
 from planners.map_ways import Way, Ways
-
-_GOALS = 64  # whose costs to go are kept
 
 
 @final
@@ -50,7 +47,7 @@ class AheadWays(Ways):
             raise ValueError(f"a stretch ahead has way-points in the plane, shape (T, 2); the event has {shape}.")
         self.predictor, self.count, self.map = predictor.eval(), count, map
         self._along, self._unit, self._free = CostAlong(map, unit), unit, map.free_space()
-        self._field = functools.lru_cache(_GOALS)(map.to_go)
+        self._field = fields_of(map)
 
     def way(self, start: np.ndarray, goal: np.ndarray, *, generator: torch.Generator) -> Way:
         """See `Ways`; it ends where its horizon does. It is good if the map is free along it."""

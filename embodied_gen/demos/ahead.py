@@ -54,8 +54,7 @@ class Ahead(Examples):
         self.episodes, self.source = episodes, episodes.source
         self._positions = episodes.observations[:, list(position)].to(device)
         self._goals = episodes.observations[:, list(goal)].to(device)
-        owner = torch.searchsorted(episodes.starts, torch.arange(len(self._positions)), right=True) - 1
-        self._last = (episodes.starts[owner + 1] - 1).to(device)
+        self._last = episodes.ends()[1].to(device)
         self._ahead = stride * torch.arange(horizon, device=device)
 
     def __len__(self) -> int:

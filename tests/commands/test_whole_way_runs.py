@@ -49,18 +49,13 @@ def run(cli, tmp_path):
 
 
 def test_ways_are_learned_judged_and_drawn(cli, run, tmp_path):
-    loaded = experiment.load(run)
-    head = loaded.predictor.head
+    head = experiment.load(run).predictor.head
     assert isinstance(head, MaxEntHead) and isinstance(head.event, GridPath) and isinstance(head, HasCostMap)
     assert head.event.shape == (MOVES + 1, 2)
     succeeds(cli, "evaluate", run, *CPU, "--episodes", 5, "--num-envs", 2, "--workers", 1)
     record = json.loads((run / "eval.json").read_text())
     assert record["summary"]["length"]["mean"] == 1 and len(record["episodes"]) == 5
-    # Paths of the head end at the goal, and the expert's cost is the least: rewards are below minus the reference.
-    assert record["summary"]["success_rate"] == 1
-    succeeds(cli, "evaluate", run, *CPU, "--episodes", 5, "--num-envs", 5, "--workers", 1, "--json", "other.json")
-    assert json.loads((tmp_path / "other.json").read_text())["episodes"] == record["episodes"]
-
+    assert record["summary"]["success_rate"] == 1  # draws end at the goal
     succeeds(cli, "plan", run, *CPU, "--n", 3)
     drawn = json.loads((run / "plan.json").read_text())
     assert (run / "plan.png").read_bytes().startswith(b"\x89PNG")
