@@ -52,7 +52,7 @@ PLANNER = "configs/terrain_planner.yaml"
 TRUE = "true"
 # Chosen on the true maps of seeds from 2,000,000 on, in demonstrated metres.
 TEMPERATURE = 0.02  # of the soft policy
-WASTE, DRAWS = 1.0, 128  # the guide's unit, and stretches drawn at a time
+WASTE, DRAWS = 1.0, 256  # the guide's unit, and stretches drawn at a time
 EAGER, HEAT = 4.0, 0.5  # of MPPI
 REPLAN = {"A*": 400, "soft policy": 400, "MPPI": 20, "guided flow matching": 15}
 SETTINGS = {"soft": TEMPERATURE, "waste": WASTE, "draws": DRAWS, "eager": EAGER, "heat": HEAT, "replan": REPLAN}
