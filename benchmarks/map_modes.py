@@ -1,7 +1,7 @@
 r"""Two ways to cross the same town, learned from one half of its map and tried on the other.
 
-Layers are those of a Lanelet2 file at 1 m, with the blurred and near ones of `envs.terrain_features`, and one of ones.
-Mode 1 is the hidden cost `ROADS` of `envs.terrain_cost`, mode 2 is `GREEN`. A demonstration is a square window of the
+Layers are those of a Lanelet2 file at 1 m, one of ones, and the blurred and near ones of `envs.terrain_features`. Mode
+1 is the hidden cost `ROADS` of `envs.terrain_cost`, mode 2 is `GREEN`. A demonstration is a square window of the
 half, SIZE cells a side, around a random cell where something that can be crossed is mapped, shifted by up to a quarter
 of its side; a goal and a start among such cells of the window, APART m apart or more and connected; and the cheapest
 way between them under the hidden cost times a noise of its own,
@@ -16,8 +16,8 @@ same places, over the same moves:
     smoothed loss   mean over its cells of min(d / RADIUS, 1), d the distance to the nearest of the demonstration's
     cost ratio      its hidden cost over that of the demonstration
 
-Learners are heads over paths with costs of cells from a linear or a convolutional network of the same layers. Costs by
-hand are a number for each class, the lowest where classes overlap: a table that seems reasonable, and the one of
+Learners are heads over paths with costs of cells from a linear network of all layers, or from a convolutional one, which
+makes its own neighbourhoods, of the plain ones: with all of them it learns the west half by heart. Costs by hand are a number for each class, the lowest where classes overlap: a table that seems reasonable, and the one of
 `GRID` with the lowest mean smoothed loss on the demonstrations that learners see.
 """
 
@@ -46,20 +46,19 @@ from envs.cell_graph import CellGraph
 from envs.terrain_cost import GREEN, ROADS, true_cost
 from envs.terrain_demos import drawn
 from envs.terrain_features import surrounded
-from envs.terrain_map import CLASSES, TerrainMap
+from envs.terrain_map import CLASSES, LAYERS, TerrainMap
 from envs.town import read_town
 
 CELL, SIZE, APART, MOVES = 1.0, 64, 24.0, 128
-NOISE, BLUR, RADIUS = 0.3, 2.0, 3.0
-LEARNED, JUDGED = 60, 100  # demonstrations
-STEPS, BATCH, DECAY = 300, 4, 0.1
-RATES = {"linear": 0.1, "convolutional": 0.01}
+NOISE, BLUR, RADIUS = 0.2, 2.0, 3.0
+LEARNED, JUDGED = 200, 100  # demonstrations
+STEPS, BATCH = 600, 4
 FLOOR, WEIGHT = 0.1, 0.1  # least cost of a cell, and margin of a wrong one
 GRID = (1.0, 2.0, 4.0, 8.0)
-SEARCHED = 20  # demonstrations that the search of tables looks at
+SEARCHED = 60  # demonstrations that the search of tables looks at
 SETTINGS = {
     "cell": CELL, "size": SIZE, "apart": APART, "moves": MOVES, "noise": NOISE, "blur": BLUR, "radius": RADIUS,
-    "learned": LEARNED, "judged": JUDGED, "steps": STEPS, "batch": BATCH, "rates": RATES, "decay": DECAY,
+    "learned": LEARNED, "judged": JUDGED, "steps": STEPS, "batch": BATCH,
     "floor": FLOOR, "weight": WEIGHT, "grid": list(GRID), "searched": SEARCHED,
 }  # fmt: skip
 MODES = {"mode 1, roads": ROADS, "mode 2, vegetation and walkways": GREEN}
@@ -113,11 +112,13 @@ def halves(path: Path, mode: str) -> tuple[Half, Half]:
 
 
 def _half(terrain: TerrainMap, mode: str) -> Half:
-    """With more layers, and one of ones: linear networks have no constant."""
+    """With a layer of ones, as linear networks have no constant, and more layers after it."""
     full = surrounded(terrain)
     ones = np.ones((1, *terrain.shape), dtype=np.float32)
-    layers = replace(full, layers=np.concatenate([full.layers, ones]), names=(*full.names, "ones"))
-    return Half(layers, true_cost(terrain, MODES[mode]))
+    plain = len(LAYERS)
+    layers = np.concatenate([full.layers[:plain], ones, full.layers[plain:]])
+    named = replace(full, layers=layers, names=(*full.names[:plain], "ones", *full.names[plain:]))
+    return Half(named, true_cost(terrain, MODES[mode]))
 
 
 def demonstrations(
@@ -189,12 +190,21 @@ def searched(mode: str, shown: list[Shown]) -> tuple[float, ...]:
     return min(tables, key=lambda table: judged(shown[:SEARCHED], by_hand(table)).smoothed)
 
 
-def _linear(layers: int) -> MapNet:
-    return LinearMap(channels_in=layers)
+@final
+@dataclass(frozen=True)
+class Network:
+    """Costs of cells, and how they are learned: the first of the layers that are read, learning rate and decay."""
+
+    make: Callable[[int], MapNet]
+    layers: int
+    rate: float
+    decay: float
 
 
-def _convolutional(layers: int) -> MapNet:
-    return ConvMap(channels_in=layers)
+NETWORKS = {
+    "linear": Network(lambda layers: LinearMap(channels_in=layers), len(LAYERS) + 1 + 3 * len(CLASSES), 0.1, 0.1),
+    "convolutional": Network(lambda layers: ConvMap(channels_in=layers), len(LAYERS) + 1, 0.01, 1.0),
+}
 
 
 def _max_ent(event: GridPath, net: MapNet) -> PathHead:
@@ -210,22 +220,21 @@ def _learch(event: GridPath, net: MapNet) -> PathHead:
 
 
 LEARNERS = {
-    f"{head}, {net}": (build, make, RATES[net])
-    for (head, build), (net, make) in product(
-        {"max-ent": _max_ent, "max-margin": _max_margin, "LEARCH": _learch}.items(),
-        {"linear": _linear, "convolutional": _convolutional}.items(),
+    f"{head}, {name}": (build, network)
+    for (head, build), (name, network) in product(
+        {"max-ent": _max_ent, "max-margin": _max_margin, "LEARCH": _learch}.items(), NETWORKS.items()
     )
 }
 
 
 def learned(learner: str, shown: list[Shown], *, seed: int) -> Callable[[TerrainMap], Costs]:
     """Costs that a learner makes of demonstrations on windows of one size."""
-    build, make, rate = LEARNERS[learner]
+    build, network = LEARNERS[learner]
     event = GridPath(Grid(SIZE, SIZE), MOVES, cell=CELL)
     torch.manual_seed(seed)  # of the first weights
-    head = build(event, make(len(shown[0].place.terrain.layers)))
-    x, c = _examples(event, shown)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=DECAY)
+    head = build(event, network.make(network.layers))
+    x, c = _examples(event, shown, network.layers)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=network.rate, weight_decay=network.decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for step in range(STEPS):
         index = draws.permutation(len(x), generator=draws.generator(seed, step))[:BATCH]
@@ -235,28 +244,28 @@ def learned(learner: str, shown: list[Shown], *, seed: int) -> Callable[[Terrain
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    return _costs(head.eval())
+    return _costs(head.eval(), network.layers)
 
 
-def _examples(event: GridPath, shown: list[Shown]) -> tuple[Tensor, dict[str, Tensor]]:
+def _examples(event: GridPath, shown: list[Shown], layers: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Events and contexts of demonstrations, each in the frame of its window."""
     numbers = [torch.from_numpy(one.way[:, 0] * SIZE + one.way[:, 1]) for one in shown]
     ways = event.padded([event.centres(one) for one in numbers])
     terrains = [one.place.terrain for one in shown]
     return event.encode(ways), {
-        "layers": torch.from_numpy(np.stack([terrain.layers for terrain in terrains])),
+        "layers": torch.from_numpy(np.stack([terrain.layers[:layers] for terrain in terrains])),
         "start": ways[:, 0],
         "goal": ways[:, -1],
         "blocked": torch.from_numpy(np.stack([_blocked(terrain) for terrain in terrains])),
     }
 
 
-def _costs(head: PathHead) -> Callable[[TerrainMap], Costs]:
+def _costs(head: PathHead, layers: int) -> Callable[[TerrainMap], Costs]:
     """The network's costs, of maps of any size."""
 
     @torch.no_grad()
     def costs_of(terrain: TerrainMap) -> Costs:
-        numbers = head.net(torch.from_numpy(terrain.layers)[None])
+        numbers = head.net(torch.from_numpy(terrain.layers[:layers])[None])
         costs = head._cell_costs(numbers)[0, 0].double().numpy()
         return np.where(_blocked(terrain), np.inf, costs)
 

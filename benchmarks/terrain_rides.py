@@ -37,7 +37,7 @@ from planners.pursuit import Pursuit, WayAgent
 from planners.replanning import Replanner
 from planners.sampling import Effort, Problem
 
-_NETWORKS = {"linear": ("linear", 0.1), "convolutional": ("convolutions", 0.01)}  # kind, and learning rate
+_NETWORKS = {"linear": ("linear", 0.1), "convolutional": None}  # kind and learning rate, or those of the config
 LEARNERS = {
     f"{head}, {network}": (f"configs/terrain_{config}.yaml", how)
     for (head, config), (network, how) in product(
