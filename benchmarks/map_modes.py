@@ -1,10 +1,10 @@
 r"""Two ways to cross the same town, learned from one half of its map and tried on the other.
 
 Layers are those of a Lanelet2 file at 1 m, one of ones, and the blurred and near ones of `envs.terrain_features`. Mode
-1 is the hidden cost `ROADS` of `envs.terrain_cost`, mode 2 is `GREEN`. A demonstration is a square window of the
-half, SIZE cells a side, around a random cell where something that can be crossed is mapped, shifted by up to a quarter
-of its side; a goal and a start among such cells of the window, APART m apart or more and connected; and the cheapest
-way between them under the hidden cost times a noise of its own,
+1 is the hidden cost `ROADS` of `envs.terrain_cost`, mode 2 is `GREEN`. A demonstration is a square window of the half,
+SIZE cells a side, around a random cell where something that can be crossed is mapped, shifted by up to a quarter of its
+side; a goal and a start among such cells of the window, APART m apart or more and connected; and the cheapest way
+between them under the hidden cost times a noise of its own,
 
     cost exp(NOISE e),        e white noise blurred by a Gaussian of BLUR m, scaled to mean 0 and deviation 1.
 
@@ -16,9 +16,10 @@ same places, over the same moves:
     smoothed loss   mean over its cells of min(d / RADIUS, 1), d the distance to the nearest of the demonstration's
     cost ratio      its hidden cost over that of the demonstration
 
-Learners are heads over paths with costs of cells from a linear network of all layers, or from a convolutional one, which
-makes its own neighbourhoods, of the plain ones: with all of them it learns the west half by heart. Costs by hand are a number for each class, the lowest where classes overlap: a table that seems reasonable, and the one of
-`GRID` with the lowest mean smoothed loss on the demonstrations that learners see.
+Learners are heads over paths with costs of cells from a linear network of all layers, or from a convolutional one,
+which makes its own neighbourhoods, of the plain ones. Costs by hand are a number for each class, the lowest where
+classes overlap: a table that seems reasonable, and the one of `GRID` with the lowest mean smoothed loss on the
+demonstrations that learners see.
 """
 
 from collections.abc import Callable
@@ -56,11 +57,6 @@ STEPS, BATCH = 600, 4
 FLOOR, WEIGHT = 0.1, 0.1  # least cost of a cell, and margin of a wrong one
 GRID = (1.0, 2.0, 4.0, 8.0)
 SEARCHED = 60  # demonstrations that the search of tables looks at
-SETTINGS = {
-    "cell": CELL, "size": SIZE, "apart": APART, "moves": MOVES, "noise": NOISE, "blur": BLUR, "radius": RADIUS,
-    "learned": LEARNED, "judged": JUDGED, "steps": STEPS, "batch": BATCH,
-    "floor": FLOOR, "weight": WEIGHT, "grid": list(GRID), "searched": SEARCHED,
-}  # fmt: skip
 MODES = {"mode 1, roads": ROADS, "mode 2, vegetation and walkways": GREEN}
 # road, walkway, vegetation, parking, nothing mapped
 BY_HAND = {
@@ -206,6 +202,13 @@ NETWORKS = {
     "convolutional": Network(lambda layers: ConvMap(channels_in=layers), len(LAYERS) + 1, 0.01, 1.0),
 }
 
+SETTINGS = {
+    "cell": CELL, "size": SIZE, "apart": APART, "moves": MOVES, "noise": NOISE, "blur": BLUR, "radius": RADIUS,
+    "learned": LEARNED, "judged": JUDGED, "steps": STEPS, "batch": BATCH,
+    "floor": FLOOR, "weight": WEIGHT, "grid": list(GRID), "searched": SEARCHED,
+    "networks": {name: [found.rate, found.decay] for name, found in NETWORKS.items()},
+}  # fmt: skip
+
 
 def _max_ent(event: GridPath, net: MapNet) -> PathHead:
     return MaxEntHead(event, Positive(net, floor=FLOOR))
@@ -232,7 +235,8 @@ def learned(learner: str, shown: list[Shown], *, seed: int) -> Callable[[Terrain
     build, network = LEARNERS[learner]
     event = GridPath(Grid(SIZE, SIZE), MOVES, cell=CELL)
     torch.manual_seed(seed)  # of the first weights
-    head = build(event, network.make(network.layers))
+    net = network.make(network.layers)
+    head = build(event, net)
     x, c = _examples(event, shown, network.layers)
     optimizer = torch.optim.AdamW(head.parameters(), lr=network.rate, weight_decay=network.decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
@@ -244,7 +248,7 @@ def learned(learner: str, shown: list[Shown], *, seed: int) -> Callable[[Terrain
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    return _costs(head.eval(), network.layers)
+    return _costs(build, net.eval())
 
 
 def _examples(event: GridPath, shown: list[Shown], layers: int) -> tuple[Tensor, dict[str, Tensor]]:
@@ -260,14 +264,17 @@ def _examples(event: GridPath, shown: list[Shown], layers: int) -> tuple[Tensor,
     }
 
 
-def _costs(head: PathHead, layers: int) -> Callable[[TerrainMap], Costs]:
-    """The network's costs, of maps of any size."""
+def _costs(build: Callable[[GridPath, MapNet], PathHead], net: MapNet) -> Callable[[TerrainMap], Costs]:
+    """What a trained network makes of maps of any size."""
 
     @torch.no_grad()
     def costs_of(terrain: TerrainMap) -> Costs:
-        numbers = head.net(torch.from_numpy(terrain.layers[:layers])[None])
-        costs = head._cell_costs(numbers)[0, 0].double().numpy()
-        return np.where(_blocked(terrain), np.inf, costs)
+        event = GridPath(Grid(*terrain.shape), 1, cell=CELL)
+        anywhere = event.centres(torch.tensor([0]))
+        layers = torch.from_numpy(terrain.layers[: net.channels_in])[None]
+        blocked = torch.from_numpy(_blocked(terrain))[None]
+        c = {"layers": layers, "start": anywhere, "blocked": blocked}
+        return build(event, net).cost_map(c)[0].double().numpy()
 
     return costs_of
 
