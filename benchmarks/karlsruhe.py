@@ -32,8 +32,8 @@ from envs.terrain_map import TerrainMap
 from envs.terrain_view import colours
 
 HAND, SEARCHED, HIDDEN = "by hand", "by hand, best of a grid on the west", "hidden cost"
-PICTURED = "max-ent, convolutional"
-_SIZE, _APART = 144, 90.0  # of the part of the east half that is drawn [m]
+PICTURED = "LEARCH, convolutional"
+_SIZE, _APART, _PLACES = 144, 90.0, 40  # parts of the east half [m] and their number; the most varied is drawn
 _EAST = 1_000_000  # added to a seed for the demonstrations to judge by
 
 
@@ -147,7 +147,8 @@ def _picture(mode: str, west: Half, east: Half, seed: int) -> Any:
     """A training path, the learned map over a novel region, and ways over it."""
     shown = map_modes.demonstrations(west, LEARNED, seed=seed, noise=NOISE)
     costs_of = map_modes.learned(PICTURED, shown, seed=seed)
-    (novel,) = map_modes.demonstrations(east, 1, seed=_EAST + seed, noise=0.0, size=_SIZE, apart=_APART)
+    places = map_modes.demonstrations(east, _PLACES, seed=_EAST + seed, noise=0.0, size=_SIZE, apart=_APART)
+    novel, taught = max(places, key=_variety), max(shown, key=_variety)
     terrain, costs = novel.place.terrain, costs_of(novel.place.terrain)
     hand = map_modes.by_hand(BY_HAND[mode])(terrain)
     ways = {
@@ -156,19 +157,23 @@ def _picture(mode: str, west: Half, east: Half, seed: int) -> Any:
         "by hand": map_modes.planned(hand, novel.way),
     }
     drawn = {name: terrain.centres_of(way) for name, way in ways.items()}
-    longest = max(shown, key=lambda one: len(one.way))
-    first = longest.place.terrain
+    first = taught.place.terrain
     return pictures.rasters(
         {
             f"{mode}: a demonstration in the west": (
                 colours(first),
                 _extent(first),
-                {"demonstration": first.centres_of(longest.way)},
+                {"demonstration": first.centres_of(taught.way)},
             ),
             "learned cost, in the east": (np.log(costs), _extent(terrain), drawn),
             "the same place": (colours(terrain), _extent(terrain), drawn),
         }
     )
+
+
+def _variety(shown: Shown) -> float:
+    """Much for places with much of many classes."""
+    return float(np.sqrt(shown.place.terrain.layers[:4].sum((1, 2))).sum())
 
 
 def _extent(terrain: TerrainMap) -> tuple[float, float, float, float]:
