@@ -14,7 +14,9 @@ from typing import Any
 
 from forecasting_table import measures as forecasters_measures
 from forecasting_table import table as forecasters
+from karlsruhe_table import table as karlsruhe
 from objectworld_table import table as objectworld
+from terrain_table import table as terrain
 
 from embodied_gen.forecasting.table import MEAN, markdown, row_of
 from embodied_gen.grounds.table import table as families
@@ -356,6 +358,8 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "families": (("families",), families),
     "soft_backup": (("soft_backup",), soft_backup),
     "objectworld": (("objectworld",), objectworld),
+    "terrain": (("terrain",), terrain),
+    "karlsruhe": (("karlsruhe",), karlsruhe),
     "constant_velocity": (("constant_velocity",), constant_velocity),
     "forecasting": (("constant_velocity",), forecasting),
     "forecasters": (("forecasting",), forecasters),

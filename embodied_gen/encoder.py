@@ -6,6 +6,8 @@ A state encoder standardises each channel by the demonstrations' mean and deviat
 
 The clamp keeps a channel that hardly moved in the demonstrations from swamping the others when it does.
 
+A map encoder unfolds an observation that ends with a start and a goal and begins with the layers of a map.
+
 A scene encoder lays an observation of several agents out for each of them: where it is, and in its own frame what it
 did and what lies around it.
 """
@@ -62,6 +64,55 @@ class StateEncoder(nn.Module):
                 f"got {tuple(observations.shape)}. Give a history of {self.history} flat observations."
             )
         return ((observations - self.mean) / self.deviation).clamp(-_LIMIT, _LIMIT).flatten(1)
+
+
+@final
+class MapEncoder(nn.Module):
+    """The mapping that heads over paths read, from a map and two places; nothing is standardised.
+
+    An observation is C layers of H x W cells, row by row, then start and goal, x and y each. A layer of ones follows
+    the C: networks without a constant need one for ground on which nothing is.
+
+    Args:
+        layers: C.
+        rows: H.
+        columns: W.
+        obstacle: The layer that blocks cells where it is above 1/2; None where nothing does.
+        size: Numbers of one observation, O.
+
+    Attributes:
+        size: O.
+        width: O.
+
+    Raises:
+        ValueError: If an observation cannot be laid out so, or there is no such layer.
+    """
+
+    def __init__(self, layers: int, rows: int, columns: int, obstacle: int | None, size: int):
+        super().__init__()
+        if size != layers * rows * columns + 4:
+            raise ValueError(
+                f"an observation of {layers} layers of {rows} x {columns} cells, a start and a goal has "
+                f"{layers * rows * columns + 4} numbers; got {size}. Set control to the environment's map."
+            )
+        if obstacle is not None and not 0 <= obstacle < layers:
+            raise ValueError(f"obstacle must be one of the {layers} layers, counted from 0; got {obstacle}.")
+        self.shape, self.obstacle = (layers, rows, columns), obstacle
+        self.size = self.width = size
+
+    def forward(self, observations: Tensor) -> dict[str, Tensor]:
+        """Leaves layers `(B, C + 1, H, W)`, start and goal `(B, 2)`, and blocked `(B, H, W)`, from `(B, 1, O)`.
+
+        Raises:
+            ValueError: If the shape is another.
+        """
+        if observations.ndim != 3 or tuple(observations.shape[1:]) != (1, self.size):
+            raise ValueError(f"observations must have shape (B, 1, {self.size}); got {tuple(observations.shape)}.")
+        seen = observations[:, 0]
+        layers = seen[:, :-4].unflatten(1, self.shape)
+        with_ones = torch.cat([layers, torch.ones_like(layers[:, :1])], 1)
+        c = {"layers": with_ones, "start": seen[:, -4:-2], "goal": seen[:, -2:]}
+        return c if self.obstacle is None else {**c, "blocked": layers[:, self.obstacle] > 0.5}
 
 
 @final

@@ -154,6 +154,31 @@ def by_number(
     return figure
 
 
+def rasters(panels: Mapping[str, tuple[np.ndarray, Sequence[float], Mapping[str, np.ndarray]]]) -> Any:
+    """Maps side by side with ways over them.
+
+    Args:
+        panels: For each title a map, `(H, W)` numbers (not finite where blocked) or `(H, W, 3)` colours, row 0 at the
+            lowest y; its left, right, lower and upper end [m]; and ways `(L, 2)` [m] by name.
+
+    Returns:
+        A figure; a name has one colour in all panels. Numbers are shaded over their own 2nd to 98th percentile.
+    """
+    figure, flat = _panels(len(panels))
+    names = list(dict.fromkeys(name for _, _, ways in panels.values() for name in ways))
+    for axes, (title, (values, extent, ways)) in zip(flat, panels.items(), strict=False):
+        shown = {} if values.ndim == 3 else _shades(values)
+        axes.imshow(values, origin="lower", extent=extent, interpolation="nearest", **shown)
+        for name, way in ways.items():
+            axes.plot(way[:, 0], way[:, 1], color=f"C{names.index(name)}", linewidth=1.6, label=name)
+            axes.plot(*way[-1], color=f"C{names.index(name)}", marker="o", markersize=4)
+        axes.set_title(title, fontsize=10)
+        axes.set_xlim(extent[0], extent[1])
+        axes.set_ylim(extent[2], extent[3])
+    _legend_below(figure, flat)
+    return figure
+
+
 def save(figure: Any, path: Path) -> None:
     """Writes a figure; the ending of the name chooses the format.
 
@@ -172,6 +197,12 @@ def inline(figure: Any) -> str:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _shades(values: np.ndarray) -> dict[str, Any]:
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [2, 98]) if len(finite) else (0.0, 1.0)
+    return {"cmap": "viridis", "vmin": low, "vmax": high}
 
 
 def _figure(panels: int, *, wide: bool = False, height: float = 3.6) -> Any:

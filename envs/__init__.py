@@ -12,6 +12,7 @@ imported when an environment is made.
     embodied/PushBlocks-v0 a tip, two cubes and two zones, four ways to sort them
     embodied/Tabletop-v0   a suction cup over clutter, one thing to pick by its picture (needs off-screen OpenGL)
     embodied/Terrain-v0    a small robot on semantic maps whose true cost is hidden, `preference="roads" | "green"`
+    embodied/TerrainWay-v0 the same maps, and a whole way over them as one action
     embodied/Traffic-v0    a vehicle among others, `map="crossing" | "merge"` or a CommonRoad or Lanelet2 file
 
 Every environment writes `info["is_success"]` at every step, is a function of its seed and the actions
@@ -31,6 +32,7 @@ _ENVIRONMENTS = (
     ("embodied/PushBlocks-v0", "envs.push_blocks:PushBlocksEnv", 350),
     ("embodied/Tabletop-v0", "envs.tabletop:TabletopEnv", 3),
     ("embodied/Terrain-v0", "envs.terrain:TerrainEnv", 400),
+    ("embodied/TerrainWay-v0", "envs.terrain_way:TerrainWayEnv", 1),
     ("embodied/Traffic-v0", "envs.traffic:TrafficEnv", 100),
 )
 

@@ -32,13 +32,10 @@ from numpy.typing import NDArray
 from envs.actions import check_action
 from envs.drawing import check_render_mode
 from envs.rover import CONTROL_PERIOD, Rover
-from envs.terrain_cost import PREFERENCES
 from envs.terrain_expert import TerrainExpert
-from envs.terrain_generator import SMALLEST
-from envs.terrain_map import LAYERS, TerrainMap, load
-from envs.terrain_site import CELL, NewMaps, Sites, TerrainSite, Windows
+from envs.terrain_map import LAYERS, TerrainMap
+from envs.terrain_site import TerrainSite, sites_of
 from envs.terrain_view import frame
-from envs.town import read_town
 
 GOAL_RADIUS = 0.5
 """Largest distance from the goal at success [m]."""
@@ -80,19 +77,12 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         render_mode: str | None = None,
     ) -> None:
         check_render_mode(render_mode)
-        if preference not in PREFERENCES:
-            raise ValueError(f"preference must be one of {', '.join(PREFERENCES)}; got {preference!r}.")
-        if not SMALLEST <= size <= 512:
-            raise ValueError(f"size must lie between {SMALLEST} and 512 cells; got {size}.")
+        self._sites = sites_of(map, preference, size)
         if not (1 <= near <= size and near % 2):
             raise ValueError(f"near must be an odd number of cells up to {size}; got {near}.")
         self.render_mode = render_mode
         self.near = near
-        terrain = map if map is None or isinstance(map, TerrainMap) else _read(Path(map))
-        taste = PREFERENCES[preference]
-        self._sites: Sites = NewMaps(taste, size) if terrain is None else Windows(terrain, taste, size)
-        self.cell = CELL if terrain is None else terrain.cell
-        self.names = LAYERS if terrain is None else terrain.names
+        self.cell, self.names = self._sites.cell, self._sites.names
         self._rover = Rover()
         self._site: TerrainSite | None = None
         self.action_space = Box(-1.0, 1.0, (2,), np.float32)
@@ -158,13 +148,8 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def _advance(self, path: NDArray[np.float64]) -> float:
         """Adds a piece of way `(P, 2)` to the record; returns its cost."""
-        metres = np.linalg.norm(np.diff(path, axis=0), axis=1)
-        prices = self.site.costs_at((path[1:] + path[:-1]) / 2)
-        free = np.isfinite(prices) & np.isfinite(self.site.costs_at(path[1:]))
-        self._collision = not free.all()
-        # After the first obstacle nothing counts.
-        before = len(free) if free.all() else int(np.argmin(free))
-        cost = float(metres[:before] @ prices[:before])
+        cost, before = self.site.paid(path)
+        self._collision = before < len(path) - 1
         self._cost += cost
         self._last_free = path[before]
         self._trail.append(path[-1])
@@ -179,14 +164,13 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def _info(self) -> dict[str, Any]:
         site = self.site
-        left = float(site.ways.to_go[site.cell_of(self._last_free)])
         away = float(np.linalg.norm(self._rover.position - site.goal))
         return {
             "is_success": not self._collision and away <= GOAL_RADIUS,
             "collision": self._collision,
             "cost": self._cost,
             "reference": site.reference,
-            "regret": (self._cost + left - site.reference) / site.reference,
+            "regret": site.regret(self._cost, self._last_free),
         }
 
     def _space(self, size: int) -> Dict:
@@ -200,9 +184,3 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
                 "state": Box(low, high, dtype=np.float32),
             }
         )
-
-
-def _read(path: Path) -> TerrainMap:
-    if not path.is_file():
-        raise ValueError(f"map must be a terrain or the path of a file, .osm or .npz; there is no file {path}.")
-    return read_town(path, cell=CELL) if path.suffix == ".osm" else load(path)

@@ -7,6 +7,7 @@ everything is obstacle.
 
 import abc
 from dataclasses import replace
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon
 
 from envs.cell_graph import CellGraph, Ways
-from envs.terrain_cost import Preference, true_cost
+from envs.terrain_cost import PREFERENCES, Preference, true_cost
 from envs.terrain_demos import drawn
-from envs.terrain_generator import generated
-from envs.terrain_map import TerrainMap
+from envs.terrain_generator import SMALLEST, generated
+from envs.terrain_map import LAYERS, TerrainMap, load
+from envs.town import read_town
 
 CELL = 0.5
 """Side of a cell of generated maps [m]."""
@@ -77,6 +79,22 @@ class TerrainSite:
         row, column = np.minimum(np.maximum(self.terrain.cells_of(points) + 1, 0), limit).T
         return self._costs[row, column]
 
+    def paid(self, path: NDArray[np.float64]) -> tuple[float, int]:
+        """Cost of a way `(P, 2)` [m] of pieces much shorter than a cell, and how many of them are free from its start.
+
+        After the first that is not nothing counts.
+        """
+        metres = np.linalg.norm(np.diff(path, axis=0), axis=1)
+        prices = self.costs_at((path[1:] + path[:-1]) / 2)
+        free = np.isfinite(prices) & np.isfinite(self.costs_at(path[1:]))
+        before = len(free) if free.all() else int(np.argmin(free))
+        return float(metres[:before] @ prices[:before]), before
+
+    def regret(self, cost: float, point: NDArray[np.float64]) -> float:
+        """What a way that has cost so much and the cheapest from where it ends cost above the reference, a share."""
+        left = float(self.ways.to_go[self.cell_of(point)])
+        return (cost + left - self.reference) / self.reference
+
     def way_from(self, point: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points [m], shape `(L, 2)`, of the cheapest way from a point's cell to the goal."""
         return self.terrain.centres_of(self.ways.path(self.cell_of(point)))
@@ -94,7 +112,14 @@ class Sites(abc.ABC):
     Args:
         preference: Of the true cost.
         size: Cells along a side of a site.
+
+    Attributes:
+        cell: Side of a cell [m].
+        names: Of the layers of its maps.
     """
+
+    cell: float = CELL
+    names: tuple[str, ...] = LAYERS
 
     def __init__(self, preference: Preference, size: int) -> None:
         self.preference, self.size = preference, size
@@ -155,6 +180,7 @@ class Windows(Sites):
                 f"cells must be {SMALLEST_CELL} m or larger, or the robot jumps over them; got {terrain.cell} m."
             )
         self._terrain, self._known = terrain, np.argwhere(terrain.known)
+        self.cell, self.names = terrain.cell, terrain.names
         if not len(self._known):
             raise ValueError("nothing of the map can be crossed; it needs roads, walkways, vegetation or parking.")
 
@@ -164,3 +190,31 @@ class Windows(Sites):
         row, column = np.clip(middle - self.size // 2, 0, np.array(self._terrain.shape) - self.size).tolist()
         part = self._terrain.part(slice(row, row + self.size), slice(column, column + self.size))
         return replace(part, origin=(0.0, 0.0))
+
+
+def sites_of(map: str | Path | TerrainMap | None, preference: str, size: int) -> Sites:
+    """The sites of an environment.
+
+    Args:
+        map: None for a new map for each site; else a map, or the path of a file: Lanelet2 (.osm, read at 0.5 m) or
+            `TerrainMap.save`'s. Sites are then random windows of it.
+        preference: "roads" or "green", the true cost.
+        size: Cells along a side of a site.
+
+    Raises:
+        ValueError: If an argument is out of range or the map is not understood.
+    """
+    if preference not in PREFERENCES:
+        raise ValueError(f"preference must be one of {', '.join(PREFERENCES)}; got {preference!r}.")
+    if not SMALLEST <= size <= 512:
+        raise ValueError(f"size must lie between {SMALLEST} and 512 cells; got {size}.")
+    taste = PREFERENCES[preference]
+    if map is None:
+        return NewMaps(taste, size)
+    return Windows(map if isinstance(map, TerrainMap) else _read(Path(map)), taste, size)
+
+
+def _read(path: Path) -> TerrainMap:
+    if not path.is_file():
+        raise ValueError(f"map must be a terrain or the path of a file, .osm or .npz; there is no file {path}.")
+    return read_town(path, cell=CELL) if path.suffix == ".osm" else load(path)

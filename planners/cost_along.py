@@ -12,7 +12,7 @@ mean rewards to gain it early; V knows the map, so that plans still go around wh
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
@@ -59,6 +59,11 @@ class CostAlong(PathCost):
         return lengths * means * (steps.shape[-2] / self.unit)
 
 
+def fields_of(map: CostMap) -> Callable[[tuple[float, ...]], CostMap]:
+    """`map.to_go` that keeps what it found for the last goals."""
+    return functools.lru_cache(_FIELDS)(map.to_go)
+
+
 @final
 class DriveCost:
     """The cost S of plans on a model, a `planners.sampling.Cost`.
@@ -78,7 +83,7 @@ class DriveCost:
         if not 1 <= eager < math.inf:
             raise ValueError(f"eager must be at least 1 and finite; got {eager}.")
         self.map, self.eager, self._along = map, eager, CostAlong(map, channels=channels)
-        self._field = functools.lru_cache(_FIELDS)(map.to_go)
+        self._field = fields_of(map)
 
     def __call__(self, states: Tensor, actions: Tensor, goal: Tensor) -> Tensor:
         """Costs `(M,)` of states after each action `(M, T, C)`, T at least 2, to goals `(M, 2)` [m].

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embodied_gen.encoder import StateEncoder
+from embodied_gen.encoder import MapEncoder, StateEncoder
 
 MEAN, DEVIATION = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([2.0, 0.5, 1.0])
 
@@ -64,3 +64,27 @@ def test_a_history_holds_one_observation_or_more():
 
 def test_statistics_are_saved_with_the_weights():
     assert set(StateEncoder(2, MEAN, DEVIATION).state_dict()) == {"mean", "deviation"}
+
+
+@given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), st.integers(1, 3))
+def test_a_map_and_two_places_are_unfolded_as_they_were_laid_flat(layers, rows, columns, batch):
+    stack, places = torch.rand(batch, layers, rows, columns), torch.rand(batch, 4)
+    seen = torch.cat([stack.flatten(1), places], 1).unsqueeze(1)
+    c = MapEncoder(layers, rows, columns, layers - 1, seen.shape[-1])(seen)
+    assert c["layers"][:, :-1].equal(stack) and (c["layers"][:, -1] == 1).all()
+    assert c["blocked"].equal(stack[:, -1] > 0.5)
+    assert torch.cat([c["start"], c["goal"]], 1).equal(places)
+    assert "blocked" not in MapEncoder(layers, rows, columns, None, seen.shape[-1])(seen)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MapEncoder(2, 3, 4, None, 24), "2 layers of 3 x 4 cells, a start and a goal has 28 numbers; got 24"),
+        (lambda: MapEncoder(2, 3, 4, 2, 28), "obstacle must be one of the 2 layers, counted from 0; got 2"),
+        (lambda: MapEncoder(2, 3, 4, None, 28)(torch.zeros(2, 28)), r"must have shape \(B, 1, 28\); got \(2, 28\)"),
+    ],
+)
+def test_maps_that_do_not_fit_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -135,3 +135,30 @@ def test_drawing_needs_no_display_and_touches_no_global_figure():
         "assert 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_maps_lie_as_their_ends_say_with_ways_over_them():
+    values = np.arange(12.0).reshape(3, 4)
+    values[0, 0] = np.inf
+    way = np.array([[10.5, 20.5], [13.5, 22.5]])
+    panels = {
+        "learned": (values, (10.0, 14.0, 20.0, 23.0), {"way": way, "other": way[::-1]}),
+        "map": (np.zeros((3, 4, 3), np.uint8), (0.0, 4.0, 0.0, 3.0), {"other": way - [10, 20]}),
+    }
+    figure = pictures.rasters(panels)
+    learned, map_ = figure.axes[:2]
+    assert labels(figure)[:2] == ["learned", "map"]
+    (image,) = learned.get_images()
+    assert image.get_extent() == [10, 14, 20, 23] and image.origin == "lower"
+    low, high = image.get_clim()
+    assert 0 <= low < high <= 11 and np.isfinite([low, high]).all()
+    lines = {line.get_label(): line for line in learned.get_lines()}
+    np.testing.assert_allclose(lines["way"].get_xydata(), way)
+    (same,) = [line for line in map_.get_lines() if line.get_label() == "other"]
+    assert same.get_color() == lines["other"].get_color() != lines["way"].get_color()
+
+
+def test_a_map_without_a_finite_number_is_drawn_all_the_same(tmp_path):
+    panels = {"blocked": (np.full((2, 2), np.inf), (0.0, 1.0, 0.0, 1.0), {})}
+    pictures.save(pictures.rasters(panels), tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 0

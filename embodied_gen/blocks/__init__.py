@@ -14,8 +14,10 @@ from embodied_gen.blocks.forecast import EthUcyBlock, ForecastControl
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
 from embodied_gen.blocks.task import DataBlock, EnvBlock
+from embodied_gen.blocks.ways import AheadControl, WholeWayControl
 
 __all__ = [
+    "AheadControl",
     "BinaryBlock",
     "ControlBlock",
     "DataBlock",
@@ -33,4 +35,5 @@ __all__ = [
     "SceneControl",
     "TrackerBlock",
     "TrajectoryBlock",
+    "WholeWayControl",
 ]

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from embodied_gen.blocks.forecast import ForecastControl
+from embodied_gen.blocks.ways import AheadControl, Channels, WholeWayControl
 from embodied_gen.config import Block
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Examples
@@ -14,13 +15,12 @@ from embodied_gen.demos.scenes import Scenes
 from embodied_gen.demos.segments import Segments
 from embodied_gen.demos.transitions import Transitions
 from embodied_gen.demos.windows import Windows
-from embodied_gen.encoder import SceneEncoder, StateEncoder
+from embodied_gen.encoder import MapEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 from embodied_gen.nets import NeighbourAttention
 
-Encoder = StateEncoder | SceneEncoder | NeighbourAttention
+Encoder = StateEncoder | SceneEncoder | NeighbourAttention | MapEncoder
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
-Channels = tuple[Annotated[int, Field(ge=0)], ...]
 
 
 @final
@@ -257,5 +257,6 @@ class SceneControl(Block):
 
 
 ControlBlock = Annotated[
-    PolicyControl | PlannerControl | InverseControl | SceneControl | ForecastControl, Field(discriminator="kind")
+    PolicyControl | PlannerControl | InverseControl | SceneControl | ForecastControl | WholeWayControl | AheadControl,
+    Field(discriminator="kind"),
 ]

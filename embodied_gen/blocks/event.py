@@ -6,7 +6,8 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Binary, Event, Path, Scene, Trajectory, Walk
+from embodied_gen.events import Binary, Event, GridPath, Path, Scene, Trajectory, Walk
+from embodied_gen.graphs import Grid
 
 
 class TrajectoryBlock(Block):
@@ -61,4 +62,19 @@ class BinaryBlock(Block):
         return Binary(chunks.shape[-1], steps=chunks.shape[1], low=self.low, high=self.high)
 
 
-EventBlock = Annotated[TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock, Field(discriminator="kind")]
+class GridPathBlock(Block):
+    """Paths over the cells of a map, moves to the eight cells around."""
+
+    kind: Literal["grid_path"] = "grid_path"
+    rows: int = Field(64, ge=1, description="Of the map.")
+    columns: int = Field(64, ge=1, description="Of the map.")
+    cell: float = Field(0.5, gt=0, allow_inf_nan=False, description="Side of a cell [m].")
+
+    def build(self, ways: Tensor) -> Event:
+        """The event of paths with as many way-points as ways `(W, T + 1, 2)`."""
+        return GridPath(Grid(self.rows, self.columns), ways.shape[1] - 1, cell=self.cell)
+
+
+EventBlock = Annotated[
+    TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock | GridPathBlock, Field(discriminator="kind")
+]

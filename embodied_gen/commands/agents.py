@@ -5,15 +5,17 @@ from pathlib import Path
 import torch
 
 from embodied_gen import evaluate, experiment
-from embodied_gen.blocks import InverseControl, PlannerControl
+from embodied_gen.blocks import InverseControl, PlannerControl, WholeWayControl
 from embodied_gen.commands.task import Surroundings
 from embodied_gen.control import Agent
 from embodied_gen.experiment import Run
 from planners.execution import Execution, InverseDynamics, Tracker
 from planners.guided import planner_of
 from planners.guides import GuideFile
+from planners.whole_way import WholeWayAgent
 
 PLANS = 8  # episodes that are planned together; the ways of each are rows enough
+WAYS = 4  # maps that are answered together; each is work enough
 
 
 def agent_of(
@@ -47,6 +49,8 @@ def agent_of(
     if inverse is not None:
         raise ValueError(f"--inverse follows the plans of a planner; {run.folder} is none. Leave it out.")
     guide = None if file is None else file.build(around.period, free=around.free)[0]
+    if isinstance(control, WholeWayControl):
+        return WholeWayAgent(run.predictor, guide=guide, block=WAYS), "as predicted"
     return run.policy(guide=guide, block=evaluate.BLOCK), "as predicted"
 
 

@@ -12,8 +12,9 @@ import tyro
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import evaluate, experiment, pictures
-from embodied_gen.blocks import EnvBlock, SceneControl
+from embodied_gen.blocks import EnvBlock, SceneControl, WholeWayControl
 from embodied_gen.commands.console import console, parse
+from embodied_gen.commands.map_plans import MapPlans
 from embodied_gen.commands.questions import Question, question_of
 from embodied_gen.commands.scenes import ScenePlans, block_of
 from embodied_gen.commands.task import EXAMPLE, Surroundings, env_block_of, surroundings_of
@@ -47,6 +48,9 @@ class Arguments:
     where it has one:
 
         embodied-gen plan runs/traffic-flow --scene map.xml --guide configs/guide_traffic.yaml
+
+    A model of ways (control.kind whole_way) draws ways over a map, beside the demonstration on it, its true cost and
+    the cost that was learned.
     """
 
     run: tyro.conf.Positional[str]
@@ -91,6 +95,8 @@ def main(arguments: list[str]) -> None:
     target = Path(parsed.out) if parsed.out else run.folder / "plan.png"
     if isinstance(run.experiment.control, SceneControl):
         ScenePlans(run, env, parsed.seed, parsed.n).write(file, target)
+    elif isinstance(run.experiment.control, WholeWayControl):
+        MapPlans(run, env, parsed.seed, parsed.n).write(file, target)
     else:
         _plan(run, env, file, parsed, target)
     env.close()

@@ -45,6 +45,11 @@ class Episodes:
         """Steps of each episode, int64."""
         return self.starts.diff()
 
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """The first and the last step of the episode of each step, int64, each `(S,)`."""
+        owner = torch.searchsorted(self.starts, torch.arange(len(self.actions)), right=True) - 1
+        return self.starts[owner], self.starts[owner + 1] - 1
+
     def check_horizon(self, horizon: int) -> None:
         """Raises `ValueError` if every episode is shorter than a horizon: all its windows would be padded."""
         longest = int(self.lengths.max())

@@ -34,10 +34,7 @@ class Windows(Examples):
         if history < 1 or horizon < 1:
             raise ValueError(f"history and horizon must be at least 1; got {history} and {horizon}.")
         self.episodes, self.source = episodes, episodes.source
-        steps = torch.arange(len(episodes.actions))
-        owner = torch.searchsorted(episodes.starts, steps, right=True) - 1
-        self._first = episodes.starts[owner].to(device)
-        self._last = (episodes.starts[owner + 1] - 1).to(device)
+        self._first, self._last = (steps.to(device) for steps in episodes.ends())
         self._back = torch.arange(1 - history, 1, device=device)
         self._ahead = torch.arange(horizon, device=device)
         self._observations = episodes.observations.to(device)

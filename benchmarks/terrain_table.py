@@ -1,0 +1,32 @@
+"""The table of learned maps in closed loop: regret by map and planner."""
+
+from typing import Any
+
+
+def table(record: dict[str, Any]) -> str:
+    """One row for each planner on each map."""
+    lines = [
+        "| map | planner | regret | 95 % interval | above A* on the true map, paired | success | collisions "
+        "| ms a plan |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [_line(row) for row in sorted(record["rows"], key=lambda row: row["map"] == "none")]
+    machine, versions, seeds = record["machine"], record["versions"], record["seeds"]
+    note = (
+        f"<sub>{seeds['count']} episodes from seed {seeds['first']}; {machine['processor']}, {machine['cores']} cores; "
+        f"torch {versions['torch']}, mujoco {versions['mujoco']}.</sub>"
+    )
+    return "\n".join([*lines, "", note])
+
+
+def _line(row: dict[str, Any]) -> str:
+    low, high = row["regret_interval"]
+    above = ""
+    if "above" in row:
+        least, most = row["above_interval"]
+        above = f"{row['above']:+.3f} [{least:+.3f}, {most:+.3f}]"
+    first, last = row["success_interval"]
+    return (
+        f"| {row['map']} | {row['planner']} | {row['regret']:.3f} | [{low:.3f}, {high:.3f}] | {above} "
+        f"| {row['success_rate']:.3f} [{first:.3f}, {last:.3f}] | {row['collisions']} | {row['plan_ms']:.0f} |"
+    )
