@@ -152,15 +152,15 @@ def learned(run: str) -> Forecaster:
     found = experiment.load(Path(run))
     control = found.experiment.control
     if not isinstance(control, ForecastControl):
-        raise ValueError(f"{run} is no forecaster, it has control.kind {control.kind}; train configs/crowd_mixture.yaml.")
+        raise ValueError(
+            f"{run} is no forecaster, it has control.kind {control.kind}; train configs/crowd_mixture.yaml."
+        )
     return AgentForecaster(found.predictor, neighbours=control.neighbours)
 
 
 def planner_of(env: CrowdEnv, forecaster: Forecaster, draws: int) -> MPPI:
     """The planner, with a forecaster of people."""
-    seen = ForeseenPeople(
-        forecaster, _people(env.layout), draws=draws, radius=ROBOT + PERSON, gap=GAP, every=EVERY
-    )
+    seen = ForeseenPeople(forecaster, _people(env.layout), draws=draws, radius=ROBOT + PERSON, gap=GAP, every=EVERY)
     problem = Problem(
         Omnidirectional(speed=V_MAX, acceleration=A_MAX, period=PERIOD),
         time_to_go,
@@ -233,7 +233,9 @@ def _against(done: list[dict[str, Any]], base: list[dict[str, Any]]) -> dict[str
     only = [int((hits[0] & ~hits[1]).sum()), int((~hits[0] & hits[1]).sum())]
     both, neither = int(hits.all(0).sum()), int((~hits).all(0).sum())
     arrived = [
-        (a["time"], b["time"]) for a, b in zip(done, base, strict=True) if a["time"] is not None and b["time"] is not None
+        (a["time"], b["time"])
+        for a, b in zip(done, base, strict=True)
+        if a["time"] is not None and b["time"] is not None
     ]
     return {
         "difference": float(hits[0].mean() - hits[1].mean()),

@@ -1,7 +1,7 @@
 r"""The chance of a collision with those who are forecast, along each of many paths.
 
-K joint forecasts of A others, at times F apart from now on, stand for what they may do. Own way-points lie at times h
-apart, F a whole number of h; between both everybody moves straight, so that the distance of two is exact at every moment
+K joint forecasts of A others, from now on, stand for what they may do. A way has a whole number of way-points between
+two frames of a forecast; between those everybody moves straight, so that the distance of two is exact at every moment
 (`forecasting.collisions`). With d_ka the smallest distance from a in forecast k and R the sum of radii,
 
     chance    P(y)   = mean_k [min_a d_ka < R]

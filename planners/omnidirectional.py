@@ -1,7 +1,7 @@
 r"""A robot that moves in any direction: its velocity follows the commanded one.
 
-State s = (x, y, vx, vy), action u in the plane in units of the largest speed V, shortened to the unit disc. In a step of
-time h
+State s = (x, y, vx, vy), action u in the plane in units of the largest speed V, shortened to the unit disc. In a step
+of time h
 
     v' = v + w min(1, A h / |w|),   w = V u - v,        x' = x + h v',
 

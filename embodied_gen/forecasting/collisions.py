@@ -53,6 +53,7 @@ def closest(apart: Tensor, valid: Tensor) -> Tensor:
     here = (x.square() + y.square()).masked_fill(~valid, torch.inf)
     return torch.cat([between, here], -1).amin(-1).sqrt()
 
+
 def _near(paths: Tensor, valid: Tensor, first: Tensor, second: Tensor, gap: float) -> Tensor:
     """Pairs whose paths lie in boxes less than a gap apart along both axes; all others need no look, `(B, N, P)`."""
     there = valid[:, None, :, :, None]

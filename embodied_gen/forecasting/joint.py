@@ -14,9 +14,9 @@ first of each. Pedestrian by pedestrian, in the order of where they are, it draw
 
     P(i_a = i | others)  ∝  exp(-strength number of others whom candidate i of a collides with).
 
-Over many sweeps that is the law above with p_a replaced by the m candidates; as m grows it is the law itself. Scenes
-have candidates and chains of their own, so that n draws are independent. With a strength of zero they are the
-forecaster's.
+Over many sweeps that is the law above with p_a replaced by the m candidates; as m grows it is the law itself. A few
+sweeps part those who collide, but do not go from one way of passing by to a rarer one in proportion. Scenes have
+candidates and chains of their own, so that n draws are independent. With a strength of zero they are the forecaster's.
 
 Sources: sampling importance resampling, Rubin 1988; Gibbs sampling, Geman and Geman 1984.
 """
@@ -99,9 +99,8 @@ class JointForecaster:
                 own = futures[scenes, :, who]
                 cost = self.strength * _collisions(own, taken, _met(present, who), 2 * self.radius)
                 best = (noise[scenes, who, :, sweep] - cost).argmax(-1)
-                taken[scenes, :, who] = own.gather(2, best[..., None, None, None].expand(-1, -1, 1, *own.shape[3:]))[
-                    :, :, 0
-                ]
+                index = best[..., None, None, None].expand(-1, -1, 1, *own.shape[3:])
+                taken[scenes, :, who] = own.gather(2, index).squeeze(2)
         return taken
 
 
