@@ -4,8 +4,9 @@
 
 FOLDER holds the files as the Trajectron++ repository has them (`embodied-gen data eth-ucy --from FOLDER` checks it). A
 family is a config, configs/eth_ucy_NAME.yaml; all have the same data, encoder, event and training. Each is trained
-without the scene that it is judged on, whose windows are Social-GAN's, and scored twice: by 20 draws of each window,
-and by 20 representatives of 200 draws, which are no draws (see `forecasting.representatives`).
+without the scene that it is judged on, whose windows are Social-GAN's, and scored three times: by 20 draws of each
+window, by 20 representatives of 200 draws, which are no draws (see `forecasting.representatives`), and by 20 joint
+draws, in which nobody walks into anybody (see `forecasting.joint`).
 
 Writes benchmarks/results/forecasting.json after every cell, which is a family on a scene with a seed. Cells that the
 file holds of the same config, data and versions are kept: take the file away to measure all anew. Runs lie in RUNS, and
@@ -30,6 +31,7 @@ from embodied_gen.commands.train import teach
 from embodied_gen.experiment import Experiment, Run
 from embodied_gen.forecasting import eth_ucy
 from embodied_gen.forecasting.forecaster import Forecaster
+from embodied_gen.forecasting.joint import JointForecaster
 from embodied_gen.forecasting.learned import AgentForecaster, DenseForecaster
 from embodied_gen.forecasting.representatives import Representatives
 from embodied_gen.forecasting.scores import evaluate
@@ -73,9 +75,12 @@ def main() -> None:
     for scene, seed, family in product(arguments.scenes, range(arguments.seeds), arguments.families):
         config = _config(family, scene, seed)
         cell = {"family": family, "scene": scene, "seed": seed, "course": config.fingerprint("", 1)}
-        if any(cell.items() <= row.items() for row in record["rows"]):
+        known = next((row for row in record["rows"] if cell.items() <= row.items()), None)
+        if known is not None and known["scores"].keys() >= _kinds(config):
             continue
         row = cell | _measured(config, arguments)
+        if known is not None:  # its run was trained before, and only taken up
+            row["training_seconds"] = known["training_seconds"]
         others = [r for r in record["rows"] if any(r[key] != cell[key] for key in ("family", "scene", "seed"))]
         record["rows"] = [*others, row]
         files.write_json(target, record)
@@ -107,6 +112,11 @@ def _config(family: str, scene: str, seed: int) -> Experiment:
     return config.model_copy(update={"seed": seed, "data": config.data.model_copy(update={"scene": scene})})
 
 
+def _kinds(config: Experiment) -> set[str]:
+    """Names of what is scored of a config's run; see `forecasters`."""
+    return {"answer"} if config.head.kind == "regression" else {"draws", "representatives", "joint draws"}
+
+
 def _measured(config: Experiment, arguments: Arguments) -> dict[str, Any]:
     """Trains a forecaster, or takes up its run, and scores it."""
     assert isinstance(config.data, EthUcyBlock)
@@ -132,7 +142,11 @@ def forecasters(run: Run) -> dict[str, tuple[Forecaster, int]]:
     drawn = make(run.predictor, neighbours=control.neighbours)
     if isinstance(head, RegressionHead):
         return {"answer": (drawn, 1)}
-    return {"draws": (drawn, DRAWS), "representatives": (Representatives(drawn), DRAWS)}
+    return {
+        "draws": (drawn, DRAWS),
+        "representatives": (Representatives(drawn), DRAWS),
+        "joint draws": (JointForecaster(drawn), DRAWS),
+    }
 
 
 def _said(row: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from crowd_table import table as crowd
 from forecasting_table import measures as forecasters_measures
 from forecasting_table import table as forecasters
 from karlsruhe_table import table as karlsruhe
@@ -365,6 +366,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "forecasters": (("forecasting",), forecasters),
     "forecasters_measures": (("forecasting",), forecasters_measures),
     "decoding_speed": (("decoding_speed",), decoding_speed),
+    "crowd": (("crowd",), crowd),
 }
 
 if __name__ == "__main__":

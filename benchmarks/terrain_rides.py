@@ -212,7 +212,7 @@ def _map(costs: Tensor, unit: float, site: TerrainSite) -> CostMap:
 
 def _demonstrations(run: experiment.Run) -> tuple[Tensor, Tensor]:
     """Observations `(E, 1, O)` and ways `(E, T + 1, 2)` [m] of a run's data set."""
-    data = run.experiment.data
+    data = run.experiment.task[1]
     episodes = store.read(data.dataset, root=Path(data.root), episodes=data.episodes)
     examples = run.experiment.control.examples(episodes)
     batch = examples.batch(torch.arange(len(examples)))
@@ -227,7 +227,7 @@ def _unit(costs: Tensor, states: Tensor) -> float:
 
 def _true_unit(run: experiment.Run) -> float:
     """The same of the true cost, on the maps of the data set's seeds."""
-    data, block = run.experiment.data, run.experiment.env
+    block, data = run.experiment.task
     env: Any = gymnasium.make(block.id, **block.kwargs)
     costs = []
     for seed in range(data.seed, data.seed + data.episodes):

@@ -27,6 +27,8 @@ from embodied_gen.blocks import (
     MLPBlock,
     NetBlock,
     PolicyControl,
+    RecordingsBlock,
+    TracksBlock,
     TrajectoryBlock,
 )
 from embodied_gen.blocks.control import EXECUTION, Encoder
@@ -50,7 +52,7 @@ class Experiment(config.Block):
     name: str = Field(description="Short name, used for the run's folder.")
     seed: int = Field(0, ge=0, description="Of the weights, the data order and the training draws.")
     env: EnvBlock | None
-    data: Annotated[DataBlock | EthUcyBlock, Field(discriminator="kind")]
+    data: Annotated[DataBlock | EthUcyBlock | TracksBlock, Field(discriminator="kind")]
     event: EventBlock = TrajectoryBlock()
     net: NetBlock = MLPBlock()
     head: HeadBlock = DenoisingBlock()
@@ -66,7 +68,7 @@ class Experiment(config.Block):
         usual = {"data": "demonstrations", "control": "policy"}
         given = {name: content[name] for name in usual if isinstance(content.get(name), Mapping)}
         told = {name: {"kind": usual[name], **block} for name, block in given.items()}
-        alone = {"env": None} if told.get("data", {}).get("kind") == "eth_ucy" else {}
+        alone = {"env": None} if told.get("data", {}).get("kind") in ("eth_ucy", "tracks") else {}
         return {**alone, **content, **told}
 
     @model_validator(mode="after")
@@ -79,12 +81,12 @@ class Experiment(config.Block):
 
     @model_validator(mode="after")
     def _check_source(self) -> "Experiment":
-        recorded = isinstance(self.data, EthUcyBlock)
+        recorded = isinstance(self.data, RecordingsBlock)
         if recorded != isinstance(self.control, ForecastControl) or recorded != (self.env is None):
             raise ValueError(
-                "recordings (data.kind eth_ucy) go with control.kind forecast and no env, demonstrations with an env "
-                f"and another control; got data.kind {self.data.kind}, control.kind {self.control.kind} and "
-                f"{'no env' if self.env is None else 'an env'}"
+                "recordings (data.kind eth_ucy or tracks) go with control.kind forecast and no env, demonstrations "
+                f"with an env and another control; got data.kind {self.data.kind}, control.kind {self.control.kind} "
+                f"and {'no env' if self.env is None else 'an env'}"
             )
         return self
 

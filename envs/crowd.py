@@ -12,6 +12,7 @@ With d the distance from the goal, the reward of a step is (d_before - d_after) 
 on collision.
 """
 
+import copy
 from typing import Any, final
 
 import gymnasium
@@ -126,6 +127,29 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     def expert(self) -> CrowdExpert:
         """A demonstrator that passes by everybody on the side that it likes."""
         return CrowdExpert(layout=self.layout, speed=V_MAX, radius=ROBOT + PERSON)
+
+    def foreseen(self, frames: int) -> Array:
+        """Where the people who are here will be if the robot is not, which only an oracle knows.
+
+        Of a recording it is what happens. Those who walk by social forces would give way to the robot, and do not here.
+        Whoever leaves goes on at the last step.
+
+        Args:
+            frames: F, as far apart as those of an observation, 0.4 s.
+
+        Returns:
+            Positions [m], shape `(P, F, 2)`; zero where nobody is now.
+        """
+        people = copy.deepcopy(self._people, {id(self._recording): self._recording})  # a recording is never written
+        here, numbers, step = people.positions, people.numbers.copy(), np.zeros((self.layout.people, 2))
+        found = np.zeros((self.layout.people, frames, 2))
+        for index in range(frames * EVERY):
+            people.step(None)
+            stayed = (numbers == people.numbers) & people.present
+            step = np.where(stayed[:, None], people.positions - here, step)
+            here = np.where(stayed[:, None], people.positions, here + step)
+            found[:, index // EVERY] = here
+        return found
 
     def scene(self) -> dict[str, Any]:
         """The fixed geometry in plain numbers [m], for plots: bounds; nothing stands on the plaza."""

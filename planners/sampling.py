@@ -5,7 +5,8 @@ neighbouring actions alike, which is all the smoothing that is done. The model g
 
     S(u) = cost(states, actions, goal) + penalty * sum_i max(0, buffer - margin_i(path))
 
-its cost, with the margins of the constraints on the path that starts at the present state. From the last plan,
+its cost, with the margins of the constraints on the path that starts at the present state; some constraints are made
+anew for every plan from what is seen, such as forecasts of others. From the last plan,
 shifted by what has been executed, each of the iterations draws N plans u = m + sigma e, e ~ N(0, 1), cut to the
 bounds, the first of them m itself, and moves m and sigma towards the good ones. How is what the methods differ in.
 
@@ -34,6 +35,9 @@ Step = Callable[[Tensor, Tensor], Tensor]
 Cost = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Costs `(M,)` of states after each action `(M, T, C)`, actions `(M, T, A)` and goals `(M, G)`, each row on its own."""
 
+Seen = Callable[[Tensor, Sequence[torch.Generator]], Sequence[Constraint]]
+"""Constraints of B contexts from their last observations `(B, O)`, drawn from a generator of each."""
+
 _NEVER = 1e9  # cost of a plan whose states are not finite
 
 
@@ -52,6 +56,7 @@ class Problem:
         constraints: On the path of states.
         buffer: Margin aimed at beyond each constraint, in its own unit, so that small errors of the model do not
             offend; checked is the constraint itself.
+        seen: Further constraints for every plan, from what is observed then.
 
     Raises:
         ValueError: If the bounds are not in order, or the buffer is negative.
@@ -65,6 +70,7 @@ class Problem:
     high: Sequence[float]
     constraints: Sequence[Constraint] = ()
     buffer: float = 0.0
+    seen: Seen = lambda observed, generators: ()
 
     def __post_init__(self) -> None:
         if len(self.low) != len(self.high) or not all(a < b for a, b in zip(self.low, self.high, strict=True)):
@@ -154,9 +160,9 @@ class SamplingPlanner(Replanner, abc.ABC):
         generators, observed = self._filled(memories, self.block)
         last = torch.stack([self._shifted(memory) for memory in memories])
         mean = torch.cat([last, last[:1].expand(len(observed) - len(memories), -1, -1)])
-        chosen, good = self._search(
-            observed[:, list(self.problem.state)], observed[:, list(self.problem.goal)], mean, generators
-        )
+        start, goal = observed[:, list(self.problem.state)], observed[:, list(self.problem.goal)]
+        constraints = [*self.problem.constraints, *self.problem.seen(observed, generators)]
+        chosen, good = self._search(start, goal, mean, constraints, generators)
         for memory, knots in zip(memories, chosen.cpu().numpy(), strict=False):  # rows that fill up follow
             memory.chunks = [Chunk(memory.step, knots)]
         return len(memories) - int(good[: len(memories)].sum())
@@ -171,7 +177,12 @@ class SamplingPlanner(Replanner, abc.ABC):
         return knots
 
     def _search(
-        self, start: Tensor, goal: Tensor, mean: Tensor, generators: list[torch.Generator]
+        self,
+        start: Tensor,
+        goal: Tensor,
+        mean: Tensor,
+        constraints: Sequence[Constraint],
+        generators: list[torch.Generator],
     ) -> tuple[Tensor, Tensor]:
         """The best plans `(B, K, A)` from states `(B, C)` to goals `(B, G)`, and whether they hold."""
         spread = self._noise.expand_as(mean)
@@ -180,12 +191,12 @@ class SamplingPlanner(Replanner, abc.ABC):
             noise = draws.normal(shape, generator=generators, like=mean).view(len(mean), -1, *mean.shape[1:])
             noise[:, 0] = 0
             drawn = self._cut(mean[:, None] + spread[:, None] * noise)
-            costs, _ = self._judged(start, goal, drawn)
+            costs, _ = self._judged(start, goal, drawn, constraints)
             mean, spread = self._moved(drawn, costs, spread)
         best = costs.topk(self.effort.finalists, 1, largest=False).indices
         finalists = torch.cat([self._cut(mean)[:, None], chosen_rows(drawn, best)], 1)
-        costs, paths = self._judged(start, goal, finalists)
-        margin = smallest_margin(self.problem.constraints, paths)
+        costs, paths = self._judged(start, goal, finalists, constraints)
+        margin = smallest_margin(constraints, paths)
         good = margin >= 0
         cheapest = torch.where(good, costs, torch.inf).argmin(1)
         chosen = torch.where(good.any(1), cheapest, margin.argmax(1))
@@ -198,7 +209,9 @@ class SamplingPlanner(Replanner, abc.ABC):
     def _cut(self, knots: Tensor) -> Tensor:
         return torch.minimum(torch.maximum(knots, self._low), self._high)
 
-    def _judged(self, start: Tensor, goal: Tensor, knots: Tensor) -> tuple[Tensor, Tensor]:
+    def _judged(
+        self, start: Tensor, goal: Tensor, knots: Tensor, constraints: Sequence[Constraint]
+    ) -> tuple[Tensor, Tensor]:
         """Costs `(B, N)` of plans `(B, N, K, A)`, and their paths from the start on `(B, N, T + 1, C)`."""
         number, count = knots.shape[:2]
         actions = knots.flatten(0, 1).repeat_interleave(self.effort.hold, dim=1)
@@ -208,7 +221,7 @@ class SamplingPlanner(Replanner, abc.ABC):
         path = torch.stack(states, 1)
         costs = self.problem.cost(path[:, 1:], actions, goal.repeat_interleave(count, dim=0)).view(number, count)
         paths = path.view(number, count, *path.shape[1:])
-        for constraint in self.problem.constraints:
+        for constraint in constraints:
             lacking = (self.problem.buffer - constraint.margins(paths)).clamp(min=0)
             costs = costs + self.effort.penalty * lacking.sum(-1)
         return costs.nan_to_num(nan=_NEVER, posinf=_NEVER), paths

@@ -10,7 +10,7 @@ from embodied_gen.blocks.control import (
 )
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.event import BinaryBlock, EventBlock, TrajectoryBlock
-from embodied_gen.blocks.forecast import EthUcyBlock, ForecastControl
+from embodied_gen.blocks.forecast import EthUcyBlock, ForecastControl, RecordingsBlock, TracksBlock
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
 from embodied_gen.blocks.task import DataBlock, EnvBlock
@@ -32,8 +32,10 @@ __all__ = [
     "NetBlock",
     "PlannerControl",
     "PolicyControl",
+    "RecordingsBlock",
     "SceneControl",
     "TrackerBlock",
+    "TracksBlock",
     "TrajectoryBlock",
     "WholeWayControl",
 ]

@@ -1,5 +1,6 @@
 """Blocks of forecasters: recordings of pedestrians, and what is predicted of them from what."""
 
+import abc
 from pathlib import Path
 from typing import Annotated, Literal, final
 
@@ -9,15 +10,36 @@ from torch import Tensor
 
 from embodied_gen.config import Block
 from embodied_gen.demos.examples import Examples
-from embodied_gen.forecasting import eth_ucy
+from embodied_gen.forecasting import eth_ucy, track_file
 from embodied_gen.forecasting.examples import AgentExamples
 from embodied_gen.forecasting.variants import Varied
 from embodied_gen.forecasting.windows import ALONE_TOO, OBSERVED, PREDICTED, CrowdWindows, windows_of
 from embodied_gen.nets.neighbours import POINT, NeighbourAttention
 
 
+class RecordingsBlock(Block, abc.ABC):
+    """Recordings that a forecaster learns from."""
+
+    sizes: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (1.0,), min_length=1, description="Every scene is learned in each of these, and mirrored."
+    )
+
+    @abc.abstractmethod
+    def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
+        """What is learned from and what the loss is measured on.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a file is not the one expected, or holds too little.
+        """
+
+    @abc.abstractmethod
+    def describe(self) -> tuple[str, str]:
+        """What is learned of, and from which recordings, as a card calls them."""
+
+
 @final
-class EthUcyBlock(Block):
+class EthUcyBlock(RecordingsBlock):
     """ETH and UCY without the scene that a forecaster is to be judged on."""
 
     kind: Literal["eth_ucy"] = "eth_ucy"
@@ -28,14 +50,32 @@ class EthUcyBlock(Block):
     )
 
     def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
-        """What is learned from and what the loss is measured on, of all recordings but those of the scene.
-
-        Raises:
-            FileNotFoundError: If a file is missing.
-            ValueError: If a file is not the one expected.
-        """
+        """The train and val parts of all recordings but those of the scene."""
         split = eth_ucy.read_split(Path(self.folder), self.scene)
         return windows_of(split.train, ALONE_TOO), windows_of(split.val, ALONE_TOO)
+
+    def describe(self) -> tuple[str, str]:
+        """The scene, and the others."""
+        return f"`{self.scene}` of ETH and UCY", "all but that scene"
+
+
+@final
+class TracksBlock(RecordingsBlock):
+    """A track file, of which the end is held out."""
+
+    kind: Literal["tracks"] = "tracks"
+    file: str = Field(description="Rows of frame, pedestrian, x, y; such as `embodied-gen data crowd` writes.")
+    held_out: float = Field(0.1, gt=0, lt=1, description="Share of the frames, the last, that the loss is measured on.")
+
+    def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
+        """What lies before the cut, and what lies after it."""
+        tracks = track_file.read(Path(self.file))
+        cut = round((1 - self.held_out) * len(tracks.frames))
+        return windows_of([tracks.part(0, cut)], ALONE_TOO), windows_of([tracks.part(cut, None)], ALONE_TOO)
+
+    def describe(self) -> tuple[str, str]:
+        """The file."""
+        return f"the pedestrians of `{self.file}`", f"all but the last {self.held_out:g} of its frames"
 
 
 @final
@@ -62,7 +102,7 @@ class ForecastControl(Block):
         """What is predicted of the pedestrians of some windows."""
         return AgentExamples(windows, neighbours=self.neighbours, device=device)
 
-    def varied(self, windows: CrowdWindows, data: EthUcyBlock, device: torch.device | str = "cpu") -> Examples:
+    def varied(self, windows: CrowdWindows, data: RecordingsBlock, device: torch.device | str = "cpu") -> Examples:
         """What the forecaster learns from: the same in several sizes, and mirrored."""
         return Varied(self.examples(windows, device), sizes=data.sizes)
 

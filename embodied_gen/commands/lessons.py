@@ -9,7 +9,7 @@ from typing import final
 import torch
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen.blocks import EthUcyBlock, ForecastControl
+from embodied_gen.blocks import ForecastControl, RecordingsBlock
 from embodied_gen.commands.console import console
 from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
@@ -47,20 +47,21 @@ def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
         FileNotFoundError: If the data are missing.
         ValueError: If they do not fit the experiment.
     """
-    if isinstance(experiment.control, ForecastControl) and isinstance(experiment.data, EthUcyBlock):
+    if isinstance(experiment.control, ForecastControl) and isinstance(experiment.data, RecordingsBlock):
         return _of_recordings(experiment.control, experiment.data, device)
     return _of_demonstrations(experiment, device)
 
 
-def _of_recordings(control: ForecastControl, data: EthUcyBlock, device: torch.device) -> Lessons:
+def _of_recordings(control: ForecastControl, data: RecordingsBlock, device: torch.device) -> Lessons:
     train, val = data.windows()
+    subject, which = data.describe()
     return Lessons(
         control.varied(train, data, device),
         control.examples(val, device),
         _digest([train, val]),
         f"{len(train)} windows",
-        f"`{data.scene}` of ETH and UCY",
-        f"Recordings: all but that scene, {len(train)} windows, {len(train.tracks):,} tracks",
+        subject,
+        f"Recordings: {which}, {len(train)} windows, {len(train.tracks):,} tracks",
     )
 
 

@@ -2,6 +2,7 @@ r"""Forecasters that learn nothing.
 
 With p_0 the last observed position and v the last observed step, t = 1 .. 12:
 
+    standing              p_t = p_0
     constant velocity     p_t = p_0 + t v
     least-squares line    p_t = a + b t, with a and b nearest to the 8 observed positions
     turned velocity       p_t = p_0 + t R(angle) v,  angle ~ N(0, deviation^2), one for each pedestrian and draw
@@ -20,6 +21,15 @@ from embodied_gen import draws
 from embodied_gen.draws import Generator
 from embodied_gen.forecasting.forecaster import Observed
 from embodied_gen.forecasting.windows import OBSERVED, PREDICTED
+
+
+@final
+class Standing:
+    """Everybody stays."""
+
+    def forecast(self, observed: Observed, n: int, *, generator: Generator) -> Tensor:
+        """N equal futures, shape `(B, n, A, 12, 2)`; nothing is drawn."""
+        return _repeated(_onwards(observed.last, torch.zeros_like(observed.last)), n)
 
 
 @final

@@ -43,12 +43,15 @@ def closest(apart: Tensor, valid: Tensor) -> Tensor:
 
     Infinite where no step is valid; `valid` broadcasts to `(..., T)`.
     """
-    start, way = apart[..., :-1, :], apart.diff(dim=-2)
-    square = way.square().sum(-1).clamp(min=torch.finfo(apart.dtype).tiny)
-    share = (-(start * way).sum(-1) / square).clamp(0, 1)
-    between = (start + share.unsqueeze(-1) * way).norm(dim=-1)
+    x, y = apart.unbind(-1)  # sums over an axis of two are slow
+    valid = valid.expand(x.shape)
+    ahead, aside = x.diff(dim=-1), y.diff(dim=-1)
+    square = (ahead.square() + aside.square()).clamp(min=torch.finfo(apart.dtype).tiny)
+    share = (-(x[..., :-1] * ahead + y[..., :-1] * aside) / square).clamp(0, 1)
+    between = (x[..., :-1] + share * ahead).square() + (y[..., :-1] + share * aside).square()
     between = between.masked_fill(~(valid[..., 1:] & valid[..., :-1]), torch.inf)
-    return torch.cat([between, apart.norm(dim=-1).masked_fill(~valid, torch.inf)], -1).amin(-1)
+    here = (x.square() + y.square()).masked_fill(~valid, torch.inf)
+    return torch.cat([between, here], -1).amin(-1).sqrt()
 
 
 def _near(paths: Tensor, valid: Tensor, first: Tensor, second: Tensor, gap: float) -> Tensor:

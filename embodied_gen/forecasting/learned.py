@@ -5,8 +5,8 @@ r"""Learned forecasters: a trained predictor draws the future of each pedestrian
 in the moving frame of each, of which turns and shifts leave densities as they are. Pedestrians are drawn independently
 of each other, given what is observed.
 
-Every pedestrian is drawn from a stream of its own, a function of its scene's and of its rank among those who are there,
-by where they are. So a draw depends neither on the scenes beside it nor on the order in which pedestrians are named.
+Every pedestrian is drawn from a stream of its own (`streams`), so that a draw depends neither on the scenes beside it
+nor on the order in which pedestrians are named.
 """
 
 from typing import final
@@ -14,12 +14,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from embodied_gen import draws
 from embodied_gen.draws import Generator
 from embodied_gen.events import Event
 from embodied_gen.forecasting.examples import agent_observations, nearest
 from embodied_gen.forecasting.forecaster import Observed
 from embodied_gen.forecasting.frames import moving_frames_of
+from embodied_gen.forecasting.streams import streams_of
 from embodied_gen.heads import HasLogProb
 from embodied_gen.predictor import Predictor
 
@@ -42,7 +42,7 @@ class AgentForecaster:
     def forecast(self, observed: Observed, n: int, *, generator: Generator) -> Tensor:
         """N futures, independent for each pedestrian, shape `(B, n, A, 12, 2)`."""
         seen = self.seen(observed)
-        streams, size = _streams(observed, generator), max(1, _ROWS // n)
+        streams, size = streams_of(observed, generator), max(1, _ROWS // n)
         parts = [
             self.predictor.sample(part, n, generator=streams[at : at + len(part)])
             for at, part in zip(range(0, len(seen), size), seen.split(size), strict=True)
@@ -100,19 +100,3 @@ def log_volume(event: Event) -> float:
     zero = torch.zeros(event.shape, dtype=event.low.dtype, device=event.low.device)
     slope = torch.autograd.functional.jacobian(event.unscale, zero)
     return float(slope.view(zero.numel(), zero.numel()).double().slogdet().logabsdet)
-
-
-def _streams(observed: Observed, generator: Generator) -> list[torch.Generator]:
-    """A stream for every pedestrian, scene by scene."""
-    scenes, agents = observed.present.shape
-    of_scenes = draws.split(generator, scenes) if isinstance(generator, torch.Generator) else generator
-    found = [draws.split(stream, agents) for stream in of_scenes]
-    return [found[scene][rank] for scene, ranks in enumerate(_ranks(observed).tolist()) for rank in ranks]
-
-
-def _ranks(observed: Observed) -> Tensor:
-    """Places of pedestrians in the order of their positions, those who are not there last, `(B, A)`."""
-    order = torch.arange(observed.present.shape[1], device=observed.tracks.device).expand(observed.present.shape)
-    for key in (observed.last[..., 1], observed.last[..., 0], (~observed.present).to(observed.last)):
-        order = order.gather(1, key.gather(1, order).argsort(dim=1, stable=True))
-    return order.argsort(1)

@@ -59,6 +59,19 @@ class Tracks:
         both = self.present[:, 1:] & self.present[:, :-1] & (self.frames.diff() == self.step)
         return (self.positions.diff(dim=1)[both] / PERIOD).norm(dim=-1)
 
+    def part(self, first: int, last: int | None) -> "Tracks":
+        """The columns from first up to last, and who is there in them."""
+        present = self.present[:, first:last]
+        kept = present.any(1)
+        return Tracks(
+            self.positions[kept, first:last],
+            present[kept],
+            self.frames[first:last],
+            self.pedestrians[kept],
+            self.step,
+            self.source,
+        )
+
     def resampled(self, step: int) -> "Tracks":
         """The same walks read every `step` frames, by straight lines between the positions that are known.
 

@@ -9,8 +9,8 @@ import yaml
 from crowds import crowd, observed, recording
 
 from embodied_gen import draws, experiment
-from embodied_gen.blocks import EthUcyBlock
-from embodied_gen.forecasting import eth_ucy
+from embodied_gen.blocks import EthUcyBlock, TracksBlock
+from embodied_gen.forecasting import eth_ucy, track_file
 from embodied_gen.forecasting.learned import AgentForecaster
 from embodied_gen.training import checkpoint
 
@@ -82,7 +82,7 @@ def test_a_missing_folder_is_named(cli, config):
     [
         (
             {"control": {"kind": "policy"}},
-            "eth_ucy. go with control.kind forecast and no env, demonstrations with.*got",
+            "eth_ucy or tracks. go with control.kind forecast and no env, demonstrations with.*got",
         ),
         ({"env": {"id": "embodied/Avoid-v0"}}, "got data.kind eth_ucy, control.kind forecast and an env"),
         ({"data": {"kind": "eth_ucy", "scene": "mars"}}, "data.scene: .*'zara2'; got 'mars'"),
@@ -106,3 +106,24 @@ def test_the_files_of_a_scene_make_windows_without_it():
     train, val = EthUcyBlock(scene="zara1", folder=str(FOLDER)).windows()
     assert (len(train), len(train.tracks), len(val), len(val.tracks)) == (2889, 28_577, 671, 5184)
     assert not any("crowds_zara01" in source for source in (*train.sources, *val.sources))
+
+
+def test_a_track_file_is_cut_by_time_and_its_end_held_out(tmp_path):
+    path = tmp_path / "walk.txt"
+    track_file.write(path, recording([(0, 100), (0, 100), (30, 60)], seed=3))
+    train, val = TracksBlock(file=str(path), held_out=0.4).windows()
+    assert len(train) == 60 - 19 and len(val) == 40 - 19
+    assert int(train.places[:, 1].max()) + 190 < int(val.places[:, 1].min()) + 10
+    with pytest.raises(ValueError, match="there is no window with 1 pedestrians over 20 frames in a row"):
+        TracksBlock(file=str(path), held_out=0.1).windows()
+
+
+def test_a_forecaster_learns_from_a_track_file(cli, tmp_path):
+    path = tmp_path / "walk.txt"
+    track_file.write(path, crowd(3, 60, seed=2))
+    config = ROOT / "configs/crowd_mixture.yaml"
+    outcome = cli("train", config, *SMALL, "--data.file", path, "--data.held_out", "0.4", "--out", "run")
+    assert outcome.status == 0, outcome.err
+    assert experiment.load(tmp_path / "run").experiment.data.kind == "tracks"
+    missing = cli("train", config, "--data.file", "nowhere.txt", "--device", "cpu")
+    assert missing.status == 2 and "nowhere.txt" in missing.err

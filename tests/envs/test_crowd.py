@@ -237,3 +237,37 @@ def test_times_of_contact_are_those_of_small_steps(ends, candidates, radius):
             assert (apart[moments < time - 0.01] >= radius - 1e-6).all()
         else:
             assert (apart >= radius - 0.03).all() or time >= 3.9
+
+
+def test_what_is_foreseen_of_a_recording_happens_and_looking_changes_nothing(recording):
+    env = CrowdEnv(pedestrians=4, tracks=str(recording))
+    env.reset(seed=1)
+    foreseen, numbers = env.foreseen(12), env._people.numbers.copy()
+    for step in range(48):
+        observation = env.step(np.zeros(2, np.float32))[0]
+        stayed = numbers == env._people.numbers
+        numbers = np.where(stayed, numbers, -1)
+        if (step + 1) % 4 == 0:
+            found = env.layout.tracks(observation)[:, -1]
+            assert foreseen[stayed, step // 4] == pytest.approx(found[stayed])
+
+
+def test_what_is_foreseen_of_people_happens_if_the_robot_is_far_away():
+    env, other = (CrowdEnv(pedestrians=6) for _ in range(2))
+    for each in (env, other):
+        each.reset(seed=3)
+    foreseen = env.foreseen(12)
+    assert np.array_equal(foreseen, other.foreseen(12)) and np.array_equal(foreseen, env.foreseen(12))
+    people, numbers = other._people, other._people.numbers.copy()
+    for _ in range(48):
+        people.step(np.array([500.0, 0, 0, 0]))
+    stayed = numbers == people.numbers
+    assert stayed.any() and foreseen[stayed, -1] == pytest.approx(people.positions[stayed])
+
+
+def test_whoever_leaves_is_foreseen_to_go_straight_on():
+    env = CrowdEnv(pedestrians=8)
+    env.reset(seed=0)
+    here = np.concatenate([env._people.positions[:, None], env.foreseen(40)], 1)
+    assert np.linalg.norm(np.diff(here, axis=1), axis=-1).max() < 1.4  # nobody jumps to where another enters
+    assert np.abs(here).max() > env.half.max() + 1

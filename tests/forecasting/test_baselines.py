@@ -7,11 +7,11 @@ import torch
 from crowds import observed
 
 from embodied_gen import draws
-from embodied_gen.forecasting.baselines import ConstantVelocity, Line, TurnedVelocity
+from embodied_gen.forecasting.baselines import ConstantVelocity, Line, Standing, TurnedVelocity
 from embodied_gen.forecasting.check import check_forecaster
 from embodied_gen.forecasting.forecaster import Observed
 
-ALL = (ConstantVelocity(), Line(), TurnedVelocity())
+ALL = (ConstantVelocity(), Line(), TurnedVelocity(), Standing())
 
 
 def drawn(forecaster, seen, n=5, seed=0):
@@ -30,6 +30,12 @@ def test_who_walks_straight_at_constant_speed_is_foreseen(forecaster):
     walk = torch.tensor([[[1.0, 5.0], [2.0, 2.0]]])[:, :, None] + times[:, None] * step[:, :, None]
     found = drawn(forecaster, Observed(walk[:, :, :8], torch.ones(1, 2, dtype=torch.bool)))
     torch.testing.assert_close(found, walk[:, None, :, 8:].expand_as(found))
+
+
+def test_who_stands_is_foreseen_to_stay():
+    seen = observed()
+    found = drawn(Standing(), seen)
+    torch.testing.assert_close(found, seen.last[:, None, :, None].expand_as(found))
 
 
 def test_the_line_is_that_of_least_squares():

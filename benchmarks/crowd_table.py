@@ -1,0 +1,39 @@
+"""Table of a robot in a crowd, by what it knows of people."""
+
+from typing import Any
+
+
+def table(record: dict[str, Any]) -> str:
+    """Collisions, times, and paired differences from constant velocity, which have no entry of their own."""
+    lines = [
+        "| forecast | collisions | 95 % interval | difference | p | late | s to the goal | difference |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    lines += [_line(row) for row in record["rows"]]
+    machine, versions, seeds = record["machine"], record["versions"], record["seeds"]
+    who = "a recording" if record["tracks"] else f"{record['pedestrians']} people"
+    note = (
+        f"<sub>{record['rows'][0]['episodes']} episodes of each from seed {seeds['first']}, {who}; "
+        f"{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}.</sub>"
+    )
+    return "\n".join([*lines, "", note])
+
+
+def _line(row: dict[str, Any]) -> str:
+    low, high = row["collision_interval"]
+    paired = "difference" in row
+    p = f"{row['p']:.1g}" if paired else ""
+    return (
+        f"| {row['arm']} | {row['collisions'] / row['episodes']:.3f} | [{low:.3f}, {high:.3f}] "
+        f"| {_with_interval(row, 'difference', '+.3f') if paired else ''} | {p} "
+        f"| {row['late']} | {_with_interval(row, 'time', '.2f')} "
+        f"| {_with_interval(row, 'time_difference', '+.2f') if paired else ''} |"
+    )
+
+
+def _with_interval(row: dict[str, Any], name: str, digits: str) -> str:
+    if row[name] is None:
+        return ""
+    interval = row[f"{name}_interval"]
+    shown = "" if interval is None else f" [{interval[0]:{digits}}, {interval[1]:{digits}}]"
+    return f"{row[name]:{digits}}{shown}"
