@@ -69,7 +69,7 @@ GameBlock = Annotated[
 
 
 class AdversarialBlock(Block):
-    """GAN: a generator and a critic; train it with `train.momentum: 0`."""
+    """GAN: a generator and a critic; train it with `train.momentum: 0` and `train.rate: 3.0e-4`."""
 
     kind: Literal["adversarial"] = "adversarial"
     latent: int = Field(16, ge=1, description="Numbers of the latent.")

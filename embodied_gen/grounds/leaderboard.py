@@ -27,11 +27,14 @@ class Family(Block):
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         None, description="For players of a game, who learn without: see train.momentum."
     )
+    rate: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="For players of a game, whose steps are short: see train.rate."
+    )
 
     def on(self, ground: Ground) -> Ground:
         """The ground as the family needs it."""
-        train = ground.train if self.momentum is None else ground.train.model_copy(update={"momentum": self.momentum})
-        return ground.model_copy(update={"net": self.net or ground.net, "train": train})
+        own = self.model_dump(include={"momentum", "rate"}, exclude_none=True)
+        return ground.model_copy(update={"net": self.net or ground.net, "train": ground.train.model_copy(update=own)})
 
 
 @final

@@ -14,7 +14,8 @@ input, constant over the event, because every network takes any number of input 
 encoder and may have any structure. Velocities are no events: entries are compared, not what the event calls an error.
 
 The identity of MeanFlow holds the derivative of the network by t, which is noise where its features of time turn fast
-(Lu and Song 2025), as those of `nets.time` do, by 1000 rad from 0 to 1. The network is told the time t / 50 instead.
+(Lu and Song 2025), as those of `nets.time` do, by 1000 rad from 0 to 1. The network is told the time t / 250 instead,
+so that none turns by more than 4 rad.
 
 Where r = t the network is the velocity itself, so that E[x | x_t, c] = x_t - t u(x_t, t, t, c).
 """
@@ -31,7 +32,7 @@ from embodied_gen.heads.identities import Identity, MeanFlow
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latents import LatentHead, require
 
-SLOWNESS = 0.02  # the time that the network is told, over t
+SLOWNESS = 0.004  # the time that the network is told, over t
 
 
 @final

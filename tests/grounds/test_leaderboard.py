@@ -36,14 +36,14 @@ def test_a_family_brings_what_its_head_cannot_do_without_and_nothing_else():
     families = {
         "plain": {"head": {"kind": "regression"}},
         "flow": {"head": {"kind": "maf"}, "net": {"kind": "masked"}},
-        "game": {"head": {"kind": "adversarial"}, "momentum": 0.0},
+        "game": {"head": {"kind": "adversarial"}, "momentum": 0.0, "rate": 3e-4},
     }
     plain, flow, game = board(families=families).cells((), ("x",), (0,))
     ground = board().grounds["x"]
     assert plain.ground == ground
     assert flow.ground.net.kind == "masked" and flow.ground.train == ground.train
     assert game.ground.net == ground.net
-    assert game.ground.train == ground.train.model_copy(update={"momentum": 0.0})
+    assert game.ground.train == ground.train.model_copy(update={"momentum": 0.0, "rate": 3e-4})
 
 
 def test_unknown_names_list_the_known_ones():

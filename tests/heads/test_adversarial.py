@@ -139,9 +139,10 @@ def pair(rows, generator):
 
 
 def trained(game, steps, data=corners):
+    """As `docs/generators.md` trains games: without momentum, at a rate that stands it."""
     r1 = 0.0 if game == "wasserstein" else 0.1
     head = AdversarialHead(unit_event(2), mlp_of(2), mlp_of(1), latent=4, game=GAMES[game], r1=r1, r2=r1)
-    optimizer = torch.optim.AdamW(head.parameters(), lr=1e-3, betas=(0.0, 0.999), fused=True)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=3e-4, betas=(0.0, 0.999), fused=True)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for step in range(steps):
         stream = draws.generator(9, step)
@@ -166,7 +167,7 @@ def test_training_reaches_every_mode():
 @pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
 def test_every_game_is_learned(game):
-    result = told(trained(game, 1500))
+    result = told(trained(game, 800))
     assert result.reached == 1 and result.entropy.value > 0.95 and result.outside < 0.25, result
 
 
