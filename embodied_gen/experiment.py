@@ -85,8 +85,8 @@ class Experiment(config.Block):
         if recorded != isinstance(self.control, ForecastControl) or recorded != (self.env is None):
             raise ValueError(
                 "recordings (data.kind eth_ucy or tracks) go with control.kind forecast and no env, demonstrations "
-                f"with an env and another control; got data.kind {self.data.kind}, control.kind {self.control.kind} and "
-                f"{'no env' if self.env is None else 'an env'}"
+                f"with an env and another control; got data.kind {self.data.kind}, control.kind {self.control.kind} "
+                f"and {'no env' if self.env is None else 'an env'}"
             )
         return self
 
