@@ -81,6 +81,8 @@ class Arguments:
 def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
+    if arguments.episodes < 1:
+        raise ValueError(f"episodes must be at least 1; got {arguments.episodes}.")
     torch.set_num_threads(1)
     env = CrowdEnv(pedestrians=arguments.pedestrians, tracks=arguments.tracks)
     target = Path(arguments.out)
