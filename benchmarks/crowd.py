@@ -19,6 +19,7 @@ arms arrive. Writes benchmarks/results/crowd.json after every group of episodes,
 the file away to measure all anew.
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,19 +81,21 @@ class Arguments:
 def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
+    if arguments.episodes < 1:
+        raise ValueError(f"episodes must be at least 1; got {arguments.episodes}.")
     torch.set_num_threads(1)
     env = CrowdEnv(pedestrians=arguments.pedestrians, tracks=arguments.tracks)
     target = Path(arguments.out)
     record = _begun(target, arguments)
-    for first in range(0, arguments.episodes, GROUP):
+    for last in [*range(GROUP, arguments.episodes, GROUP), arguments.episodes]:
         for arm in arguments.arms:
             done = record["arms"].setdefault(arm, [])
             agent = RecedingHorizon(planner_of(env, *_forecaster(arm, env, arguments.run)))
-            for seed in range(arguments.first_seed + len(done), arguments.first_seed + first + GROUP):
+            for seed in range(arguments.first_seed + len(done), arguments.first_seed + last):
                 done.append(episode(env, agent, seed))
         record["rows"] = rows(record["arms"])
         files.write_json(target, record)
-        console.print(f"{first + GROUP} episodes: {'; '.join(map(_said, record['rows']))}", soft_wrap=True)
+        console.print(f"{last} episodes: {'; '.join(map(_said, record['rows']))}", soft_wrap=True)
     console.print(f"written: {arguments.out}")
 
 
@@ -104,7 +107,8 @@ def _begun(target: Path, arguments: Arguments) -> dict[str, Any]:
         "run": Path(arguments.run).name,
         "pedestrians": arguments.pedestrians,
         "tracks": arguments.tracks and Path(arguments.tracks).name,
-        "seeds": {"first": arguments.first_seed, "count": arguments.episodes},
+        "first_seed": arguments.first_seed,
+        "effort": dataclasses.asdict(EFFORT) | {"temperature": TEMPERATURE, "gap": GAP, "draws": DRAWS},
         "arms": {},
         "rows": [],
         "versions": provenance.versions(),
@@ -112,7 +116,8 @@ def _begun(target: Path, arguments: Arguments) -> dict[str, Any]:
     }
     if target.exists():
         found = files.read_json(target)
-        if all(found[key] == record[key] for key in ("schema", "run", "pedestrians", "tracks", "seeds", "versions")):
+        same = ("schema", "run", "pedestrians", "tracks", "first_seed", "effort", "versions")
+        if all(found[key] == record[key] for key in same):
             record["arms"] = found["arms"]
     return record
 

@@ -10,10 +10,10 @@ def table(record: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(row) for row in record["rows"]]
-    machine, versions, seeds = record["machine"], record["versions"], record["seeds"]
+    machine, versions = record["machine"], record["versions"]
     who = "a recording" if record["tracks"] else f"{record['pedestrians']} people"
     note = (
-        f"<sub>{record['rows'][0]['episodes']} episodes of each from seed {seeds['first']}, {who}; "
+        f"<sub>{record['rows'][0]['episodes']} episodes of each from seed {record['first_seed']}, {who}; "
         f"{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}.</sub>"
     )
     return "\n".join([*lines, "", note])

@@ -6,9 +6,9 @@ neighbouring actions alike, which is all the smoothing that is done. The model g
     S(u) = cost(states, actions, goal) + penalty * sum_i max(0, buffer - margin_i(path))
 
 its cost, with the margins of the constraints on the path that starts at the present state; some constraints are made
-anew for every plan from what is seen, such as forecasts of others. From the last plan,
-shifted by what has been executed, each of the iterations draws N plans u = m + sigma e, e ~ N(0, 1), cut to the
-bounds, the first of them m itself, and moves m and sigma towards the good ones. How is what the methods differ in.
+anew for every plan from what is seen, such as forecasts of others. From the last plan, shifted by what has been
+executed, each of the iterations draws N plans u = m + sigma e, e ~ N(0, 1), cut to the bounds, the first of them m
+itself, and moves m and sigma towards the good ones. How is what the methods differ in.
 
 Penalties are soft. At the end the mean and the best plans of the last iteration are checked exactly, and the cheapest
 that satisfies every constraint is kept; where none does, the one that misses least is kept, and counted.

@@ -44,7 +44,7 @@ def judged(agent, memory):
     """Cost and path `(1, 1, T + 1, 4)` of the plan that an episode follows."""
     knots = torch.from_numpy(memory.chunks[0][1])[None, None]
     seen = torch.from_numpy(memory.observations)
-    return agent._judged(seen[:, :4], seen[:, 4:], knots)
+    return agent._judged(seen[:, :4], seen[:, 4:], knots, agent.problem.constraints)
 
 
 def path(agent):
@@ -195,6 +195,19 @@ def test_where_no_plan_holds_one_whose_states_are_finite_is_kept(kind):
     agent.plan([memory])
     assert agent.infeasible == 1
     assert (memory.chunks[0][1][:, 0] <= 0.4).all()
+
+
+@BOTH
+def test_what_is_seen_constrains_as_what_is_known_and_is_asked_for_at_every_plan(kind):
+    asked = []
+
+    def seen(observed, generators):
+        asked.append((tuple(observed.shape), len(generators)))
+        return [DISC]
+
+    one, other = kind(PROBLEM, EFFORT), kind(replace(PROBLEM, constraints=(), seen=seen), EFFORT)
+    torch.testing.assert_close(path(one), path(other), rtol=0, atol=0)
+    assert asked == [((1, 6), 1)]
 
 
 @pytest.mark.parametrize("temperature", [1e-9, 1e9])
