@@ -18,10 +18,13 @@ from crowds import crowd
 
 from embodied_gen import config as configs
 from embodied_gen import draws, experiment
-from embodied_gen.blocks import ForecastControl, SceneControl
+from embodied_gen.blocks import ForecastControl, SceneControl, WholeWayControl
+from embodied_gen.demos.collect import expert_of, record
+from embodied_gen.demos.episodes import Episodes
 from embodied_gen.experiment import Experiment, Sizes
 from embodied_gen.forecasting.windows import SOCIAL_GAN, windows_of
 from embodied_gen.heads import Particles, Steered
+from embodied_gen.slots import EnvMaker
 from embodied_gen.training import checkpoint, files
 from planners.guides import read_guide
 
@@ -32,6 +35,7 @@ BOARDS = [ROOT / "configs" / "families.yaml"]
 IMAGES = [ROOT / "configs" / "tabletop_images.yaml"]
 DETECTORS = [path for path in CONFIGS if path.name.startswith("boxes_")]
 EXPERIMENTS = [path for path in CONFIGS if path not in GUIDES + BOARDS + IMAGES + DETECTORS]
+MAP, MOVES = 32, 60
 
 
 def shrunk(config):
@@ -43,8 +47,23 @@ def shrunk(config):
         "scene": {"width": 16, "depth": 1, "heads": 2},
         "experts": {"width": 16, "depth": 1},
     }
-    net = config.net.model_copy(update=small[config.net.kind])
-    return config.model_copy(update={"net": net})
+    smaller = {"net": config.net.model_copy(update=small[config.net.kind])}
+    if isinstance(config.control, WholeWayControl):
+        size = {"rows": MAP, "columns": MAP}
+        smaller["event"] = config.event.model_copy(update=size)
+        smaller["control"] = config.control.model_copy(update=size | {"moves": MOVES})
+    return config.model_copy(update=smaller)
+
+
+def ways():
+    """Ways of the expert over a few small maps."""
+    env = EnvMaker("embodied/TerrainWay-v0", {"size": MAP, "moves": MOVES}, ("envs",))()
+    shown = [record(env, expert_of(env), seed) for seed in range(4)]
+    observations, actions = (
+        torch.from_numpy(np.concatenate(part)).float()
+        for part in ([each.observations[:1] for each in shown], [each.actions for each in shown])
+    )
+    return Episodes(observations, actions, torch.arange(len(shown) + 1), "ways")
 
 
 def examples_of(config):
@@ -55,6 +74,9 @@ def examples_of(config):
     if isinstance(config.control, ForecastControl):
         windows = windows_of([crowd(5, 30)], SOCIAL_GAN)
         return config.control.varied(windows, config.data), Sizes(*config.control.sizes(0, 0))
+    if isinstance(config.control, WholeWayControl):
+        examples = config.control.examples(ways())
+        return examples, Sizes(len(examples.observations()[0]), 2)
     length = config.control.horizon + 3
     return tiny.windows_of(config, tiny.episodes_of((length, length))), Sizes(4, 2)
 
