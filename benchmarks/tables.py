@@ -12,6 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from detection_table import effort as detection_effort
+from detection_table import photos as detection_photos
+from detection_table import picks as tabletop_detected
+from detection_table import table as detection
 from forecasting_table import measures as forecasters_measures
 from forecasting_table import table as forecasters
 from objectworld_table import table as objectworld
@@ -361,6 +365,10 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "forecasters": (("forecasting",), forecasters),
     "forecasters_measures": (("forecasting",), forecasters_measures),
     "decoding_speed": (("decoding_speed",), decoding_speed),
+    "detection": (("detection",), detection),
+    "detection_effort": (("detection",), detection_effort),
+    "detection_photos": (("detection",), detection_photos),
+    "tabletop_detected": (("tabletop_detected",), tabletop_detected),
 }
 
 if __name__ == "__main__":
