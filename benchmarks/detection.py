@@ -197,8 +197,8 @@ def _cell(config: detection.Detection, data: str, arguments: Arguments) -> dict[
         teach(config, config.data.training(), run, resume=True, processes=processes)
     trained = clock() - started
     examples, classes = config.data.testing()
-    predictor = detection.load(run, arguments.device).predictor
-    examples = examples.to(resolve_device(arguments.device))
+    device = resolve_device(arguments.device)
+    predictor, examples = detection.load(run, device).predictor, examples.to(device)
     found: dict[str, Any] = {"scores": asdict(_scored(predictor, examples, classes, config.seed))}
     found["speeds"] = [_speed(predictor, examples, batch) for batch in BATCHES]
     if data == "tabletop" and config.detector.kind == "denoising":
