@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from crowd_table import table as crowd
+from detection_table import effort as detection_effort
+from detection_table import photos as detection_photos
+from detection_table import picks as tabletop_detected
+from detection_table import table as detection
 from forecasting_table import measures as forecasters_measures
 from forecasting_table import table as forecasters
 from karlsruhe_table import table as karlsruhe
@@ -367,6 +371,10 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "forecasters_measures": (("forecasting",), forecasters_measures),
     "decoding_speed": (("decoding_speed",), decoding_speed),
     "crowd": (("crowd",), crowd),
+    "detection": (("detection",), detection),
+    "detection_effort": (("detection",), detection_effort),
+    "detection_photos": (("detection",), detection_photos),
+    "tabletop_detected": (("tabletop_detected",), tabletop_detected),
 }
 
 if __name__ == "__main__":

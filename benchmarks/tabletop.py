@@ -26,17 +26,19 @@ import gymnasium as gym
 import numpy as np
 import torch
 import tyro
-from PIL import Image, ImageDraw
+from boxed_pictures import boxed
+from picks import FIRST_SEED, Aim, picked, row
+from PIL import Image
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen import provenance, statistics
+from embodied_gen import provenance
 from embodied_gen.commands.console import console, progress
 from embodied_gen.commands.offscreen import prefer_egl
 from embodied_gen.images.shards import packed, write_shard
 from embodied_gen.training import files
+from envs.tabletop_view import View
 from planners import BoxGrasp
 
-FIRST_SEED = 1_000_000
 MEASURED = 100  # scenes that are timed
 PICTURED = (7, (8, 10), (420, 315))  # seed, things, size
 
@@ -53,34 +55,43 @@ class Arguments:
     """Picture to write."""
 
 
-Boxes = np.ndarray
-Choose = Callable[[Boxes, np.ndarray, int, int, np.random.Generator], Boxes]
+Choose = Callable[[View, int, int, np.random.Generator], np.ndarray]
 
 
-def true_box(boxes: Boxes, labels: np.ndarray, target: int, attempt: int, generator: np.random.Generator) -> Boxes:
+def true_box(view: View, target: int, attempt: int, generator: np.random.Generator) -> np.ndarray:
     """The largest box of the asked class, then the next; a random one where there is none."""
-    asked = boxes[labels == target]
+    asked = view.boxes[view.labels == target]
     if len(asked) == 0:
-        return any_box(boxes, labels, target, attempt, generator)
+        return any_box(view, target, attempt, generator)
     area = (asked[:, 2:] - asked[:, :2]).prod(axis=1)
     return asked[np.argsort(-area, kind="stable")[attempt % len(asked)]]
 
 
-def any_box(boxes: Boxes, labels: np.ndarray, target: int, attempt: int, generator: np.random.Generator) -> Boxes:
+def any_box(view: View, target: int, attempt: int, generator: np.random.Generator) -> np.ndarray:
     """A random box."""
-    return boxes[generator.integers(len(boxes))]
+    return view.boxes[generator.integers(len(view.boxes))]
 
 
 def beside(share: float) -> Choose:
     """The true box, moved by a share of its sides."""
 
-    def choose(boxes: Boxes, labels: np.ndarray, target: int, attempt: int, generator: np.random.Generator) -> Boxes:
-        box = true_box(boxes, labels, target, attempt, generator)
+    def choose(view: View, target: int, attempt: int, generator: np.random.Generator) -> np.ndarray:
+        box = true_box(view, target, attempt, generator)
         angle = generator.uniform(0, 2 * math.pi)
         way = np.array([math.cos(angle), math.sin(angle)])
         return box + np.tile(share * way / np.abs(way).max() * (box[2:] - box[:2]), 2)
 
     return choose
+
+
+def middle(choose: Choose) -> Aim:
+    """Aims at the middle of a box."""
+
+    def aim(view: View, target: int, attempt: int, generator: np.random.Generator) -> np.ndarray:
+        box = torch.from_numpy(choose(view, target, attempt, generator).astype(np.float32))
+        return BoxGrasp(view.camera.size).choose(box[None, None]).at[0].numpy()
+
+    return aim
 
 
 WAYS: dict[str, Choose] = {
@@ -118,27 +129,11 @@ def main() -> None:
 
 
 def _row(name: str, choose: Choose, env: gym.Env, episodes: int, advance: Callable[[str], None]) -> dict[str, Any]:
-    bare: Any = env.unwrapped
-    successes, attempts = 0, 0
+    outcomes = []
     for seed in range(FIRST_SEED, FIRST_SEED + episodes):
-        generator = np.random.default_rng([seed, 1])
-        observation, _ = env.reset(seed=seed)
-        target, done, attempt = int(observation["target"].argmax()), False, 0
-        while not done:
-            view = bare.view()
-            box = choose(view.boxes, view.labels, target, attempt, generator)
-            place = BoxGrasp(view.camera.size).choose(torch.from_numpy(box.astype(np.float32))[None, None])
-            _, _, terminated, truncated, info = env.step(place.at[0].numpy())
-            done, attempt = terminated or truncated, attempt + 1
-        successes, attempts = successes + info["is_success"], attempts + attempt
+        outcomes.append(picked(middle(choose), env, seed))
         advance(name)
-    interval = statistics.wilson(successes, episodes)
-    return {
-        "name": name,
-        "success_rate": successes / episodes,
-        "success_interval": list(interval),
-        "attempts": attempts / episodes,
-    }
+    return row(name, outcomes)
 
 
 def _cost() -> dict[str, float]:
@@ -174,14 +169,8 @@ def _draw(path: Path) -> None:
     view = photographer.take(scene_of(seed, things))
     photographer.close()
     palette = np.vstack([[40, 44, 52], np.random.default_rng(3).uniform(90, 255, (len(view.labels), 3))])
-    panels = [view.rgb, palette.astype(np.uint8)[view.instances], view.rgb.copy()]
-    boxed = Image.fromarray(panels[2])
-    pen = ImageDraw.Draw(boxed)
-    for box, label in zip(view.boxes, view.labels, strict=True):
-        pen.rectangle([box[0], box[1], box[2] - 1, box[3] - 1], outline=(255, 255, 255), width=2)
-        corner = (box[0] + 3, box[1] + 1)
-        pen.text(corner, CLASSES[label], fill=(255, 255, 255), stroke_width=2, stroke_fill=(0, 0, 0))
-    panels[2] = np.asarray(boxed)
+    names = [CLASSES[label] for label in view.labels]
+    panels = [view.rgb, palette.astype(np.uint8)[view.instances], boxed(view.rgb, view.boxes, names)]
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.concatenate(panels, axis=1)).save(path, optimize=True)
 

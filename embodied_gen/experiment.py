@@ -238,7 +238,8 @@ def load_config(folder: Path) -> tuple[Experiment, Sizes]:
     content = files.read_json(path)
     if "detection" in content:
         raise ValueError(
-            f"{folder} is the run of a detector, which acts in no environment. Load it with detection.load."
+            f"{folder} is the run of a detector, which acts in no environment. Score it on images (embodied-gen "
+            "evaluate RUN), or load it with detection.load."
         )
     try:
         sizes = Sizes(int(content["sizes"]["observation"]), int(content["sizes"]["action"]))

@@ -10,6 +10,9 @@ the N centres and their weighted mean that has the largest
 the mean safety of the pick. One box gives its centre; boxes around one thing give about their mean; boxes of two things
 give a place on one of them, never between. The support of a place is the share of w with r_n < k, an estimate of the
 chance that the pick succeeds.
+
+Where several things will do, a set of boxes for each of them, the likeliest pick comes first: the chance of a place is
+its support times the mean weight of its boxes, which is the share of draws that hold the thing at all.
 """
 
 from typing import NamedTuple, final
@@ -70,6 +73,27 @@ class BoxGrasp:
         rows = torch.arange(len(boxes), device=boxes.device)
         support = torch.einsum("bn,bn->b", (relative[rows, best] < 1).to(weights), weights)
         return Place(places[rows, best] / boxes.new_tensor(self.size), support)
+
+    def ranked(self, boxes: Tensor, weights: Tensor) -> Place:
+        """Places on M things of which any will do, the likeliest pick first.
+
+        Args:
+            boxes: Of N draws for each thing, x0, y0, x1, y1 [px], shape `(M, N, 4)`.
+            weights: How much each draw has of the thing, in [0, 1], shape `(M, N)`; a thing may have none.
+
+        Returns:
+            Places of the things that some box has, with their chances as support, `(m, 2)` and `(m,)`, m <= M.
+
+        Raises:
+            ValueError: As `choose`, or if a weight is above one.
+        """
+        if bool((weights > 1).any()):
+            raise ValueError(f"weights must lie in [0, 1]; got {weights.max().item():g}.")
+        some = (weights > 0).any(-1)
+        place = self.choose(boxes[some], weights[some])
+        chance = place.support * weights[some].to(place.support).mean(-1)
+        order = chance.argsort(descending=True, stable=True)
+        return Place(place.at[order], chance[order])
 
 
 def _check(boxes: Tensor, weights: Tensor) -> None:

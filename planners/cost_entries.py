@@ -26,7 +26,7 @@ from planners.headway import KeepDistance
 Unit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _CostEntry(About, abc.ABC):
+class CostBlock(About, abc.ABC):
     """A cost of a file."""
 
     @abc.abstractmethod
@@ -45,7 +45,7 @@ class _CostEntry(About, abc.ABC):
         return self
 
 
-class _PathCostEntry(_CostEntry, abc.ABC):
+class _PathCostEntry(CostBlock, abc.ABC):
     """A cost of paths, or of agents of a scene."""
 
     @abc.abstractmethod
@@ -129,7 +129,7 @@ class CostMapEntry(_PathCostEntry):
 
 
 @final
-class HeadwayEntry(_CostEntry):
+class HeadwayEntry(CostBlock):
     """What is lacking of a gap in metres, and a time headway in seconds, to those ahead."""
 
     kind: Literal["headway"]

@@ -12,8 +12,8 @@ Between the walls of the environment, for which it is asked where it can be:
 
     walls: {clearance: 0.1}
 
-The same form serves paths and scenes: an entry with `agents: all`, or a list of numbers, is about agents of a scene,
-and one with `steps: [first, last]` about a span of steps.
+The same form serves paths, scenes and boxes: an entry with `agents: all`, or a list of numbers, is about agents of a
+scene, one with `steps: [first, last]` about a span of steps, and one that names boxes about what a detector draws.
 """
 
 import math
@@ -30,6 +30,7 @@ from torch import Tensor
 from embodied_gen import config
 from embodied_gen.config import Block
 from embodied_gen.heads import Guide
+from planners.box_entries import AboutBoxes, BoxCountEntry, BoxesApartEntry, BoxesWithinEntry
 from planners.constraints import Constraint, Discs, KeepOutDisc, Period
 from planners.contradictions import contradictions
 from planners.cost_entries import (
@@ -80,11 +81,13 @@ ConstraintEntry = Annotated[
     | FixedEntry
     | NoCollisionEntry
     | KeepDistanceEntry
-    | OnRoadEntry,
+    | OnRoadEntry
+    | BoxesApartEntry
+    | BoxesWithinEntry,
     Field(discriminator="kind"),
 ]
 CostEntry = Annotated[
-    SmoothnessEntry | TargetSpeedEntry | TargetPointEntry | ProgressEntry | CostMapEntry | HeadwayEntry,
+    SmoothnessEntry | TargetSpeedEntry | TargetPointEntry | ProgressEntry | CostMapEntry | HeadwayEntry | BoxCountEntry,
     Field(discriminator="kind"),
 ]
 Region: TypeAlias = Polygon | MultiPolygon
@@ -225,6 +228,7 @@ class GuideFile(Block):
         Raises:
             ValueError: If an entry is about paths, or walls have no free space.
         """
+        self._refuse_boxes("scenes of several agents")
         for place, entry in self._entries():
             if entry.agents is None and not isinstance(entry, SceneEntry | HeadwayEntry):
                 raise ValueError(
@@ -236,12 +240,25 @@ class GuideFile(Block):
         costs = [entry.build(period) for entry in self.costs]
         return guide_of(constraints, costs, buffer=self.buffer, scale=self.scale), constraints
 
+    def of_boxes(self) -> Guide:
+        """The guide on sets of boxes.
+
+        Raises:
+            ValueError: If an entry is about something else.
+        """
+        others = [f"{place}, {entry.kind}" for place, entry in self._entries() if not isinstance(entry, AboutBoxes)]
+        others += [] if self.walls is None else ["walls"]
+        if others:
+            raise ValueError(f"{others[0]} of the guide is not about boxes, which the run draws. Leave it out.")
+        return self.build(1.0)[0]
+
     def contradictions(self, period: Period, free: Region | None = None) -> list[str]:
         """Why nothing can satisfy the constraints, as far as that is cheap to prove; see `contradictions`."""
         return contradictions(self.limits(free)(period))
 
     def require_channels(self, count: int) -> None:
         """Raises `ValueError` if an entry is about scenes, or a channel that way-points of so many numbers lack."""
+        self._refuse_boxes("paths")
         for place, entry in self._entries():
             if entry.agents is not None or entry.last is None:
                 raise ValueError(
@@ -256,6 +273,14 @@ class GuideFile(Block):
             if entry.last >= count:
                 raise ValueError(
                     f"{place} of the guide, {entry.kind}, reads the channels 0 to {entry.last}; the plans have {count}."
+                )
+
+    def _refuse_boxes(self, drawn: str) -> None:
+        for place, entry in self._entries():
+            if isinstance(entry, AboutBoxes):
+                raise ValueError(
+                    f"{place} of the guide, {entry.kind}, is about boxes of an image; the run draws {drawn}. Leave it "
+                    "out, or name the run of a detector."
                 )
 
     def _entries(self) -> list[tuple[str, ConstraintEntry | CostEntry]]:

@@ -1,7 +1,12 @@
 """Pictures of rectangles and discs on a noisy ground, with their boxes: what tests of detectors learn from."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
+
+from embodied_gen.boxes import corners
+from embodied_gen.images import sets
 
 CLASSES = 2  # rectangles and discs
 
@@ -28,3 +33,34 @@ def drawn(count, *, size=(64, 80), most=3, seed=0):
             image[inside] = (230, 60, 40) if label else (40, 80, 220)
             value[row] = (x + w / 2) / width, (y + h / 2) / height, w / width, h / height, label, 1
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(values)
+
+
+@dataclass
+class Taken:
+    """A picture and what is true of it, as cameras of environments give it."""
+
+    rgb: np.ndarray
+    depth: np.ndarray
+    instances: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    dropped: int = 0
+
+
+def taken(seed, part, *, size=(64, 80)):
+    """The picture of a seed and a part of a set."""
+    images, values = drawn(1, size=size, seed=[seed, part])
+    rows = values[0][values[0, :, 5] > 0]
+    boxes = (corners(rows[:, :4]) * torch.tensor(size[::-1]).repeat(2)).round().numpy()
+    instances = np.zeros(size, np.uint8)
+    for number, (x0, y0, x1, y1) in enumerate(boxes.astype(int), 1):
+        instances[y0:y1, x0:x1] = number
+    rgb = images[0].permute(1, 2, 0).numpy()
+    return Taken(rgb, np.ones(size, np.float32), instances, boxes, rows[:, 4].long().numpy())
+
+
+def rendered(folder, *, train=12, test=4):
+    """A set of drawn pictures of rectangles and discs in a folder."""
+    recipe = sets.Recipe((80, 64), (1, 3), seed=0, train=train, test=test, shard=5)
+    sets.fill(folder, recipe, taken, classes=("rectangle", "disc"), progress=lambda _: None)
+    return folder

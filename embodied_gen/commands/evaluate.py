@@ -1,4 +1,4 @@
-"""`embodied-gen evaluate`: a policy or a planner is scored in closed loop."""
+"""`embodied-gen evaluate`: a policy or a planner is scored in closed loop, a detector on images."""
 
 import os
 from dataclasses import dataclass
@@ -13,10 +13,12 @@ import envs  # noqa: F401 - registers the environments
 from embodied_gen import evaluate as evaluation
 from embodied_gen import experiment
 from embodied_gen.blocks import EnvBlock
+from embodied_gen.commands import detector_scores
 from embodied_gen.commands.agents import agent_of
 from embodied_gen.commands.console import console, parse, progress
-from embodied_gen.commands.task import EXAMPLE, Surroundings, env_block_of, surroundings_of
+from embodied_gen.commands.task import EXAMPLE, Surroundings, env_block_of, run_among, surroundings_of
 from embodied_gen.control import Agent
+from embodied_gen.detection import is_run
 from embodied_gen.rollouts import Episode
 from embodied_gen.slots import EnvMaker
 from embodied_gen.training import files
@@ -40,6 +42,8 @@ class Arguments:
 
     A run can be scored in another variant of its environment: what its config gives as env.kwargs can be given here,
     as in --env.kwargs.goals fixed.
+
+    The run of a detector is scored on images instead, with flags of its own: embodied-gen evaluate RUN --help.
     """
 
     run: tyro.conf.Positional[str]
@@ -70,6 +74,10 @@ class Arguments:
 
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
+    named = run_among(arguments)
+    if named is not None and is_run(named):
+        detector_scores.evaluate(named, arguments)
+        return
     parsed = parse(Arguments, "evaluate", arguments, run=tyro.MISSING, env=env_block_of(arguments))
     if parsed.video < 0:
         raise ValueError(f"--video must be at least 0; got {parsed.video}.")

@@ -21,12 +21,21 @@ def env_block_of(arguments: list[str]) -> EnvBlock:
         FileNotFoundError: If flags change the environment of what is not a run.
         ValueError: If the run's config is damaged, or has no environment.
     """
-    named = [word for before, word in zip(["", *arguments], arguments, strict=False) if not before.startswith("-")]
-    named = [word for word in named if not word.startswith("-")]
-    runs = [word for word in named if (Path(word) / "config.json").is_file()]
-    if not runs and not any(word.startswith("--env") for word in arguments):
+    run = run_among(arguments)
+    if run is None and not any(word.startswith("--env") for word in arguments):
         return EXAMPLE
-    return experiment.load_config(Path([*runs, *named, "RUN"][0]))[0].task[0]
+    return experiment.load_config(run or Path([*_words(arguments), "RUN"][0]))[0].task[0]
+
+
+def run_among(arguments: list[str]) -> Path | None:
+    """The run that is named among the arguments of a verb; None without one."""
+    return next((Path(word) for word in _words(arguments) if (Path(word) / "config.json").is_file()), None)
+
+
+def _words(arguments: list[str]) -> list[str]:
+    """Arguments that are neither flags nor follow one."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [word for before, word in pairs if not before.startswith("-") and not word.startswith("-")]
 
 
 @final

@@ -9,7 +9,7 @@ import tyro
 
 from embodied_gen import config
 from embodied_gen.commands import detectors
-from embodied_gen.commands.card import write_card
+from embodied_gen.commands.card import card_of, write_card
 from embodied_gen.commands.console import config_of, console, named_config, parse
 from embodied_gen.commands.learning import learn, prepare
 from embodied_gen.commands.lessons import Lessons, lessons_of
@@ -72,7 +72,7 @@ def teach(experiment: Experiment, lessons: Lessons, run: Path, resume: bool, pro
         processes=processes,
     )
     if processes.first:
-        write_card(run, experiment, predictor, lessons)
+        write_card(run, card_of(experiment, predictor, lessons))
         console.print(f"trained {experiment.name}: {checkpoint.model_path(run)}", soft_wrap=True)
 
 

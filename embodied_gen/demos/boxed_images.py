@@ -124,6 +124,10 @@ class BoxedImages(Examples):
         """The same examples on a device."""
         return BoxedImages(self._images, self._values, mirrors=self.mirrors, source=self.source, device=device)
 
+    def with_mirrors(self, mirrors: Sequence[Axis]) -> "BoxedImages":
+        """The same images, mirrored along other axes."""
+        return BoxedImages(self._images, self._values, mirrors=mirrors, source=self.source, device=self.device)
+
     def digest(self) -> str:
         """A hash of the data, which tells whether a run can go on with them."""
         parts = (self._images, self._values)

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from embodied_gen import __version__, config
 from embodied_gen.blocks.detector import DenoisedBoxes, DetectorBlock, PyramidBlock, Scenery
-from embodied_gen.demos.boxed_images import Axis, BoxedImages
+from embodied_gen.demos.boxed_images import BoxedImages
+from embodied_gen.detection.data import BoxedBlock
 from embodied_gen.events import BoxSet
 from embodied_gen.image_encoder import ImageEncoder
 from embodied_gen.predictor import Predictor
@@ -20,21 +21,12 @@ from embodied_gen.training.settings import TrainSettings
 
 
 @final
-class ImagesBlock(config.Block):
-    """Images with boxes."""
-
-    file: str = Field(description="File of images, as detection.write_images writes it.")
-    held_out: float = Field(0.05, ge=0, lt=1, description="Share of images held out of training.")
-    mirrors: tuple[Axis, ...] = Field((), description="Axes along which images are mirrored: x, y.")
-
-
-@final
 class Detection(config.Block):
     """Images, backbone, detector and training."""
 
     name: str = Field(description="Short name, used for the run's folder.")
     seed: int = Field(0, ge=0, description="Of the weights, the data order and the training draws.")
-    data: ImagesBlock
+    data: BoxedBlock
     pyramid: PyramidBlock = PyramidBlock()
     detector: DetectorBlock = DenoisedBoxes()
     train: TrainSettings = TrainSettings()
@@ -119,6 +111,16 @@ def save_config(folder: Path, detection: Detection, images: Images) -> None:
     files.write_json(folder / "config.json", content)
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds the run of a detector.
+
+    Raises:
+        ValueError: If its config is damaged or newer than this version.
+    """
+    path = folder / "config.json"
+    return path.is_file() and "detection" in files.read_json(path)
+
+
 def load_config(folder: Path) -> tuple[Detection, Images]:
     """Reads a run's config.json.
 
@@ -144,6 +146,15 @@ def load(folder: Path, device: torch.device | str = "cpu") -> DetectorRun:
     predictor = build(detection, images)
     files.fill(predictor, tensors, path)
     return DetectorRun(detection, images, predictor.to(device).eval(), int(note["step"]))
+
+
+def check_images(images: Images, examples: BoxedImages, classes: tuple[str, ...]) -> None:
+    """Raises `ValueError` unless images have the size and the classes that a detector was built for."""
+    if (examples.size, classes) != (images.size, images.classes):
+        raise ValueError(
+            f"{examples.source} has images of {examples.size} (C, H, W) with the classes {', '.join(classes)}; the "
+            f"detector was trained on {images.size} with {', '.join(images.classes)}. Name images like those."
+        )
 
 
 def _images(content: Any, path: Path) -> Images:

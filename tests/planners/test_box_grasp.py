@@ -89,3 +89,24 @@ def test_boxes_that_make_no_sense_are_refused():
     for size, core in (((0, 5), 0.5), (SIZE, 0.0), (SIZE, 1.5)):
         with pytest.raises(ValueError, match=r"size must be a width|core must be a share of a box in"):
             BoxGrasp(size, core=core)
+
+
+@given(SEEDS)
+def test_of_several_things_the_likeliest_pick_comes_first(seed):
+    boxes, weights = boxes_of(seed)
+    weights[1] = 0  # no draw holds this one
+    grasp = BoxGrasp(SIZE)
+    ranked, each = grasp.ranked(boxes, weights), grasp.choose(boxes[[0, 2]], weights[[0, 2]])
+    chance = each.support * weights[[0, 2]].mean(1)
+    order = chance.argsort(descending=True)
+    torch.testing.assert_close(ranked.support, chance[order])
+    torch.testing.assert_close(ranked.at, each.at[order])
+
+
+def test_a_thing_that_few_draws_hold_is_less_likely_than_one_that_all_do():
+    box = torch.tensor([[10.0, 10.0, 30.0, 30.0], [60.0, 10.0, 80.0, 30.0]])
+    place = BoxGrasp(SIZE).ranked(box[:, None].expand(2, 4, 4), torch.tensor([[1.0, 0, 0, 0], [1, 1, 1, 0]]))
+    assert place.support.tolist() == [0.75, 0.25] and place.at[0, 0] == pytest.approx(70 / 160)
+    assert BoxGrasp(SIZE).ranked(torch.zeros(1, 4, 4), torch.zeros(1, 4)).at.shape == (0, 2)
+    with pytest.raises(ValueError, match=r"weights must lie in \[0, 1\]; got 2"):
+        BoxGrasp(SIZE).ranked(box[None], torch.full((1, 2), 2.0))

@@ -232,7 +232,7 @@ def test_a_missing_kind_lists_the_kinds(tmp_path):
     assert mistakes(tmp_path, {"constraints": [{"radius": 1}]}) == [
         "constraints.0: kind is missing; expected one of keep_out_disc, keep_in_box, keep_in_region, "
         "keep_out_region, speed_limit, acceleration_limit, curvature_limit, reach_point, double_integrator, unicycle, "
-        "bicycle, attribute_range, fixed, no_collision, keep_distance, on_road"
+        "bicycle, attribute_range, fixed, no_collision, keep_distance, on_road, boxes_apart, boxes_within"
     ]
 
 

@@ -1,0 +1,277 @@
+"""Detectors with one backbone and equal training time: boxes from noise, learned boxes, a box for each pixel.
+
+    python benchmarks/detection.py [--images 5000] [--seconds 7200] [--seeds 3] [--bccd FOLDER]
+
+The images are those of configs/tabletop_images.yaml, collected where they are missing; detectors are those of
+configs/boxes_KIND.yaml. How long a step of training takes is measured for each kind, as CPU time of one thread (on an
+accelerator as wall time), and every kind takes as many steps as fit into SECONDS. Scores are those of the test part. A
+detector that draws boxes from noise is scored with other numbers of boxes and of steps, too. Images a second: medians
+over repeated calls after warm ones, without loading.
+
+With --bccd FOLDER (the photographs of the BCCD data set: images, boxes.csv, trainval.txt, test.txt) the same detectors
+are trained on those, too, from scratch.
+
+Writes benchmarks/results/detection.json after every cell, which is a kind on some images with a seed, and
+docs/images/detection.png. Cells that the file holds of the same config and versions are kept: take the file away to
+measure all anew. Runs lie in RUNS, and one that was killed goes on where it was.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from boxed_pictures import boxed, titled
+from PIL import Image
+
+from embodied_gen import detection, draws, provenance
+from embodied_gen.boxes import corners
+from embodied_gen.commands import images
+from embodied_gen.commands.console import console
+from embodied_gen.commands.detectors import teach
+from embodied_gen.commands.offscreen import prefer_egl
+from embodied_gen.demos.boxed_images import BoxedImages
+from embodied_gen.detection.data import PhotosBlock
+from embodied_gen.predictor import Predictor
+from embodied_gen.training import files
+from embodied_gen.training.processes import joined, resolve_device
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+KINDS = ("denoising", "queries", "dense")
+BOXES, STEPS = (50, 100, 300, 1000), (1, 2, 4, 8)
+BATCHES = (1, 8)
+PHOTO_SIZE = (320, 240)
+WARM, REPEATS = 2, 10
+FIRST, PACED = 4, 20  # steps that are taken before those that are timed, and these
+PICTURED, LIKELY = (0, 1), 0.4  # test images, and the score of what is drawn into them
+
+
+@dataclass
+class Arguments:
+    """Detectors with one backbone and equal training time."""
+
+    images: int = 5000
+    """Tabletop images to train on."""
+    seconds: float = 7200.0
+    """Of each training."""
+    seeds: int = 3
+    """Trainings of each kind."""
+    kinds: tuple[str, ...] = KINDS
+    """Names of configs."""
+    folder: str | None = None
+    """Folder of the Tabletop images; data/embodied/tabletop/images-IMAGES where not given."""
+    bccd: str | None = None
+    """Folder of the BCCD photographs; left out where not given."""
+    boxes: tuple[int, ...] = BOXES
+    """Numbers of boxes from noise."""
+    steps: tuple[int, ...] = STEPS
+    """Numbers of steps of their sampler."""
+    runs: str = "runs/detection"
+    """Folder of the runs."""
+    device: str = "cpu"
+    """Where to train and to score: auto, cpu, cuda."""
+    out: str = "benchmarks/results/detection.json"
+    """Record to write."""
+    picture: str = "docs/images/detection.png"
+    """Picture to write."""
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    arguments = tyro.cli(Arguments, description=__doc__)
+    torch.set_num_threads(1)
+    record, folder = _begun(arguments), _collected(arguments)
+    sources = {"tabletop": folder} | ({} if arguments.bccd is None else {"bccd": arguments.bccd})
+    for data, seed, kind in product(sources, range(arguments.seeds), arguments.kinds):
+        _measure(record, data, kind, seed, sources[data], arguments)
+    _draw(record, folder, arguments)
+    console.print(f"written: {arguments.out}")
+
+
+def _begun(arguments: Arguments) -> dict[str, Any]:
+    """The record at the target where it was made with these versions, or one without rows."""
+    record: dict[str, Any] = {
+        "schema": files.SCHEMA,
+        "what": "average precision of detectors by kind, images and seed; images a second",
+        "seconds": arguments.seconds,
+        "images": arguments.images,
+        "device": arguments.device,
+        "paces": {},
+        "rows": [],
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+    }
+    target = Path(arguments.out)
+    if target.exists():
+        found = files.read_json(target)
+        if all(found.get(key) == record[key] for key in ("schema", "images", "device", "versions")):
+            record |= {key: found[key] for key in ("paces", "rows")}
+    return record
+
+
+def _collected(arguments: Arguments) -> str:
+    """The folder of the Tabletop images, which are rendered where they are missing."""
+    folder = arguments.folder or f"data/embodied/tabletop/images-{arguments.images}"
+    config = str(CONFIGS / "tabletop_images.yaml")
+    prefer_egl()
+    number = str(arguments.images)
+    images.collect(config, [config, "--data.folder", folder, "--data.train", number, "--if-missing"])
+    found = files.read_json(Path(folder) / "images.json")["recipe"]["train"]
+    if found != arguments.images:
+        raise ValueError(f"{folder} has {found} images to train on, not {arguments.images}. Name another folder.")
+    return folder
+
+
+def _measure(record: dict[str, Any], data: str, kind: str, seed: int, folder: str, arguments: Arguments) -> None:
+    """Adds the row of a cell to the record and writes it, unless it has that already."""
+    config = _config(data, kind, seed, folder)
+    pace = record["paces"].get(f"{data} {kind}")
+    if pace is None:
+        pace = record["paces"][f"{data} {kind}"] = _seconds_a_step(config, arguments.device)
+        files.write_json(Path(arguments.out), record)
+    config = _trained_for(config, max(1, round(arguments.seconds / pace)))
+    cell = {"data": data, "kind": kind, "seed": seed, "course": _course(config)}
+    if any(cell.items() <= row.items() for row in record["rows"]):
+        return
+    row = cell | {"steps": config.train.steps} | _cell(config, data, arguments)
+    others = [r for r in record["rows"] if any(r[key] != cell[key] for key in ("data", "kind", "seed"))]
+    record["rows"] = [*others, row]
+    files.write_json(Path(arguments.out), record)
+    said = ", ".join(f"{name} {row['scores'][name] or 0:.3f}" for name in ("ap", "ap50", "ap75"))
+    console.print(f"{kind} on {data}, seed {seed}: {said}; {row['seconds']:.0f} s", soft_wrap=True)
+
+
+def _config(data: str, kind: str, seed: int, folder: str) -> detection.Detection:
+    config = detection.read(CONFIGS / f"boxes_{kind}.yaml")
+    if data == "bccd":
+        block = PhotosBlock(folder=folder, size=PHOTO_SIZE, train="trainval", mirrors=("x", "y"))
+    else:
+        block = config.data.model_copy(update={"folder": folder})
+    return config.model_copy(update={"seed": seed, "data": block})
+
+
+def _trained_for(config: detection.Detection, steps: int) -> detection.Detection:
+    warmup = min(config.train.warmup, steps // 10)
+    return config.model_copy(update={"train": config.train.model_copy(update={"steps": steps, "warmup": warmup})})
+
+
+def _course(config: detection.Detection) -> str:
+    """Hash of all that decides a cell but where its images lie."""
+    return config.model_copy(update={"data": config.data.model_copy(update={"folder": ""})}).fingerprint("", 1)
+
+
+def _run_of(config: detection.Detection, data: str, arguments: Arguments) -> Path:
+    return Path(arguments.runs) / f"{data}-{config.detector.kind}-{config.seed}-{_course(config)}"
+
+
+def _seconds_a_step(config: detection.Detection, device: str) -> float:
+    """Of training, without start, held-out losses and checkpoints."""
+    boxed_images, times = config.data.training(), []
+    clock = _clock(device)
+    for steps in (FIRST, FIRST, FIRST + PACED):  # the first one is to warm up
+        short = _trained_for(config.model_copy(update={"data": config.data.model_copy(update={"held_out": 0})}), steps)
+        started = clock()
+        with TemporaryDirectory() as run, joined(device) as processes:
+            teach(short, boxed_images, Path(run), resume=False, processes=processes)
+        times.append(clock() - started)
+    return max(times[2] - times[1], 1e-3) / PACED
+
+
+def _clock(device: str) -> Callable[[], float]:
+    """CPU time, which other processes do not change; wall time where an accelerator computes."""
+    return time.process_time if resolve_device(device).type == "cpu" else time.perf_counter
+
+
+def _cell(config: detection.Detection, data: str, arguments: Arguments) -> dict[str, Any]:
+    """Trains a detector, or takes up its run, and scores it."""
+    clock = _clock(arguments.device)
+    run, started = _run_of(config, data, arguments), clock()
+    with joined(arguments.device) as processes:
+        teach(config, config.data.training(), run, resume=True, processes=processes)
+    trained = clock() - started
+    examples, classes = config.data.testing()
+    device = resolve_device(arguments.device)
+    predictor, examples = detection.load(run, device).predictor, examples.to(device)
+    found: dict[str, Any] = {"scores": asdict(_scored(predictor, examples, classes, config.seed))}
+    found["speeds"] = [_speed(predictor, examples, batch) for batch in BATCHES]
+    if data == "tabletop" and config.detector.kind == "denoising":
+        found["table"] = [
+            {"boxes": boxes, "steps": steps} | _adjusted(predictor, examples, classes, config.seed, boxes, steps)
+            for boxes, steps in product(arguments.boxes, arguments.steps)
+        ]
+    return found | {"training_seconds": trained, "seconds": clock() - started}
+
+
+def _scored(predictor: Predictor, examples: BoxedImages, classes: tuple[str, ...], seed: int) -> detection.Scored:
+    return detection.score(detection.detections(predictor, examples, seed=seed), examples, classes)
+
+
+def _adjusted(
+    predictor: Predictor, examples: BoxedImages, classes: tuple[str, ...], seed: int, boxes: int, steps: int
+) -> dict[str, Any]:
+    """Scores and speed with other numbers of boxes and steps."""
+    detection.adjust(predictor, boxes=boxes, steps=steps)
+    scores = asdict(_scored(predictor, examples, classes, seed))
+    return {"scores": scores, "speeds": [_speed(predictor, examples, batch) for batch in BATCHES]}
+
+
+def _speed(predictor: Predictor, examples: BoxedImages, batch: int) -> dict[str, float]:
+    """Images a second: the median of some calls."""
+    seen = examples.batch(torch.arange(batch, device=examples.device) % examples.images).observations
+    times = []
+    with torch.no_grad():
+        for call in range(WARM + REPEATS):
+            stream = draws.generator(call, device=examples.device)
+            started = time.perf_counter()
+            predictor.predict(seen, generator=stream).cpu()
+            times.append(time.perf_counter() - started)
+    return {"batch": batch, "images_a_second": batch / statistics.median(times[WARM:])}
+
+
+def _draw(record: dict[str, Any], folder: str, arguments: Arguments) -> None:
+    """Boxes of all kinds on two test images, beside the true ones."""
+    panels: dict[str, list[np.ndarray]] = {}
+    for kind in arguments.kinds:
+        config = _config("tabletop", kind, 0, folder)
+        steps = max(1, round(arguments.seconds / record["paces"][f"tabletop {kind}"]))
+        run = _run_of(_trained_for(config, steps), "tabletop", arguments)
+        if not run.is_dir():
+            console.print(f"no picture, for the run {run} is gone", soft_wrap=True)
+            return
+        examples, classes = config.data.testing()
+        predictor = detection.load(run).predictor
+        rows = torch.cat([_rows(predictor, examples, image) for image in PICTURED])
+        panels.setdefault(
+            "true boxes", [_panel(examples, image, examples.values()[image], classes) for image in PICTURED]
+        )
+        panels[kind] = [_panel(examples, image, own, classes) for image, own in zip(PICTURED, rows, strict=True)]
+    columns = [np.concatenate([titled(panel, name) for panel in own]) for name, own in panels.items()]
+    path = Path(arguments.picture)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(columns, axis=1)).save(path, optimize=True)
+
+
+def _rows(predictor: Predictor, examples: BoxedImages, image: int) -> torch.Tensor:
+    seen = examples.batch(torch.tensor([image])).observations
+    with torch.no_grad():
+        return predictor.predict(seen, generator=draws.generator(0, image))
+
+
+def _panel(examples: BoxedImages, image: int, rows: torch.Tensor, classes: tuple[str, ...]) -> np.ndarray:
+    """An image, twice as large, with what has a score."""
+    picture = examples.batch(torch.tensor([image])).observations[0].permute(1, 2, 0).repeat_interleave(2, 0)
+    picture = picture.repeat_interleave(2, 1).contiguous().numpy()
+    some = rows[rows[:, 5] > LIKELY]
+    sides = torch.tensor(picture.shape[1::-1]).repeat(2)
+    return boxed(picture, (corners(some[:, :4]) * sides).numpy(), [classes[int(label)] for label in some[:, 4]])
+
+
+if __name__ == "__main__":
+    main()

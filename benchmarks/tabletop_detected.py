@@ -1,0 +1,146 @@
+"""Picks on Tabletop-v0 by the boxes of a detector, beside picks by true boxes.
+
+    python benchmarks/tabletop_detected.py RUN [--episodes 200] [--draws 8]
+
+RUN is a detector that draws boxes from noise, trained on Tabletop images. The ways to aim know the asked class, and
+
+    true box         the true boxes: the middle of the largest one of the class
+    predicted box    detections: the middle of the likeliest one of the class
+    posterior boxes  of each of the likeliest detections of the class, its box in several draws: the place that is
+                     safest over them, on the detection where a pick is likeliest to succeed (planners.BoxGrasp)
+
+and take the next one at another attempt, on the new picture. All have the same seeds; differences are paired. Writes
+benchmarks/results/tabletop_detected.json.
+"""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, final
+
+import gymnasium as gym
+import numpy as np
+import torch
+import tyro
+from picks import FIRST_SEED, Aim, difference, picked, row
+from tabletop import WAYS, middle
+
+import envs  # noqa: F401 - registers the environments
+from embodied_gen import detection, draws, provenance
+from embodied_gen.boxes import corners, followed
+from embodied_gen.commands.console import console, progress
+from embodied_gen.commands.offscreen import prefer_egl
+from embodied_gen.heads import DenoisingHead
+from embodied_gen.heads.samplers import DDIM
+from embodied_gen.training import files
+from envs.tabletop_view import View
+from planners import BoxGrasp
+
+
+@dataclass
+class Arguments:
+    """Picks on Tabletop-v0 by the boxes of a detector."""
+
+    run: tyro.conf.Positional[str]
+    """Folder of a detector's run."""
+    episodes: int = 200
+    """Of each way to aim."""
+    draws: int = 8
+    """Of each picture."""
+    steps: int = 4
+    """Of the sampler of those draws."""
+    candidates: int = 4
+    """Detections of the asked class that are followed over draws."""
+    out: str = "benchmarks/results/tabletop_detected.json"
+    """Record to write."""
+
+
+@final
+class Detector:
+    """Aims by what a detector sees."""
+
+    def __init__(self, arguments: Arguments):
+        self.run = detection.load(Path(arguments.run))
+        self.arguments = arguments
+        self.drawing = copy.deepcopy(self.run.predictor)
+        if not isinstance(self.drawing.head, DenoisingHead):
+            raise ValueError(f"{arguments.run} does not draw boxes. Name a run with detector.kind denoising.")
+        self.drawing.head.sampler, self.drawing.head.steps = DDIM(1.0), arguments.steps
+
+    def box(self, view: View, target: int, attempt: int, generator: np.random.Generator) -> np.ndarray:
+        """The middle of the likeliest detection of a class, then of the next."""
+        rows = self._found(_seen(view), target, generator)
+        return rows[attempt % len(rows), :2].clamp(0, 1).numpy()
+
+    def posterior(self, view: View, target: int, attempt: int, generator: np.random.Generator) -> np.ndarray:
+        """The safest place of the detection of a class on which a pick is likeliest to succeed, then of the next."""
+        image, arguments = _seen(view), self.arguments
+        rows = self._found(image, target, generator)[: arguments.candidates]
+        sets = self.drawing.sample(image, arguments.draws, generator=_stream(generator))
+        boxes, found = followed(sets, rows[None, :, :4], rows[None, :, 4].long())
+        pixels = corners(boxes[0]) * torch.tensor(view.camera.size).repeat(2)
+        weights = found[0].float() * (boxes[0, ..., 2:] > 0).all(-1)
+        places = BoxGrasp(view.camera.size).ranked(pixels, weights).at.clamp(0, 1)
+        places = places if len(places) else rows[:, :2].clamp(0, 1)
+        return places[attempt % len(places)].numpy()
+
+    def _found(self, image: torch.Tensor, target: int, generator: np.random.Generator) -> torch.Tensor:
+        """Detections of a class, of any class where there is none; the likeliest first."""
+        rows = self.run.predictor.predict(image, generator=_stream(generator))[0]
+        asked = rows[(rows[:, 4] == target) & (rows[:, 5] > 0)]
+        return asked if len(asked) else rows
+
+
+def _seen(view: View) -> torch.Tensor:
+    return torch.from_numpy(view.rgb.copy()).permute(2, 0, 1)[None]
+
+
+def _stream(generator: np.random.Generator) -> torch.Generator:
+    return draws.generator(int(generator.integers(2**31)))
+
+
+@torch.no_grad()
+def main() -> None:
+    """Runs the benchmark."""
+    arguments = tyro.cli(Arguments, description=__doc__)
+    prefer_egl()
+    torch.set_num_threads(1)
+    detector = Detector(arguments)
+    ways: dict[str, Aim] = {
+        "true box": middle(WAYS["true box"]),
+        "predicted box": detector.box,
+        "posterior boxes": detector.posterior,
+    }
+    env, outcomes = gym.make("embodied/Tabletop-v0"), {}
+    with progress("pick", len(ways) * arguments.episodes) as advance:
+        for name, aim in ways.items():
+            outcomes[name] = []
+            for seed in range(FIRST_SEED, FIRST_SEED + arguments.episodes):
+                outcomes[name].append(picked(aim, env, seed))
+                advance(name)
+    env.close()
+    files.write_json(Path(arguments.out), _record(arguments, detector, outcomes))
+    console.print(f"written: {arguments.out}")
+
+
+def _record(arguments: Arguments, detector: Detector, outcomes: dict[str, list[tuple[bool, int]]]) -> dict[str, Any]:
+    pairs = (("predicted box", "true box"), ("posterior boxes", "true box"), ("posterior boxes", "predicted box"))
+    return {
+        "schema": files.SCHEMA,
+        "what": "success of picks, with attempts an episode",
+        "detector": {"name": detector.run.detection.name, "step": detector.run.step},
+        "draws": arguments.draws,
+        "steps": arguments.steps,
+        "episodes": arguments.episodes,
+        "seeds": {"first": FIRST_SEED, "count": arguments.episodes},
+        "rows": [row(name, found) for name, found in outcomes.items()],
+        "differences": [
+            {"ours": ours, "theirs": theirs} | difference(outcomes[ours], outcomes[theirs]) for ours, theirs in pairs
+        ],
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Scores of detectors: what `embodied-gen evaluate` does with the run of one."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+from rich.table import Table
+
+from embodied_gen import detection, provenance
+from embodied_gen.commands.console import console, parse
+from embodied_gen.detection.data import BoxedBlock
+from embodied_gen.detection.experiment import check_images, load_config
+from embodied_gen.training import files
+from embodied_gen.training.processes import resolve_device
+from planners.guides import read_guide
+
+
+@dataclass
+class Arguments:
+    """Scores a detector on the test part of its images and writes eval.json into its run.
+
+    A detector acts in no environment: it is scored by average precision as COCO defines it, over IoUs from 0.50 to
+    0.95, at 0.50 and at 0.75, and by how far its scores can be believed. Every image has its own random numbers.
+
+    The images can be others of the same size and classes, --data.folder FOLDER. Boxes from noise can be more or fewer,
+    in more steps, without a training:
+
+        embodied-gen evaluate runs/boxes-denoising --boxes 300 --steps 4
+    """
+
+    run: tyro.conf.Positional[str]
+    """Folder of a detector's run."""
+    data: Annotated[tyro.conf.AvoidSubcommands[BoxedBlock], tyro.conf.arg(name="data")]
+    """The images, the run's own where not given."""
+    boxes: int | None = None
+    """Boxes of a detector that draws them from noise, its own number where not given."""
+    steps: int | None = None
+    """Steps of its sampler, likewise."""
+    guide: str | None = None
+    """Guide file about boxes: what is known of every image."""
+    seed: int = 0
+    """Of the draws."""
+    batch: int = detection.scoring.BATCH
+    """Images that are looked at together; changes the speed, and nothing else but rounding."""
+    json: str | None = None
+    """Write the record here instead of RUN/eval.json."""
+    device: str = "auto"
+    """Where the detector computes: auto, cpu, cuda."""
+    threads: int = 1
+    """Threads of its products on a CPU."""
+
+
+def evaluate(folder: Path, arguments: list[str]) -> None:
+    """Scores the run in a folder, which is among the arguments."""
+    data = load_config(folder)[0].data
+    parsed = parse(Arguments, "evaluate", arguments, run=str(folder), data=data)
+    for name in ("batch", "threads"):
+        if getattr(parsed, name) < 1:
+            raise ValueError(f"--{name} must be at least 1; got {getattr(parsed, name)}.")
+    torch.set_num_threads(parsed.threads)
+    record = _record(folder, parsed)
+    target = Path(parsed.json) if parsed.json else folder / "eval.json"
+    files.write_json(target, record)
+    console.print(_table(record))
+    console.print(f"written: {target}", soft_wrap=True)
+
+
+def _record(folder: Path, parsed: Arguments) -> dict[str, Any]:
+    device = resolve_device(parsed.device)
+    run = detection.load(folder, device)
+    detection.adjust(run.predictor, boxes=parsed.boxes, steps=parsed.steps)
+    guide = None if parsed.guide is None else read_guide(Path(parsed.guide)).of_boxes()
+    examples, classes = parsed.data.testing()
+    check_images(run.images, examples, classes)
+    rows = detection.detections(run.predictor, examples.to(device), seed=parsed.seed, batch=parsed.batch, guide=guide)
+    return {
+        "schema": files.SCHEMA,
+        "run": run.detection.name,
+        "detector": run.detection.detector.kind,
+        "step": run.step,
+        "images": {"source": examples.source, "count": examples.images},
+        "boxes": rows.shape[1],
+        "steps": getattr(run.predictor.head, "steps", 1),
+        "seed": parsed.seed,
+        "guide": parsed.guide,
+        "scores": asdict(detection.score(rows, examples, classes)),
+        "versions": provenance.versions(),
+    }
+
+
+def _table(record: dict[str, Any]) -> Table:
+    """The scores of a record."""
+    scores, images = record["scores"], record["images"]
+    shown = Table("", "value", title=f"{record['run']} on {images['count']} images of {images['source']}")
+    names = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "recall": "recall at 0.50", "calibration": "calibration error"}
+    for key, name in names.items():
+        shown.add_row(name, _number(scores[key]))
+    for name, value in scores["classes"].items():
+        shown.add_row(f"AP of {name}", _number(value))
+    shown.add_row("boxes, steps", f"{record['boxes']}, {record['steps']}")
+    return shown
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
