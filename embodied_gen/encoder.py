@@ -6,6 +6,8 @@ A state encoder standardises each channel by the demonstrations' mean and deviat
 
 The clamp keeps a channel that hardly moved in the demonstrations from swamping the others when it does.
 
+A picture encoder gives an image as the leaf `image` of a context, in 0..255 as kernels of CRFs have their widths.
+
 A scene encoder lays an observation of several agents out for each of them: where it is, and in its own frame what it
 did and what lies around it.
 """
@@ -62,6 +64,38 @@ class StateEncoder(nn.Module):
                 f"got {tuple(observations.shape)}. Give a history of {self.history} flat observations."
             )
         return ((observations - self.mean) / self.deviation).clamp(-_LIMIT, _LIMIT).flatten(1)
+
+
+@final
+class PictureEncoder(nn.Module):
+    """Images as they are, for networks and CRFs that read the leaf `image`.
+
+    Args:
+        colours: Channels C of an image.
+
+    Attributes:
+        size: C.
+        width: C.
+    """
+
+    def __init__(self, colours: int):
+        super().__init__()
+        self.size = self.width = colours
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Contexts of images, bytes, uint8, shape `(B, C, H, W)`: the leaf `image`, 0..255, of the same shape.
+
+        Raises:
+            ValueError: If the type or the shape is another.
+        """
+        if images.dtype != torch.uint8:
+            raise ValueError(
+                f"images must be bytes from 0 to 255, torch.uint8; got {images.dtype}. "
+                "Multiply shares by 255, round them, and convert with .to(torch.uint8)."
+            )
+        if images.ndim != 4 or images.shape[1] != self.size:
+            raise ValueError(f"images must have shape (B, {self.size}, H, W); got {tuple(images.shape)}.")
+        return {"image": images.to(torch.get_default_dtype())}
 
 
 @final

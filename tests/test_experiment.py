@@ -18,12 +18,13 @@ from crowds import crowd
 
 from embodied_gen import config as configs
 from embodied_gen import draws, experiment
-from embodied_gen.blocks import ForecastControl, SceneControl
+from embodied_gen.blocks import ForecastControl, SceneControl, SegmentationControl
 from embodied_gen.experiment import Experiment, Sizes
 from embodied_gen.forecasting.windows import SOCIAL_GAN, windows_of
 from embodied_gen.heads import Particles, Steered
 from embodied_gen.training import checkpoint, files
 from planners.guides import read_guide
+from tests.images.labelled import SIZE, labelled_pictures
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -41,7 +42,10 @@ def shrunk(config):
         "transformer": {"width": 16, "depth": 1, "heads": 2},
         "scene": {"width": 16, "depth": 1, "heads": 2},
         "experts": {"width": 16, "depth": 1},
+        "image_unet": {"width": 8, "groups": 4},
     }
+    if isinstance(config.control, SegmentationControl):
+        config = config.model_copy(update={"control": config.control.model_copy(update={"size": SIZE})})
     net = config.net.model_copy(update=small[config.net.kind])
     return config.model_copy(update={"net": net})
 
@@ -54,6 +58,10 @@ def examples_of(config):
     if isinstance(config.control, ForecastControl):
         windows = windows_of([crowd(5, 30)], SOCIAL_GAN)
         return config.control.varied(windows, config.data), Sizes(*config.control.sizes(0, 0))
+    if isinstance(config.control, SegmentationControl):
+        classes = len(config.data.classes)
+        examples = config.control.varied(labelled_pictures(4, classes=classes), config.data, 0)
+        return examples, Sizes(3, classes)
     length = config.control.horizon + 3
     return tiny.windows_of(config, tiny.episodes_of((length, length))), Sizes(4, 2)
 

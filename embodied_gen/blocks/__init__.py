@@ -9,10 +9,11 @@ from embodied_gen.blocks.control import (
     TrackerBlock,
 )
 from embodied_gen.blocks.denoising import DenoisingBlock
-from embodied_gen.blocks.event import BinaryBlock, EventBlock, TrajectoryBlock
+from embodied_gen.blocks.event import BinaryBlock, EventBlock, LabelMapBlock, TrajectoryBlock
 from embodied_gen.blocks.forecast import EthUcyBlock, ForecastControl
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
+from embodied_gen.blocks.segmentation import LabelledImagesBlock, SegmentationControl
 from embodied_gen.blocks.task import DataBlock, EnvBlock
 
 __all__ = [
@@ -26,11 +27,14 @@ __all__ = [
     "ForecastControl",
     "HeadBlock",
     "InverseControl",
+    "LabelMapBlock",
+    "LabelledImagesBlock",
     "MLPBlock",
     "NetBlock",
     "PlannerControl",
     "PolicyControl",
     "SceneControl",
+    "SegmentationControl",
     "TrackerBlock",
     "TrajectoryBlock",
 ]

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Binary, Event, Path, Scene, Trajectory, Walk
+from embodied_gen.events import Binary, Event, LabelMap, Path, Scene, Trajectory, Walk
 
 
 class TrajectoryBlock(Block):
@@ -61,4 +61,16 @@ class BinaryBlock(Block):
         return Binary(chunks.shape[-1], steps=chunks.shape[1], low=self.low, high=self.high)
 
 
-EventBlock = Annotated[TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock, Field(discriminator="kind")]
+class LabelMapBlock(Block):
+    """A class for each pixel of an image."""
+
+    kind: Literal["label_map"] = "label_map"
+
+    def build(self, maps: Tensor) -> Event:
+        """The event of maps of that shape, `(N, H, W, K)`."""
+        return LabelMap(*maps.shape[1:])
+
+
+EventBlock = Annotated[
+    TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock | LabelMapBlock, Field(discriminator="kind")
+]

@@ -10,7 +10,7 @@ from torch import nn
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import experiment, provenance
-from embodied_gen.blocks import ForecastControl
+from embodied_gen.blocks import ForecastControl, LabelledImagesBlock
 from embodied_gen.commands.console import console, parse
 from embodied_gen.experiment import Experiment, Sizes
 from embodied_gen.predictor import Predictor
@@ -38,6 +38,8 @@ def main(arguments: list[str]) -> None:
 def _sizes(config: Experiment) -> Sizes:
     if isinstance(config.control, ForecastControl):
         return Sizes(*config.control.sizes(0, 0))
+    if isinstance(config.data, LabelledImagesBlock):
+        return Sizes(*config.control.sizes(0, len(config.data.classes)))
     env = config.maker()()
     sizes = _sizes_in(config, env)
     env.close()

@@ -1,4 +1,4 @@
-"""`embodied-gen train`: demonstrations become a policy, recordings a forecaster."""
+"""`embodied-gen train`: demonstrations become a policy, recordings a forecaster, labelled images a segmenter."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,11 +15,12 @@ from embodied_gen.experiment import Experiment, build, load_config, save_config,
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, checkpoint, fit
 from embodied_gen.training.processes import Processes, joined
+from embodied_gen.training.start import start_from
 
 
 @dataclass
 class Arguments:
-    """Trains the policy or the forecaster of a config from its data and keeps a run folder.
+    """Trains the policy, the forecaster or the segmenter of a config from its data and keeps a run folder.
 
     Every value of the config can be given here too, as in --train.steps 5000. Ctrl-C saves and stops; --resume
     continues to the same weights as if nothing had happened. For several processes: torchrun --nproc-per-node 2 -m
@@ -50,7 +51,8 @@ def main(arguments: list[str]) -> None:
 def learn(experiment: Experiment, lessons: Lessons, run: Path, resume: bool, processes: Processes) -> None:
     """Trains the predictor of an experiment and keeps its run folder; see `fit` for what is raised."""
     predictor = build(experiment, lessons.examples).to(processes.device)
-    course = Course(experiment.fingerprint(lessons.digest, processes.count), experiment.seed)
+    begun = "" if experiment.start_from is None else start_from(predictor, Path(experiment.start_from))
+    course = Course(experiment.fingerprint(lessons.digest + begun, processes.count), experiment.seed)
     if processes.first:
         _prepare(run, experiment, predictor, resume)
         _introduce(experiment, predictor, lessons, run, processes.device)

@@ -1,7 +1,14 @@
 """Intervals and tests for success rates, scores and diversity of evaluated policies; scores of label maps."""
 
 from embodied_gen.statistics.interval import Estimate, Interval
-from embodied_gen.statistics.label_maps import LabelScores, boundary_f1, calibration_error, label_scores
+from embodied_gen.statistics.label_maps import (
+    LabelScores,
+    boundary_f1,
+    calibration_error,
+    confusions,
+    label_scores,
+    scores_of,
+)
 from embodied_gen.statistics.modes import Modes, clusters, count_modes
 from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
 from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
@@ -18,6 +25,7 @@ __all__ = [
     "calibration_error",
     "clopper_pearson",
     "clusters",
+    "confusions",
     "count_modes",
     "entropy",
     "holm",
@@ -27,5 +35,6 @@ __all__ = [
     "minimum_detectable_effect_paired",
     "newcombe",
     "newcombe_paired",
+    "scores_of",
     "wilson",
 ]

@@ -19,6 +19,7 @@ from embodied_gen.heads import (
     AverageVelocityHead,
     BeliefHead,
     BoltzmannHead,
+    CellwiseHead,
     ChainMarginHead,
     ContrastiveDivergence,
     CRFHead,
@@ -251,6 +252,10 @@ def crf(method: Method, event: LabelMap) -> Head:
     return CRFHead(event, stirred(over_cells(event, event.classes)), layer, channels)
 
 
+def cellwise(event: LabelMap) -> Head:
+    return CellwiseHead(event, stirred(over_cells(event, event.classes)))
+
+
 def stirred(net: nn.Module) -> nn.Module:
     """Away from layers that start at zero: every map would have the same loss."""
     g = torch.Generator().manual_seed(1)
@@ -463,6 +468,7 @@ CASES = [
     Case("autoregressive_own", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), own=0.5)),
     Case("pixelcnn", lambda e: pixelcnn(MaskedConvNet, LabelMap(3, 4, 3)), maps),
     Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),
+    Case("cellwise", lambda e: cellwise(LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
     Case("crf", lambda e: crf(Permutohedral(), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
     Case("crf_nystroem", lambda e: crf(Nystroem(6), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
     Case("chain_crf", lambda e: TreeCRFHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
