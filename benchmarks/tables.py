@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from camvid_table import table as camvid
 from forecasting_table import measures as forecasters_measures
 from forecasting_table import table as forecasters
 from objectworld_table import table as objectworld
@@ -361,6 +362,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "forecasters": (("forecasting",), forecasters),
     "forecasters_measures": (("forecasting",), forecasters_measures),
     "decoding_speed": (("decoding_speed",), decoding_speed),
+    "camvid": (("camvid",), camvid),
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`embodied-gen train` with labelled images: a segmenter is trained, comes back, and is fine-tuned with a CRF behind it."""
+"""`embodied-gen train` with labelled images: a segmenter learns, comes back, and is fine-tuned with a CRF behind it."""
 
 from pathlib import Path
 
@@ -108,7 +108,7 @@ def test_blocks_that_do_not_go_together_are_named(change, message, config):
 def test_other_nets_and_heads_are_refused_by_name(config):
     content = yaml.safe_load(config("camvid_unet").read_text())
     sizes = experiment.Sizes(3, 3)
-    with pytest.raises(ValueError, match="net.kind unet predicts chunks .* or to image_unet for label maps of images"):
+    with pytest.raises(ValueError, match=r"net.kind unet predicts chunks .* or to image_unet for label maps of images"):
         experiment.empty(experiment.parse(content | {"net": {"kind": "unet"}}, "unet.yaml"), sizes)
     generative = experiment.parse(content | {"head": {"kind": "denoising"}}, "unet.yaml")
     with pytest.raises(ValueError, match="a segmenter needs a head with marginals of cells, such as cellwise or crf"):
