@@ -56,8 +56,12 @@ def read_part(
     Raises:
         FileNotFoundError: If the list or an image is missing.
         ImportError: If Pillow is missing.
-        ValueError: If an image or a label does not fit; names the file.
+        ValueError: If an image or a label does not fit, which names the file; or void is a class.
     """
+    if not 1 <= classes <= VOID or (void is not None and void < classes):
+        raise ValueError(
+            f"there must be 1 to {VOID} classes, and void none of their labels; got {classes} classes and void {void}."
+        )
     listed = folder / f"{part}.txt"
     if not listed.is_file():
         raise FileNotFoundError(

@@ -95,7 +95,9 @@ def test_what_does_not_fit_is_refused_by_name(change, message, tmp_path):
         read(spoil(change)(tmp_path))
 
 
-def test_void_must_be_named(tmp_path):
+def test_void_must_be_named_and_no_class(tmp_path):
+    with pytest.raises(ValueError, match="void none of their labels; got 3 classes and void 2"):
+        read(tmp_path, void=2)
     with pytest.raises(ValueError, match="must have labels from 0 to 2; got 3"):
         read(save_parts(tmp_path), void=None)
 
