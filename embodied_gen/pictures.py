@@ -168,7 +168,7 @@ def label_maps(columns: Mapping[str, np.ndarray], *, void: int) -> Any:
     figure = _figure(len(columns), height=4.6 * rows * height / width)  # says what is missing without matplotlib
     from matplotlib import colormaps
 
-    palette = np.array(colormaps["tab20"].colors)
+    palette = colormaps["tab20"](np.arange(20))[:, :3]
     grid = figure.subplots(rows, len(columns), squeeze=False)
     for place, (title, maps) in enumerate(columns.items()):
         grid[0, place].set_title(title, fontsize=10)
