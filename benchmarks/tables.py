@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from camvid_table import table as camvid
 from crowd_table import table as crowd
 from detection_table import effort as detection_effort
 from detection_table import photos as detection_photos
@@ -375,6 +376,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "detection_effort": (("detection",), detection_effort),
     "detection_photos": (("detection",), detection_photos),
     "tabletop_detected": (("tabletop_detected",), tabletop_detected),
+    "camvid": (("camvid",), camvid),
 }
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ The clamp keeps a channel that hardly moved in the demonstrations from swamping 
 
 A map encoder unfolds an observation that ends with a start and a goal and begins with the layers of a map.
 
+A picture encoder gives an image as the leaf `image` of a context, in 0..255 as kernels of CRFs have their widths.
+
 A scene encoder lays an observation of several agents out for each of them: where it is, and in its own frame what it
 did and what lies around it.
 """
@@ -113,6 +115,38 @@ class MapEncoder(nn.Module):
         with_ones = torch.cat([layers, torch.ones_like(layers[:, :1])], 1)
         c = {"layers": with_ones, "start": seen[:, -4:-2], "goal": seen[:, -2:]}
         return c if self.obstacle is None else {**c, "blocked": layers[:, self.obstacle] > 0.5}
+
+
+@final
+class PictureEncoder(nn.Module):
+    """Images as they are, for networks and CRFs that read the leaf `image`.
+
+    Args:
+        colours: Channels C of an image.
+
+    Attributes:
+        size: C.
+        width: C.
+    """
+
+    def __init__(self, colours: int):
+        super().__init__()
+        self.size = self.width = colours
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Contexts of images, bytes, uint8, shape `(B, C, H, W)`: the leaf `image`, 0..255, of the same shape.
+
+        Raises:
+            ValueError: If the type or the shape is another.
+        """
+        if images.dtype != torch.uint8:
+            raise ValueError(
+                f"images must be bytes from 0 to 255, torch.uint8; got {images.dtype}. "
+                "Multiply shares by 255, round them, and convert with .to(torch.uint8)."
+            )
+        if images.ndim != 4 or images.shape[1] != self.size:
+            raise ValueError(f"images must have shape (B, {self.size}, H, W); got {tuple(images.shape)}.")
+        return {"image": images.to(torch.get_default_dtype())}
 
 
 @final

@@ -24,10 +24,13 @@ from embodied_gen.blocks import (
     EventBlock,
     ForecastControl,
     HeadBlock,
+    LabelledImagesBlock,
+    LabelMapBlock,
     MLPBlock,
     NetBlock,
     PolicyControl,
     RecordingsBlock,
+    SegmentationControl,
     TracksBlock,
     TrajectoryBlock,
 )
@@ -46,29 +49,31 @@ from embodied_gen.training.settings import TrainSettings
 class Experiment(config.Block):
     """Environment, demonstrations, network, head, training and control of one policy; or all of one forecaster.
 
-    What learns from demonstrations has an environment; a forecaster learns from recordings, and has none.
+    What learns from demonstrations has an environment; a forecaster, which learns from recordings, and a segmenter,
+    which learns from images, have none.
     """
 
     name: str = Field(description="Short name, used for the run's folder.")
     seed: int = Field(0, ge=0, description="Of the weights, the data order and the training draws.")
     env: EnvBlock | None
-    data: Annotated[DataBlock | EthUcyBlock | TracksBlock, Field(discriminator="kind")]
+    data: Annotated[DataBlock | EthUcyBlock | TracksBlock | LabelledImagesBlock, Field(discriminator="kind")]
     event: EventBlock = TrajectoryBlock()
     net: NetBlock = MLPBlock()
     head: HeadBlock = DenoisingBlock()
     control: ControlBlock = PolicyControl()
     train: TrainSettings = TrainSettings()
+    start_from: str | None = Field(None, description="Run whose weights training starts from; null for random ones.")
 
     @model_validator(mode="before")
     @classmethod
     def _kinds(cls, content: Any) -> Any:
-        """Data are demonstrations and control is a policy unless they say otherwise; recordings have no environment."""
+        """Data are demonstrations and control is a policy unless they say otherwise; other data have no environment."""
         if not isinstance(content, Mapping):
             return content
         usual = {"data": "demonstrations", "control": "policy"}
         given = {name: content[name] for name in usual if isinstance(content.get(name), Mapping)}
         told = {name: {"kind": usual[name], **block} for name, block in given.items()}
-        alone = {"env": None} if told.get("data", {}).get("kind") in ("eth_ucy", "tracks") else {}
+        alone = {} if told.get("data", {}).get("kind", "demonstrations") == "demonstrations" else {"env": None}
         return {**alone, **content, **told}
 
     @model_validator(mode="after")
@@ -81,12 +86,19 @@ class Experiment(config.Block):
 
     @model_validator(mode="after")
     def _check_source(self) -> "Experiment":
-        recorded = isinstance(self.data, RecordingsBlock)
-        if recorded != isinstance(self.control, ForecastControl) or recorded != (self.env is None):
+        pairs = ((RecordingsBlock, ForecastControl), (LabelledImagesBlock, SegmentationControl))
+        fits = all(isinstance(self.data, data) == isinstance(self.control, control) for data, control in pairs)
+        if not fits or isinstance(self.data, DataBlock) != (self.env is not None):
             raise ValueError(
-                "recordings (data.kind eth_ucy or tracks) go with control.kind forecast and no env, demonstrations "
-                f"with an env and another control; got data.kind {self.data.kind}, control.kind {self.control.kind} "
-                f"and {'no env' if self.env is None else 'an env'}"
+                "labelled images (data.kind labelled_images) go with control.kind segmentation and no env, recordings "
+                "(data.kind eth_ucy or tracks) go with control.kind forecast and no env, demonstrations with an env "
+                f"and another control; got data.kind {self.data.kind}, control.kind {self.control.kind} and "
+                f"{'no env' if self.env is None else 'an env'}"
+            )
+        if isinstance(self.control, SegmentationControl) != isinstance(self.event, LabelMapBlock):
+            raise ValueError(
+                f"control.kind segmentation and event.kind label_map go together; got {self.control.kind} and "
+                f"{self.event.kind}"
             )
         return self
 

@@ -179,6 +179,32 @@ def rasters(panels: Mapping[str, tuple[np.ndarray, Sequence[float], Mapping[str,
     return figure
 
 
+def label_maps(columns: Mapping[str, np.ndarray], *, void: int) -> Any:
+    """Images and label maps side by side, one row an image.
+
+    Args:
+        columns: For each title colours, uint8, `(N, H, W, 3)`, or labels, `(N, H, W)`.
+        void: Label of what has none, which is left white.
+
+    Returns:
+        A figure; a class has one colour in all panels.
+    """
+    rows, height, width = next(iter(columns.values())).shape[:3]
+    figure = _figure(len(columns), height=4.6 * rows * height / width)  # says what is missing without matplotlib
+    from matplotlib import colormaps
+
+    palette = colormaps["tab20"](np.arange(20))[:, :3]
+    grid = figure.subplots(rows, len(columns), squeeze=False)
+    for place, (title, maps) in enumerate(columns.items()):
+        grid[0, place].set_title(title, fontsize=10)
+        for axes, one in zip(grid[:, place], maps, strict=True):
+            if one.ndim == 2:
+                one = np.where((one == void)[..., None], 1.0, palette[one % len(palette)])
+            axes.imshow(one, interpolation="nearest")
+            axes.set_axis_off()
+    return figure
+
+
 def save(figure: Any, path: Path) -> None:
     """Writes a figure; the ending of the name chooses the format.
 

@@ -18,7 +18,7 @@ from crowds import crowd
 
 from embodied_gen import config as configs
 from embodied_gen import draws, experiment
-from embodied_gen.blocks import ForecastControl, SceneControl, WholeWayControl
+from embodied_gen.blocks import ForecastControl, SceneControl, SegmentationControl, WholeWayControl
 from embodied_gen.demos.collect import expert_of, record
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.experiment import Experiment, Sizes
@@ -27,6 +27,7 @@ from embodied_gen.heads import Particles, Steered
 from embodied_gen.slots import EnvMaker
 from embodied_gen.training import checkpoint, files
 from planners.guides import read_guide
+from tests.images.labelled import SIZE, labelled_pictures
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -46,12 +47,15 @@ def shrunk(config):
         "transformer": {"width": 16, "depth": 1, "heads": 2},
         "scene": {"width": 16, "depth": 1, "heads": 2},
         "experts": {"width": 16, "depth": 1},
+        "image_unet": {"width": 8, "groups": 4},
     }
     smaller = {"net": config.net.model_copy(update=small[config.net.kind])}
     if isinstance(config.control, WholeWayControl):
         size = {"rows": MAP, "columns": MAP}
         smaller["event"] = config.event.model_copy(update=size)
         smaller["control"] = config.control.model_copy(update=size | {"moves": MOVES})
+    if isinstance(config.control, SegmentationControl):
+        smaller["control"] = config.control.model_copy(update={"size": SIZE})
     return config.model_copy(update=smaller)
 
 
@@ -77,6 +81,10 @@ def examples_of(config):
     if isinstance(config.control, WholeWayControl):
         examples = config.control.examples(ways())
         return examples, Sizes(len(examples.observations()[0]), 2)
+    if isinstance(config.control, SegmentationControl):
+        classes = len(config.data.classes)
+        examples = config.control.varied(labelled_pictures(4, classes=classes), config.data, 0)
+        return examples, Sizes(3, classes)
     length = config.control.horizon + 3
     return tiny.windows_of(config, tiny.episodes_of((length, length))), Sizes(4, 2)
 

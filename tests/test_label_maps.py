@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import cdist
 
-from embodied_gen.statistics import boundary_f1, calibration_error, label_scores
+from embodied_gen.statistics import boundary_f1, calibration_error, confusions, label_scores, scores_of
 
 seeds = st.integers(0, 10_000)
 
@@ -131,3 +131,19 @@ def test_bad_maps_are_named():
         boundary_f1(labels, truth, 3, tolerance=-1)
     with pytest.raises(ValueError, match="bins must be at least 1; got 0"):
         calibration_error(np.ones((2, 7, 9, 3)) / 3, truth, bins=0)
+
+
+def test_scores_come_from_what_each_map_adds():
+    generator = np.random.default_rng(0)
+    labels, truth = generator.integers(3, size=(2, 5, 6, 7))
+    valid = generator.random((5, 6, 7)) < 0.8
+    number = confusions(labels, truth, 3, valid=valid)
+    assert number.shape == (5, 3, 3) and np.array_equal(number.sum((1, 2)), valid.sum((1, 2)))
+    for k, one in enumerate(number):
+        for true, called in np.ndindex(3, 3):
+            assert one[true, called] == ((truth[k] == true) & (labels[k] == called) & valid[k]).sum()
+    chosen = [3, 3, 0]
+    found = scores_of(number[chosen], boundary_f1(labels, truth, 3, valid=valid)[chosen])
+    expected = label_scores(labels[chosen], truth[chosen], 3, valid=valid[chosen])
+    assert found.mean_iou == pytest.approx(expected.mean_iou) and found.boundary == pytest.approx(expected.boundary)
+    assert (found.accuracy, found.class_accuracy) == pytest.approx((expected.accuracy, expected.class_accuracy))

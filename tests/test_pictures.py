@@ -162,3 +162,14 @@ def test_a_map_without_a_finite_number_is_drawn_all_the_same(tmp_path):
     panels = {"blocked": (np.full((2, 2), np.inf), (0.0, 1.0, 0.0, 1.0), {})}
     pictures.save(pictures.rasters(panels), tmp_path / "map.png")
     assert (tmp_path / "map.png").stat().st_size > 0
+
+
+def test_label_maps_have_a_colour_a_class_and_white_where_nothing_is_known():
+    images = np.random.default_rng(0).integers(256, size=(2, 4, 6, 3), dtype=np.uint8)
+    truth = np.tile(np.array([0, 0, 1, 1, 2, 255]), (2, 4, 1))
+    figure = pictures.label_maps({"image": images, "truth": truth}, void=255)
+    assert labels(figure) == ["image", "truth", "", ""]
+    shown = [axes.get_images()[0].get_array() for axes in figure.axes]
+    assert np.array_equal(shown[0], images[0]) and np.array_equal(shown[2], images[1])
+    colours = [tuple(shown[1][0, column]) for column in (0, 2, 4)]
+    assert len(set(colours)) == 3 and tuple(shown[1][0, 1]) == colours[0] and (shown[1][:, 5] == 1).all()

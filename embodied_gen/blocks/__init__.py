@@ -9,10 +9,11 @@ from embodied_gen.blocks.control import (
     TrackerBlock,
 )
 from embodied_gen.blocks.denoising import DenoisingBlock
-from embodied_gen.blocks.event import BinaryBlock, EventBlock, TrajectoryBlock
+from embodied_gen.blocks.event import BinaryBlock, EventBlock, LabelMapBlock, TrajectoryBlock
 from embodied_gen.blocks.forecast import EthUcyBlock, ForecastControl, RecordingsBlock, TracksBlock
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
+from embodied_gen.blocks.segmentation import LabelledImagesBlock, SegmentationControl
 from embodied_gen.blocks.task import DataBlock, EnvBlock
 from embodied_gen.blocks.ways import AheadControl, WholeWayControl
 
@@ -28,12 +29,15 @@ __all__ = [
     "ForecastControl",
     "HeadBlock",
     "InverseControl",
+    "LabelMapBlock",
+    "LabelledImagesBlock",
     "MLPBlock",
     "NetBlock",
     "PlannerControl",
     "PolicyControl",
     "RecordingsBlock",
     "SceneControl",
+    "SegmentationControl",
     "TrackerBlock",
     "TracksBlock",
     "TrajectoryBlock",

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from embodied_gen.blocks.forecast import ForecastControl
+from embodied_gen.blocks.segmentation import SegmentationControl
 from embodied_gen.blocks.ways import AheadControl, Channels, WholeWayControl
 from embodied_gen.config import Block
 from embodied_gen.demos.episodes import Episodes
@@ -15,11 +16,11 @@ from embodied_gen.demos.scenes import Scenes
 from embodied_gen.demos.segments import Segments
 from embodied_gen.demos.transitions import Transitions
 from embodied_gen.demos.windows import Windows
-from embodied_gen.encoder import MapEncoder, SceneEncoder, StateEncoder
+from embodied_gen.encoder import MapEncoder, PictureEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 from embodied_gen.nets import NeighbourAttention
 
-Encoder = StateEncoder | SceneEncoder | NeighbourAttention | MapEncoder
+Encoder = StateEncoder | SceneEncoder | NeighbourAttention | MapEncoder | PictureEncoder
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
 
 
@@ -257,6 +258,13 @@ class SceneControl(Block):
 
 
 ControlBlock = Annotated[
-    PolicyControl | PlannerControl | InverseControl | SceneControl | ForecastControl | WholeWayControl | AheadControl,
+    PolicyControl
+    | PlannerControl
+    | InverseControl
+    | SceneControl
+    | ForecastControl
+    | SegmentationControl
+    | WholeWayControl
+    | AheadControl,
     Field(discriminator="kind"),
 ]

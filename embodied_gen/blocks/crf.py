@@ -1,4 +1,4 @@
-"""Blocks of heads that draw label maps by conditional random fields."""
+"""Blocks of heads that draw label maps by conditional random fields, and of the one that does without."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from embodied_gen.blocks.net import MakeNet
 from embodied_gen.config import Block
 from embodied_gen.crf import ByDevice, DenseCRF, Exact, Kernel, Method, Nystroem, Permutohedral
 from embodied_gen.events import Event, LabelMap
-from embodied_gen.heads import Channels, CRFHead, Head, Leaf, Made, TreeCRFHead
+from embodied_gen.heads import CellwiseHead, Channels, CRFHead, Head, Leaf, Made, TreeCRFHead
 
 Width = Annotated[float, Field(gt=0)]
 
@@ -82,6 +82,18 @@ class ExactBlock(Block):
     def build(self) -> Method:
         """The method."""
         return Exact()
+
+
+class CellwiseBlock(Block):
+    """Label maps of cells that do not depend on each other: the baseline of CRFs."""
+
+    kind: Literal["cellwise"] = "cellwise"
+    candidates: int = Field(16, ge=2, description="Maps drawn for each sample under a guide.")
+
+    def build(self, event: Event, make_net: MakeNet) -> Head:
+        """The head."""
+        maps = _label_maps(event, self.kind)
+        return CellwiseHead(maps, make_net(maps.classes), candidates=self.candidates)
 
 
 class CRFBlock(Block):

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Binary, Event, GridPath, Path, Scene, Trajectory, Walk
+from embodied_gen.events import Binary, Event, GridPath, LabelMap, Path, Scene, Trajectory, Walk
 from embodied_gen.graphs import Grid
 
 
@@ -75,6 +75,17 @@ class GridPathBlock(Block):
         return GridPath(Grid(self.rows, self.columns), ways.shape[1] - 1, cell=self.cell)
 
 
+class LabelMapBlock(Block):
+    """A class for each pixel of an image."""
+
+    kind: Literal["label_map"] = "label_map"
+
+    def build(self, maps: Tensor) -> Event:
+        """The event of maps of that shape, `(N, H, W, K)`."""
+        return LabelMap(*maps.shape[1:])
+
+
 EventBlock = Annotated[
-    TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock | GridPathBlock, Field(discriminator="kind")
+    TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock | GridPathBlock | LabelMapBlock,
+    Field(discriminator="kind"),
 ]

@@ -8,7 +8,7 @@ from embodied_gen.blocks.adversarial import AdversarialBlock
 from embodied_gen.blocks.autoregressive import AutoregressiveBlock
 from embodied_gen.blocks.average_velocity import MeanFlowBlock, ShortcutBlock
 from embodied_gen.blocks.binary import BeliefBlock, BoltzmannBlock, HopfieldBlock, RBMBlock
-from embodied_gen.blocks.crf import ChainCRFBlock, CRFBlock
+from embodied_gen.blocks.crf import CellwiseBlock, ChainCRFBlock, CRFBlock
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.energy import EnergyBlock
 from embodied_gen.blocks.flows import (
@@ -100,6 +100,7 @@ HeadBlock = Annotated[
     | BeliefBlock
     | AutoregressiveBlock
     | PixelCNNBlock
+    | CellwiseBlock
     | CRFBlock
     | ChainCRFBlock
     | PolygonBlock

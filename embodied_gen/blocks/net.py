@@ -7,6 +7,7 @@ from torch import nn
 
 from embodied_gen.config import Block
 from embodied_gen.nets import (
+    ImageUNet,
     LinearExperts,
     LipschitzMLP,
     MaskedMLP,
@@ -202,10 +203,36 @@ class LipschitzBlock(Block):
         )
 
 
+class ImageUNetBlock(Block):
+    """U-Net over images, for label maps."""
+
+    kind: Literal["image_unet"] = "image_unet"
+    width: int = Field(16, ge=1, description="Channels of the first level.")
+    multipliers: tuple[int, ...] = Field((1, 2, 4, 8), min_length=1, description="Channels of each level, over it.")
+    groups: int = Field(8, ge=1, description="Groups of the normalisation.")
+
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
+        """The network; a context is an image with so many colours."""
+        if len(shape) != 3:
+            raise ValueError(
+                f"net.kind image_unet predicts maps of images; the event has shape {shape}. Set event.kind and "
+                "control.kind to label_map and segmentation, or choose another net."
+            )
+        return ImageUNet(
+            channels_in=shape[2],
+            channels_out=channels_out,
+            colours=context,
+            width=self.width,
+            multipliers=self.multipliers,
+            groups=self.groups,
+        )
+
+
 def _chunk(shape: Shape, kind: str) -> tuple[int, int]:
     if len(shape) != 2:
         raise ValueError(
-            f"net.kind {kind} predicts chunks of steps; the event has shape {shape}. Set net.kind to scene."
+            f"net.kind {kind} predicts chunks of steps; the event has shape {shape}. Set net.kind to scene, or to "
+            "image_unet for label maps of images."
         )
     return shape[0], shape[1]
 
@@ -218,7 +245,8 @@ NetBlock = Annotated[
     | ExpertsBlock
     | MaskedBlock
     | MonotoneBlock
-    | LipschitzBlock,
+    | LipschitzBlock
+    | ImageUNetBlock,
     Field(discriminator="kind"),
 ]
 

@@ -1,4 +1,4 @@
-"""What a run learns from: examples of demonstrations, or of recordings."""
+"""What a run learns from: examples of demonstrations, of recordings, or of images."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from typing import final
 import torch
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen.blocks import ForecastControl, RecordingsBlock
+from embodied_gen.blocks import ForecastControl, LabelledImagesBlock, RecordingsBlock, SegmentationControl
 from embodied_gen.commands.console import console
 from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Examples
 from embodied_gen.experiment import Experiment
 from embodied_gen.forecasting.windows import CrowdWindows
+from embodied_gen.images.label_folder import LabelledImages
 
 
 @final
@@ -49,7 +50,29 @@ def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
     """
     if isinstance(experiment.control, ForecastControl) and isinstance(experiment.data, RecordingsBlock):
         return _of_recordings(experiment.control, experiment.data, device)
+    if isinstance(experiment.control, SegmentationControl) and isinstance(experiment.data, LabelledImagesBlock):
+        return _of_images(experiment.control, experiment.data, experiment.seed, device)
     return _of_demonstrations(experiment, device)
+
+
+def _of_images(control: SegmentationControl, data: LabelledImagesBlock, seed: int, device: torch.device) -> Lessons:
+    train, val = (control.images(data, part) for part in (data.train, data.val))
+    return Lessons(
+        control.varied(train, data, seed, device),
+        control.examples(val, data, device),
+        _digest_of_images([train, val]),
+        f"{len(train)} images",
+        f"images with {len(data.classes)} classes",
+        f"Images: {len(train)} to learn from, {len(val)} held out, of {control.size[0]} x {control.size[1]}",
+    )
+
+
+def _digest_of_images(parts: Sequence[LabelledImages]) -> str:
+    """Hash of all pixels and labels."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part.images.numpy().tobytes() + part.labels.numpy().tobytes())
+    return found.hexdigest()
 
 
 def _of_recordings(control: ForecastControl, data: RecordingsBlock, device: torch.device) -> Lessons:
@@ -76,7 +99,7 @@ def _digest(windows: Sequence[CrowdWindows]) -> str:
 def _of_demonstrations(experiment: Experiment, device: torch.device) -> Lessons:
     env, data = experiment.task
     control = experiment.control
-    assert not isinstance(control, ForecastControl)  # which has no task
+    assert not isinstance(control, ForecastControl | SegmentationControl)  # which have no task
     episodes = store.read(data.dataset, root=Path(data.root), episodes=data.episodes)
     check_spaces(experiment, episodes)
     control.check(episodes)

@@ -1,4 +1,4 @@
-"""`embodied-gen train`: demonstrations become a policy, recordings a forecaster, images a detector."""
+"""`embodied-gen train`: demonstrations become a policy, recordings a forecaster, images a segmenter or a detector."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,12 @@ from embodied_gen.experiment import Experiment, build, load_config, save_config,
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, checkpoint
 from embodied_gen.training.processes import Processes, joined
+from embodied_gen.training.start import start_from
 
 
 @dataclass
 class Arguments:
-    """Trains the policy or the forecaster of a config from its data and keeps a run folder.
+    """Trains the policy, the forecaster or the segmenter of a config from its data and keeps a run folder.
 
     Every value of the config can be given here too, as in --train.steps 5000. Ctrl-C saves and stops; --resume
     continues to the same weights as if nothing had happened. For several processes: torchrun --nproc-per-node 2 -m
@@ -56,7 +57,8 @@ def main(arguments: list[str]) -> None:
 def teach(experiment: Experiment, lessons: Lessons, run: Path, resume: bool, processes: Processes) -> None:
     """Trains the predictor of an experiment and keeps its run folder; see `fit` for what is raised."""
     predictor = build(experiment, lessons.examples).to(processes.device)
-    course = Course(experiment.fingerprint(lessons.digest, processes.count), experiment.seed)
+    begun = "" if experiment.start_from is None else start_from(predictor, Path(experiment.start_from))
+    course = Course(experiment.fingerprint(lessons.digest + begun, processes.count), experiment.seed)
     if processes.first:
         sizes = sizes_of(predictor)
         prepare(run, resume, save=lambda: save_config(run, experiment, sizes), load=load_config)

@@ -113,8 +113,10 @@ class DenseCRF(nn.Module):
         Raises:
             ValueError: If a shape, dtype or number is wrong.
         """
-        message = self.message(logits, guide)
-        return mean_field(logits.flatten(1, 2), message, iterations=iterations, damping=damping).view_as(logits)
+        # Products in bf16 move places and colours by whole deviations: kernels keep the precision of their inputs.
+        with torch.autocast(logits.device.type, enabled=False):
+            message = self.message(logits, guide)
+            return mean_field(logits.flatten(1, 2), message, iterations=iterations, damping=damping).view_as(logits)
 
     @torch.no_grad()
     def energies(self, logits: Tensor, guide: Tensor, *, iterations: int = 10, damping: float = 0.0) -> Tensor:

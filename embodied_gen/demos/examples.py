@@ -15,7 +15,7 @@ class Batch(NamedTuple):
 
     observations: Tensor  # (B, H, O)
     value: Tensor  # (B, T, D), what is predicted: actions, say
-    valid: Tensor  # (B, T), bool: False where a part of the value is padding
+    valid: Tensor  # (B, T), bool: False where a part of the value is padding; or how much each part counts
 
 
 class Examples(abc.ABC):

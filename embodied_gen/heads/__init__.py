@@ -26,6 +26,7 @@ from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latent_diffusion import LatentDiffusionHead, LatentNet
 from embodied_gen.heads.likelihood import log_likelihood
 from embodied_gen.heads.margin import LearchHead, MarginHead, functional_step
+from embodied_gen.heads.marginals import CellwiseHead, MarginalHead
 from embodied_gen.heads.maxent import MaxEntHead
 from embodied_gen.heads.mixture import MixtureHead
 from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
@@ -53,6 +54,7 @@ __all__ = [
     "BoltzmannHead",
     "Bound",
     "CRFHead",
+    "CellwiseHead",
     "Certified",
     "ChainMarginHead",
     "Channels",
@@ -85,6 +87,7 @@ __all__ = [
     "LearchHead",
     "Made",
     "MarginHead",
+    "MarginalHead",
     "MaxEntHead",
     "MaxMargin",
     "MaximumLikelihood",

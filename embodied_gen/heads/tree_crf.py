@@ -19,9 +19,9 @@ from embodied_gen.context import Context
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.graphs.inference import Tree
 from embodied_gen.heads.base import Head
-from embodied_gen.heads.crf import logits_of
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.label_laws import Law, draw_guided
+from embodied_gen.heads.marginals import logits_of
 
 
 @final

@@ -3,7 +3,14 @@
 from embodied_gen.statistics.calibration import coverage, expected_calibration_error
 from embodied_gen.statistics.detections import DetectionScores, detection_scores, score_calibration
 from embodied_gen.statistics.interval import Estimate, Interval
-from embodied_gen.statistics.label_maps import LabelScores, boundary_f1, calibration_error, label_scores
+from embodied_gen.statistics.label_maps import (
+    LabelScores,
+    boundary_f1,
+    calibration_error,
+    confusions,
+    label_scores,
+    scores_of,
+)
 from embodied_gen.statistics.modes import Modes, clusters, count_modes
 from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
 from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
@@ -21,6 +28,7 @@ __all__ = [
     "calibration_error",
     "clopper_pearson",
     "clusters",
+    "confusions",
     "count_modes",
     "coverage",
     "detection_scores",
@@ -34,5 +42,6 @@ __all__ = [
     "newcombe",
     "newcombe_paired",
     "score_calibration",
+    "scores_of",
     "wilson",
 ]

@@ -28,6 +28,7 @@ from embodied_gen.statistics.calibration import expected_calibration_error
 
 TOLERANCE = 0.0075  # of a boundary, over the diagonal
 Numbers = NDArray[np.floating]
+Counts = NDArray[np.int64]
 
 
 @final
@@ -73,14 +74,25 @@ def label_scores(
     Raises:
         ValueError: If shapes differ, a label is out of range, or no cell is valid.
     """
+    number = confusions(labels, truth, classes, valid=valid)
+    return scores_of(number, boundary_f1(labels, truth, classes, valid=valid, tolerance=tolerance))
+
+
+def confusions(labels: ArrayLike, truth: ArrayLike, classes: int, *, valid: ArrayLike | None = None) -> Counts:
+    """Valid cells of each true class that are called each class, of each map, shape `(B, K, K)`; see `label_scores`."""
     called, true, counts = _checked(labels, truth, classes, valid)
-    number = np.bincount(classes * true[counts] + called[counts], minlength=classes**2).reshape(classes, classes)
-    hits, found, made = np.diag(number), number.sum(1), number.sum(0)
+    of = np.arange(len(true))[:, None, None] * classes**2 + classes * true + called
+    return np.bincount(of[counts], minlength=len(true) * classes**2).reshape(-1, classes, classes)
+
+
+def scores_of(number: Counts, boundary: Numbers) -> LabelScores:
+    """Scores of maps from their `confusions`, `(B, K, K)`, and `boundary_f1`, `(B,)`, those of a resample too."""
+    total = number.sum(0)
+    hits, found, made = np.diag(total), total.sum(1), total.sum(0)
     with np.errstate(invalid="ignore"):
         iou, recall = hits / (found + made - hits), hits / found
-    boundary = boundary_f1(called, true, classes, valid=counts, tolerance=tolerance)
     known = boundary[~np.isnan(boundary)]
-    return LabelScores(iou, recall, float(hits.sum() / number.sum()), float(known.mean()) if len(known) else math.nan)
+    return LabelScores(iou, recall, float(hits.sum() / total.sum()), float(known.mean()) if len(known) else math.nan)
 
 
 def boundary_f1(

@@ -198,3 +198,13 @@ def test_layers_that_make_no_sense_are_refused():
         DenseCRF(2, [Kernel(1.0, (1.0,)), KERNELS[1]], [1.0, 1.0])
     with pytest.raises(ValueError, match=r"positive and finite; got position 0.0, guide \(1.0,\)"):
         Kernel(0.0, (1.0,))
+
+
+@methods
+def test_products_are_not_narrowed_by_autocast(method):
+    # Places and colours of hundreds in bf16 are off by whole deviations.
+    image, logits = channels(picture(12, 16)), torch.randn(1, 12, 16, 3, generator=torch.Generator().manual_seed(0))
+    layer = crf(3, method)
+    plain = layer(logits, image, iterations=3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(layer(logits, image, iterations=3), plain)

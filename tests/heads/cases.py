@@ -20,6 +20,7 @@ from embodied_gen.heads import (
     AverageVelocityHead,
     BeliefHead,
     BoltzmannHead,
+    CellwiseHead,
     ChainMarginHead,
     ContrastiveDivergence,
     CRFHead,
@@ -254,6 +255,10 @@ def crf(method: Method, event: LabelMap) -> Head:
     layer = DenseCRF(event.classes, [Kernel(1.0), Kernel(2.0, (0.5, 0.5))], [1.0, 1.0], method=method)
     channels = Made(event, over_cells(event, 2), 2)
     return CRFHead(event, stirred(over_cells(event, event.classes)), layer, channels)
+
+
+def cellwise(event: LabelMap) -> Head:
+    return CellwiseHead(event, stirred(over_cells(event, event.classes)))
 
 
 def stirred(net: nn.Module) -> nn.Module:
@@ -520,6 +525,7 @@ CASES = [
     Case("autoregressive_own", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), own=0.5)),
     Case("pixelcnn", lambda e: pixelcnn(MaskedConvNet, LabelMap(3, 4, 3)), maps),
     Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),
+    Case("cellwise", lambda e: cellwise(LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
     Case("crf", lambda e: crf(Permutohedral(), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
     Case("crf_nystroem", lambda e: crf(Nystroem(6), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
     Case("chain_crf", lambda e: TreeCRFHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),

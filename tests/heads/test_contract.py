@@ -11,6 +11,7 @@ from embodied_gen import draws
 from embodied_gen.events import Binary, Trajectory
 from embodied_gen.heads import (
     AutoregressiveHead,
+    CellwiseHead,
     CRFHead,
     DenoisingScoreMatching,
     EnergyHead,
@@ -129,7 +130,7 @@ def single(case, event):
 
 # Flows have their own integrals over planes, as most of them need two entries. What is counted is summed over all of it
 # by the tests of its own family. A lower bound integrates to less than one; how much less, its own tests say.
-OTHERWISE = (CRFHead, FlowHead, MaxEntHead, PixelCNNHead, PolygonHead, TreeCRFHead)
+OTHERWISE = (CellwiseHead, CRFHead, FlowHead, MaxEntHead, PixelCNNHead, PolygonHead, TreeCRFHead)
 DENSITIES = [
     c
     for c in CASES

@@ -185,7 +185,7 @@ def test_parts_that_do_not_fit_are_refused():
     made = Made(event, over_cells(event, 2), 2)
     with pytest.raises(ValueError, match="must have the 3 classes of the event; got 4"):
         CRFHead(event, net, DenseCRF(4), made)
-    with pytest.raises(ValueError, match="candidates at least 2; got 10, 5 and 1"):
+    with pytest.raises(ValueError, match="candidates must be at least 2; got 1"):
         CRFHead(event, net, layer, made, candidates=1)
     with pytest.raises(
         ValueError, match=r"must return shape \(1, 2, 2, 3\), a logit for each class; got \(1, 2, 2, 2\)"

@@ -1,0 +1,223 @@
+"""CamVid: one network without a CRF, with a dense CRF chosen by grid search, and with a CRF-RNN trained end to end.
+
+    python benchmarks/camvid.py FOLDER [--seeds 3] [--unary camvid_unet] [--learned camvid_crf]
+
+FOLDER holds train.txt, val.txt and test.txt, and the folders images and labels (see docs/segmentation.md). The arms,
+for each seed:
+
+    unary      the network, every pixel on its own
+    further    its training goes on from there for as many steps as that of the CRF-RNN: what the steps alone bring
+    searched   the network with a dense CRF whose weights and widths are the best of a grid on val, by mean IoU
+    learned    the network with a CRF-RNN, trained end to end from the weights of the network
+
+All are scored on test. Intervals are those of a bootstrap over the images of test, of the mean over seeds and of its
+difference to the network alone. Images per second are of one process, without reading: bytes in, labels out.
+
+Writes benchmarks/results/camvid.json after every cell, which is an arm with a seed; runs and what they answered lie in
+RUNS, and a benchmark that was killed goes on where it was. A picture of some images of test is written to RUNS, not to
+the documents, as the images are not ours to give away.
+"""
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from camvid_search import GRID, best, with_crf
+from camvid_summary import Answer, summary
+from scored import train
+from torch import Tensor
+
+from embodied_gen import experiment, pictures, provenance
+from embodied_gen.blocks import LabelledImagesBlock, SegmentationControl
+from embodied_gen.commands.console import console
+from embodied_gen.experiment import Experiment
+from embodied_gen.images.label_folder import VOID, LabelledImages
+from embodied_gen.images.segmenter import Segmenter
+from embodied_gen.predictor import Predictor
+from embodied_gen.statistics import boundary_f1, calibration_error, confusions
+from embodied_gen.training import files
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+ARMS = ("unary", "further", "searched", "learned")
+BATCHES = (1, 8)
+TIMED = 7  # calls of each size, after one to warm up
+
+
+@dataclass
+class Arguments:
+    """Segmentation of CamVid without a CRF, with a searched one and with a learned one."""
+
+    folder: tyro.conf.Positional[str]
+    """Folder of the images."""
+    seeds: int = 3
+    """Trainings of each arm."""
+    unary: str = "camvid_unet"
+    """Config of the network alone."""
+    learned: str = "camvid_crf"
+    """Config of the network with a CRF."""
+    steps: int | None = None
+    """Steps of the network's training, in place of the config's."""
+    further: int | None = None
+    """Steps of the training that goes on, with a CRF and without, in place of the config's."""
+    runs: str = "runs/camvid"
+    """Folder of the runs."""
+    device: str = "cpu"
+    """Where to train and to score: cpu, cuda."""
+    out: str = "benchmarks/results/camvid.json"
+    """Record to write."""
+
+
+def main() -> None:
+    """Runs the benchmark."""
+    arguments = tyro.cli(Arguments, description=__doc__)
+    target = Path(arguments.out)
+    unary, learned = (experiment.read(CONFIGS / f"{name}.yaml") for name in (arguments.unary, arguments.learned))
+    record = _begun(target, unary, learned, arguments)
+    images = {part: _images(unary, arguments.folder, part) for part in ("val", "test")}
+    for seed, arm in product(range(arguments.seeds), ARMS):
+        answer = Path(arguments.runs) / f"{arm}-{seed}.safetensors"
+        if answer.exists() and any((row["arm"], row["seed"]) == (arm, seed) for row in record["rows"]):
+            continue
+        row = {"arm": arm, "seed": seed} | _measured(arm, seed, images, answer, arguments)
+        record["rows"] = [r for r in record["rows"] if (r["arm"], r["seed"]) != (arm, seed)] + [row]
+        record["summary"] = _summary(record["rows"], Path(arguments.runs))
+        files.write_json(target, record)
+        shown = ", ".join(f"{name} {value:.3f}" for name, value in row["scores"].items())
+        console.print(f"{arm}, seed {seed}: {shown}; {row['seconds']:.0f} s", soft_wrap=True)
+    _draw(images["test"], arguments)
+    console.print(f"written: {target}")
+
+
+def _begun(target: Path, unary: Experiment, learned: Experiment, arguments: Arguments) -> dict[str, Any]:
+    """The record at the target where it was made with these configs and versions, or one without rows."""
+    record: dict[str, Any] = {
+        "schema": files.SCHEMA,
+        "what": "scores of label maps on CamVid's test part by arm and seed",
+        "configs": {arguments.unary: unary.fingerprint("", 1), arguments.learned: learned.fingerprint("", 1)},
+        "steps": [arguments.steps or unary.train.steps, arguments.further or learned.train.steps],
+        "size": list(_control(unary).size),
+        "grid": len(GRID),
+        "rows": [],
+        "summary": [],
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+    }
+    if target.exists():
+        found = files.read_json(target)
+        if all(found.get(key) == record[key] for key in ("schema", "configs", "steps", "size", "grid", "versions")):
+            record["rows"], record["summary"] = found["rows"], found["summary"]
+    return record
+
+
+def _images(config: Experiment, folder: str, part: str) -> LabelledImages:
+    assert isinstance(config.data, LabelledImagesBlock)
+    return _control(config).images(config.data.model_copy(update={"folder": folder}), part)
+
+
+def _control(config: Experiment) -> SegmentationControl:
+    assert isinstance(config.control, SegmentationControl)
+    return config.control
+
+
+def _measured(
+    arm: str, seed: int, images: dict[str, LabelledImages], answer: Path, arguments: Arguments
+) -> dict[str, Any]:
+    """Trains an arm, or takes up its run, and scores it on test."""
+    found: dict[str, Any] = {}
+    trained = _trained(arm, seed, arguments)
+    predictor = experiment.load(
+        _run("unary" if arm == "searched" else arm, seed, arguments), arguments.device
+    ).predictor
+    started = time.perf_counter()
+    if arm == "searched":
+        chosen, found["search"] = best(Segmenter(predictor), images["val"])
+        predictor = with_crf(predictor, chosen)
+        found["chosen"] = dataclasses.asdict(chosen)
+    search = time.perf_counter() - started
+    scores = _scored(Segmenter(predictor), images["test"], answer)
+    speed = {f"batch_{size}": _speed(predictor, images["test"].images[:size]) for size in BATCHES}
+    return found | {
+        "scores": scores,
+        "images_per_second": speed,
+        "training_seconds": trained,
+        "search_seconds": search if arm == "searched" else 0.0,
+        "seconds": trained + time.perf_counter() - started,
+    }
+
+
+def _trained(arm: str, seed: int, arguments: Arguments) -> float:
+    """Seconds of an arm's own training; none for the searched one."""
+    if arm == "searched":
+        return 0.0
+    config = CONFIGS / f"{arguments.learned if arm == 'learned' else arguments.unary}.yaml"
+    steps = arguments.steps
+    flags = ["--data.folder", arguments.folder, "--device", arguments.device]
+    if arm == "learned":
+        steps = arguments.further
+    if arm != "unary":
+        flags += ["--start-from", str(_run("unary", seed, arguments))]
+    if arm == "further":  # the settings of the CRF-RNN's training without the CRF
+        settings = experiment.read(CONFIGS / f"{arguments.learned}.yaml").train
+        steps = arguments.further or settings.steps
+        flags += ["--train.rate", str(settings.rate), "--train.batch", str(settings.batch)]
+        flags += ["--train.warmup", str(settings.warmup), "--train.average", str(settings.average)]
+    if steps is not None:
+        flags += ["--train.steps", str(steps)]
+    return train(config, _run(arm, seed, arguments), seed=seed, flags=flags)
+
+
+def _run(arm: str, seed: int, arguments: Arguments) -> Path:
+    return Path(arguments.runs) / f"{arm}-{seed}"
+
+
+def _scored(segmenter: Segmenter, test: LabelledImages, answer: Path) -> dict[str, float]:
+    """Scores on test; what they are made of, image by image, is kept for intervals."""
+    device = segmenter.head.event.low.device
+    p = torch.cat([segmenter.probabilities(part.to(device)).cpu() for part in test.images.split(segmenter.batch)])
+    valid = (test.labels != VOID).numpy()
+    truth, called, classes = np.where(valid, test.labels.numpy(), 0), p.argmax(-1).numpy(), p.shape[-1]
+    counts = torch.from_numpy(confusions(called, truth, classes, valid=valid))
+    boundary = torch.from_numpy(boundary_f1(called, truth, classes, valid=valid))
+    files.write_tensors(answer, {"confusions": counts, "boundary": boundary}, {"images": len(test)})
+    return Answer.read(answer).scores() | {"calibration_error": calibration_error(p.numpy(), truth, valid=valid)}
+
+
+def _speed(predictor: Predictor, images: Tensor) -> float:
+    """Images per second, from bytes to labels: the median of some calls."""
+    device = predictor.head.event.low.device
+    segmenter, images, seconds = Segmenter(predictor, batch=len(images)), images.to(device), []
+    for _ in range(TIMED + 1):
+        started = time.perf_counter()
+        segmenter.labels(images).cpu()  # which waits for the device
+        seconds.append(time.perf_counter() - started)
+    return len(images) / float(np.median(seconds[1:]))
+
+
+def _summary(rows: list[dict[str, Any]], runs: Path) -> list[dict[str, Any]]:
+    """Means over seeds with intervals, of arms that have as many seeds as the network alone."""
+    seeds = {arm: sorted(row["seed"] for row in rows if row["arm"] == arm) for arm in ARMS}
+    whole = [arm for arm in ARMS if seeds[arm] and seeds[arm] == seeds["unary"]]
+    return summary({arm: [Answer.read(runs / f"{arm}-{seed}.safetensors") for seed in seeds[arm]] for arm in whole})
+
+
+def _draw(test: LabelledImages, arguments: Arguments) -> None:
+    """Some images of test, their truth, and what the network says alone and with a CRF-RNN."""
+    chosen = np.linspace(0, len(test) - 1, 6).round().astype(int)[1:-1]
+    images, labels = test.images[chosen], test.labels[chosen]
+    columns = {"image": images.permute(0, 2, 3, 1).numpy(), "truth": labels.numpy()}
+    for arm in ("unary", "learned"):
+        predictor = experiment.load(_run(arm, 0, arguments)).predictor
+        columns[arm] = Segmenter(predictor).labels(images).numpy()
+    target = Path(arguments.runs) / "camvid.png"
+    pictures.save(pictures.label_maps(columns, void=VOID), target)
+    console.print(f"written: {target}")
+
+
+if __name__ == "__main__":
+    main()

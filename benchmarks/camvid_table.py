@@ -1,0 +1,42 @@
+"""The table of CamVid: arms by means over seeds, with intervals and differences to the network alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+NAMES = {
+    "unary": "no CRF",
+    "further": "no CRF, trained on",
+    "searched": "dense CRF, searched",
+    "learned": "CRF-RNN",
+}
+SHOWN = {"mean_iou": "mIoU", "accuracy": "accuracy", "class_accuracy": "class average", "boundary": "boundary F1"}
+
+
+def table(record: Mapping[str, Any]) -> str:
+    """Percent, by arm."""
+    lines = [
+        f"| network with | {' | '.join(SHOWN.values())} | ECE | images/s, batch 1 | batch 8 | seeds |",
+        "|---|" + "---|" * (len(SHOWN) + 4),
+    ]
+    for row in record["summary"]:
+        runs = [run for run in record["rows"] if run["arm"] == row["arm"]]
+        error = np.mean([run["scores"]["calibration_error"] for run in runs])
+        speeds = [f"{np.median([run['images_per_second'][key] for run in runs]):.1f}" for key in ("batch_1", "batch_8")]
+        shown = " | ".join(_shown(row[name], row["arm"] == "unary") for name in SHOWN)
+        lines.append(f"| {NAMES[row['arm']]} | {shown} | {error:.3f} | {' | '.join(speeds)} | {row['seeds']} |")
+    width, height = record["size"]
+    machine = record["machine"]
+    where = machine.get("gpu", f"{machine['processor']}, {machine['torch_threads']} threads")
+    lines += ["", f"<sub>{width} x {height}, {' and '.join(map(str, record['steps']))} steps; {where}.</sub>"]
+    return "\n".join(lines)
+
+
+def _shown(found: Mapping[str, Any], first: bool) -> str:
+    """The mean with its interval, or with its difference to the first arm."""
+    if first:
+        low, high = found["interval"]
+        return f"{100 * found['mean']:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+    low, high = found["difference_interval"]
+    return f"{100 * found['mean']:.1f}, {100 * found['difference']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
