@@ -73,9 +73,10 @@ def test_impossible_numbers_and_keys_are_refused_before_any_work(cli, tmp_path):
     assert not (tmp_path / "set").exists()
 
 
-def test_training_on_a_config_of_images_alone_says_what_is_missing(cli):
+def test_training_on_a_config_of_images_alone_says_what_is_expected(cli):
     outcome = cli("train", CONFIG, "--out", "run")
-    assert outcome.status == 2 and "env: Field required" in outcome.err
+    assert outcome.status == 2
+    assert "data: Input tag 'images' found" in outcome.err and "expected tags: 'demonstrations'" in outcome.err
 
 
 def test_egl_is_preferred_only_where_there_is_neither_a_screen_nor_a_choice(monkeypatch):
