@@ -6,6 +6,8 @@ A state encoder standardises each channel by the demonstrations' mean and deviat
 
 The clamp keeps a channel that hardly moved in the demonstrations from swamping the others when it does.
 
+A pixel encoder standardises the colours of an image in the same way, without a limit, and keeps its shape.
+
 A scene encoder lays an observation of several agents out for each of them: where it is, and in its own frame what it
 did and what lies around it.
 """
@@ -45,9 +47,8 @@ class StateEncoder(nn.Module):
         self.history = history
         self.size = len(mean)
         self.width = history * len(mean)
-        constant = deviation <= _CONSTANT * (1 + mean.abs())
         self.register_buffer("mean", mean)
-        self.register_buffer("deviation", torch.where(constant, torch.ones_like(deviation), deviation))
+        self.register_buffer("deviation", torch.where(_constant(mean, deviation), 1.0, deviation))
 
     def forward(self, observations: Tensor) -> Tensor:
         """Contexts of shape `(B, H * O)` from observations of shape `(B, H, O)`.
@@ -62,6 +63,50 @@ class StateEncoder(nn.Module):
                 f"got {tuple(observations.shape)}. Give a history of {self.history} flat observations."
             )
         return ((observations - self.mean) / self.deviation).clamp(-_LIMIT, _LIMIT).flatten(1)
+
+
+@final
+class PixelEncoder(nn.Module):
+    """Standardised colours of images.
+
+    Args:
+        size: Width and height of images [px].
+        mean: Of each channel over the data, 0..255, shape `(C,)`.
+        deviation: Of each channel, shape `(C,)`; a constant channel is only centred.
+
+    Attributes:
+        size: Numbers of a pixel, C.
+        width: Channels of a context, C.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, size: tuple[int, int], mean: Tensor, deviation: Tensor):
+        super().__init__()
+        self.pixels = size
+        self.size = self.width = len(mean)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", torch.where(_constant(mean, deviation), 1.0, deviation))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Contexts of shape `(B, C, H, W)` from images, uint8, of shape `(B, H, W, C)`.
+
+        Raises:
+            ValueError: If the type or the shape is another.
+        """
+        if images.dtype != torch.uint8:
+            raise ValueError(
+                f"images must be bytes from 0 to 255, torch.uint8; got {images.dtype}. "
+                "Multiply shares by 255, round them, and convert with .to(torch.uint8)."
+            )
+        expected = (self.pixels[1], self.pixels[0], self.size)
+        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+            raise ValueError(
+                f"images must have shape (B, {', '.join(map(str, expected))}), channels last; "
+                f"got {tuple(images.shape)}."
+            )
+        return ((images.to(self.mean.dtype) - self.mean) / self.deviation).movedim(-1, 1)
 
 
 @final
@@ -121,6 +166,11 @@ class SceneEncoder(nn.Module):
         there = (backwards[:, :, 1:, 6:7] > 0.5).to(states.dtype)
         motions = motions_of(backwards) / states.new_tensor([10.0, 10.0, 1.0, 10.0])
         return torch.cat([motions * there, there], -1).flatten(2)
+
+
+def _constant(mean: Tensor, deviation: Tensor) -> Tensor:
+    """Which channels do not vary but by rounding, bool."""
+    return deviation <= _CONSTANT * (1 + mean.abs())
 
 
 def pose_of(states: Tensor) -> Tensor:

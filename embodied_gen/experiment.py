@@ -22,8 +22,9 @@ from embodied_gen.blocks import (
     EnvBlock,
     EthUcyBlock,
     EventBlock,
-    ForecastControl,
     HeadBlock,
+    ImageSetBlock,
+    LeavesBlock,
     MLPBlock,
     NetBlock,
     PolicyControl,
@@ -39,18 +40,22 @@ from embodied_gen.slots import EnvMaker
 from embodied_gen.training import checkpoint, files
 from embodied_gen.training.settings import TrainSettings
 
+# Data without an environment, and the control that goes with each.
+_ALONE = {"eth_ucy": "forecast", "leaves": "instances", "image_set": "instances"}
+
 
 @final
 class Experiment(config.Block):
-    """Environment, demonstrations, network, head, training and control of one policy; or all of one forecaster.
+    """Environment, demonstrations, network, head, training and control of one policy; or all of what has none.
 
-    What learns from demonstrations has an environment; a forecaster learns from recordings, and has none.
+    What learns from demonstrations has an environment. A forecaster learns from recordings and a segmenter of objects
+    from images, which have none.
     """
 
     name: str = Field(description="Short name, used for the run's folder.")
     seed: int = Field(0, ge=0, description="Of the weights, the data order and the training draws.")
     env: EnvBlock | None
-    data: Annotated[DataBlock | EthUcyBlock, Field(discriminator="kind")]
+    data: Annotated[DataBlock | EthUcyBlock | LeavesBlock | ImageSetBlock, Field(discriminator="kind")]
     event: EventBlock = TrajectoryBlock()
     net: NetBlock = MLPBlock()
     head: HeadBlock = DenoisingBlock()
@@ -60,13 +65,13 @@ class Experiment(config.Block):
     @model_validator(mode="before")
     @classmethod
     def _kinds(cls, content: Any) -> Any:
-        """Data are demonstrations and control is a policy unless they say otherwise; recordings have no environment."""
+        """Data are demonstrations and control is a policy unless they say otherwise; others have no environment."""
         if not isinstance(content, Mapping):
             return content
         usual = {"data": "demonstrations", "control": "policy"}
         given = {name: content[name] for name in usual if isinstance(content.get(name), Mapping)}
         told = {name: {"kind": usual[name], **block} for name, block in given.items()}
-        alone = {"env": None} if told.get("data", {}).get("kind") == "eth_ucy" else {}
+        alone = {"env": None} if told.get("data", {}).get("kind") in _ALONE else {}
         return {**alone, **content, **told}
 
     @model_validator(mode="after")
@@ -79,12 +84,13 @@ class Experiment(config.Block):
 
     @model_validator(mode="after")
     def _check_source(self) -> "Experiment":
-        recorded = isinstance(self.data, EthUcyBlock)
-        if recorded != isinstance(self.control, ForecastControl) or recorded != (self.env is None):
+        wanted = _ALONE.get(self.data.kind)
+        fits = self.control.kind not in _ALONE.values() if wanted is None else self.control.kind == wanted
+        if not fits or (wanted is None) == (self.env is None):
             raise ValueError(
-                "recordings (data.kind eth_ucy) go with control.kind forecast and no env, demonstrations with an env "
-                f"and another control; got data.kind {self.data.kind}, control.kind {self.control.kind} and "
-                f"{'no env' if self.env is None else 'an env'}"
+                "recordings (data.kind eth_ucy) go with control.kind forecast and no env, images (leaves, image_set) "
+                "with control.kind instances and no env, demonstrations with an env and another control; got data.kind "
+                f"{self.data.kind}, control.kind {self.control.kind} and {'no env' if self.env is None else 'an env'}"
             )
         return self
 

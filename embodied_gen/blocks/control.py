@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from embodied_gen.blocks.forecast import ForecastControl
+from embodied_gen.blocks.instances import InstancesControl
 from embodied_gen.config import Block
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Examples
@@ -14,11 +15,11 @@ from embodied_gen.demos.scenes import Scenes
 from embodied_gen.demos.segments import Segments
 from embodied_gen.demos.transitions import Transitions
 from embodied_gen.demos.windows import Windows
-from embodied_gen.encoder import SceneEncoder, StateEncoder
+from embodied_gen.encoder import PixelEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 from embodied_gen.nets import NeighbourAttention
 
-Encoder = StateEncoder | SceneEncoder | NeighbourAttention
+Encoder = StateEncoder | SceneEncoder | NeighbourAttention | PixelEncoder
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
 Channels = tuple[Annotated[int, Field(ge=0)], ...]
 
@@ -257,5 +258,6 @@ class SceneControl(Block):
 
 
 ControlBlock = Annotated[
-    PolicyControl | PlannerControl | InverseControl | SceneControl | ForecastControl, Field(discriminator="kind")
+    PolicyControl | PlannerControl | InverseControl | SceneControl | ForecastControl | InstancesControl,
+    Field(discriminator="kind"),
 ]

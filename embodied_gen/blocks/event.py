@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Binary, Event, Path, Scene, Trajectory, Walk
+from embodied_gen.events import Binary, Event, InstanceMap, Path, Scene, Trajectory, Walk
 
 
 class TrajectoryBlock(Block):
@@ -61,4 +61,27 @@ class BinaryBlock(Block):
         return Binary(chunks.shape[-1], steps=chunks.shape[1], low=self.low, high=self.high)
 
 
-EventBlock = Annotated[TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock, Field(discriminator="kind")]
+class InstancesBlock(Block):
+    """Instance maps of images."""
+
+    kind: Literal["instances"] = "instances"
+    objects: int = Field(6, ge=1, description="The most objects of an image.")
+
+    def build(self, maps: Tensor) -> Event:
+        """The event of maps of the same size, labels, shape `(N, H, W)`.
+
+        Raises:
+            ValueError: If a map has more objects.
+        """
+        event, most = InstanceMap(maps.shape[1], maps.shape[2], self.objects), int(maps.max())
+        if most > self.objects:
+            raise ValueError(
+                f"event.objects is {self.objects}, and an image of the data has an object of number {most}. "
+                f"Set event.objects to {most} or more."
+            )
+        return event
+
+
+EventBlock = Annotated[
+    TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock | InstancesBlock, Field(discriminator="kind")
+]

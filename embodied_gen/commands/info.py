@@ -10,7 +10,7 @@ from torch import nn
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import experiment, provenance
-from embodied_gen.blocks import ForecastControl
+from embodied_gen.blocks import ForecastControl, InstancesControl
 from embodied_gen.commands.console import console, parse
 from embodied_gen.experiment import Experiment, Sizes
 from embodied_gen.predictor import Predictor
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
 
 
 def _sizes(config: Experiment) -> Sizes:
-    if isinstance(config.control, ForecastControl):
+    if isinstance(config.control, ForecastControl | InstancesControl):
         return Sizes(*config.control.sizes(0, 0))
     env = config.maker()()
     sizes = _sizes_in(config, env)

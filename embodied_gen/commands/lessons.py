@@ -1,4 +1,4 @@
-"""What a run learns from: examples of demonstrations, or of recordings."""
+"""What a run learns from: examples of demonstrations, of recordings, or of images."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from typing import final
 import torch
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen.blocks import EthUcyBlock, ForecastControl
+from embodied_gen.blocks import EthUcyBlock, ForecastControl, ImageSetBlock, InstancesControl, LeavesBlock
 from embodied_gen.commands.console import console
 from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
@@ -49,6 +49,8 @@ def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
     """
     if isinstance(experiment.control, ForecastControl) and isinstance(experiment.data, EthUcyBlock):
         return _of_recordings(experiment.control, experiment.data, device)
+    if isinstance(experiment.control, InstancesControl) and isinstance(experiment.data, LeavesBlock | ImageSetBlock):
+        return _of_images(experiment.control, experiment.data, device)
     return _of_demonstrations(experiment, device)
 
 
@@ -72,10 +74,24 @@ def _digest(windows: Sequence[CrowdWindows]) -> str:
     return found.hexdigest()
 
 
+def _of_images(control: InstancesControl, data: LeavesBlock | ImageSetBlock, device: torch.device) -> Lessons:
+    examples = data.examples("train", control.size, device)
+    kept, held_out = examples.split(data.held_out)
+    values = (values.cpu().numpy().tobytes() for values in (examples.images, examples.instances))
+    return Lessons(
+        kept,
+        held_out,
+        hashlib.sha256(b"".join(values)).hexdigest(),
+        f"{len(kept)} images",
+        data.describe(),
+        f"Images: {data.describe()}, {len(examples):,} of {control.size[0]} x {control.size[1]} pixels",
+    )
+
+
 def _of_demonstrations(experiment: Experiment, device: torch.device) -> Lessons:
     env, data = experiment.task
     control = experiment.control
-    assert not isinstance(control, ForecastControl)  # which has no task
+    assert not isinstance(control, ForecastControl | InstancesControl)  # which have no task
     episodes = store.read(data.dataset, root=Path(data.root), episodes=data.episodes)
     check_spaces(experiment, episodes)
     control.check(episodes)

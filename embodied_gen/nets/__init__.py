@@ -6,6 +6,7 @@ from embodied_gen.nets.causal import CausalTransformer
 from embodied_gen.nets.cells import OverCells
 from embodied_gen.nets.decoder import Decoder
 from embodied_gen.nets.experts import LinearExperts
+from embodied_gen.nets.glimpse_net import GlimpseNet
 from embodied_gen.nets.lipschitz import LipschitzMLP
 from embodied_gen.nets.map import CellMLP, ConvMap, LinearMap, MapNet, Positive
 from embodied_gen.nets.masked import MaskedMLP
@@ -26,6 +27,7 @@ __all__ = [
     "CellMLP",
     "ConvMap",
     "Decoder",
+    "GlimpseNet",
     "LinearExperts",
     "LinearMap",
     "LipschitzMLP",

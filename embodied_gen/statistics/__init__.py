@@ -1,5 +1,6 @@
-"""Intervals and tests for success rates, scores and diversity of evaluated policies; scores of label maps."""
+"""Intervals and tests for success rates, scores and diversity of policies; scores of label and instance maps."""
 
+from embodied_gen.statistics.instances import InstanceScores, instance_scores
 from embodied_gen.statistics.interval import Estimate, Interval
 from embodied_gen.statistics.label_maps import LabelScores, boundary_f1, calibration_error, label_scores
 from embodied_gen.statistics.modes import Modes, clusters, count_modes
@@ -9,6 +10,7 @@ from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_
 
 __all__ = [
     "Estimate",
+    "InstanceScores",
     "Interval",
     "LabelScores",
     "Modes",
@@ -21,6 +23,7 @@ __all__ = [
     "count_modes",
     "entropy",
     "holm",
+    "instance_scores",
     "label_scores",
     "mcnemar",
     "minimum_detectable_effect",

@@ -1,0 +1,55 @@
+r"""How much masks and boxes overlap, with slopes.
+
+    IoU(p, q)  = sum p q / sum (p + q - p q)            for masks p, q in [0, 1] of the same pixels
+    GIoU(A, B) = |A n B| / |A u B| - (|H| - |A u B|) / |H|      for boxes A, B; H the smallest box that holds both
+
+The first is the overlap of sets where masks are 0 or 1, and defined for probabilities; the second has a slope where
+boxes do not meet.
+
+Sources: Ren and Zemel 2017 (arXiv:1605.09410) for soft overlaps; Rezatofighi et al. 2019 (arXiv:1902.09630) for GIoU.
+"""
+
+import torch
+from torch import Tensor
+
+_LEAST = 1e-9  # area by which is divided where there is none
+
+
+def mask_iou(p: Tensor, q: Tensor) -> Tensor:
+    """Soft IoU of all pairs of masks, `(B, T, P)` and `(B, N, P)` to `(B, T, N)`; zero where both are empty."""
+    shared = p @ q.mT
+    union = p.sum(2).unsqueeze(2) + q.sum(2).unsqueeze(1) - shared
+    return shared / union.clamp(min=_LEAST)
+
+
+def box_giou(a: Tensor, b: Tensor) -> Tensor:
+    """GIoU of all pairs of boxes (cx, cy, w, h), `(B, T, 4)` and `(B, N, 4)` to `(B, T, N)`, in [-1, 1]."""
+    (a0, a1), (b0, b1) = _corners(a.unsqueeze(2)), _corners(b.unsqueeze(1))
+    shared = (torch.minimum(a1, b1) - torch.maximum(a0, b0)).clamp(min=0).prod(-1)
+    union = (a1 - a0).prod(-1) + (b1 - b0).prod(-1) - shared
+    hull = (torch.maximum(a1, b1) - torch.minimum(a0, b0)).prod(-1)
+    return shared / union.clamp(min=_LEAST) - (hull - union) / hull.clamp(min=_LEAST)
+
+
+def boxes_of(masks: Tensor) -> Tensor:
+    """The smallest boxes (cx, cy, w, h) around masks, shares of the image, `(B, N, H, W)` to `(B, N, 4)`.
+
+    Those of empty masks are zero.
+    """
+    sides = [_span(masks.amax(along)) for along in (2, 3)]
+    first, last = (torch.stack([side[end] for side in sides], -1) for end in (0, 1))
+    return torch.cat([(first + last) / 2, last - first], -1)
+
+
+def _corners(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    return boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2
+
+
+def _span(there: Tensor) -> tuple[Tensor, Tensor]:
+    """Beginning and end of what is positive along the last axis, shares of it; zeros where nothing is."""
+    length = there.shape[-1]
+    place = torch.arange(length, device=there.device, dtype=there.dtype)
+    found = there > 0
+    last = torch.where(found, place + 1, 0.0).amax(-1)
+    first = torch.minimum(torch.where(found, place, float(length)).amin(-1), last)
+    return first / length, last / length
