@@ -14,6 +14,7 @@ from typing import Any
 
 from forecasting_table import measures as forecasters_measures
 from forecasting_table import table as forecasters
+from instances_table import table as instances
 from objectworld_table import table as objectworld
 
 from embodied_gen.forecasting.table import MEAN, markdown, row_of
@@ -361,6 +362,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "forecasters": (("forecasting",), forecasters),
     "forecasters_measures": (("forecasting",), forecasters_measures),
     "decoding_speed": (("decoding_speed",), decoding_speed),
+    "instances": (("instances",), instances),
 }
 
 if __name__ == "__main__":

@@ -94,6 +94,15 @@ class Experiment(config.Block):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_objects(self) -> "Experiment":
+        if (self.control.kind == "instances") != (self.event.kind == "instances"):
+            raise ValueError(
+                "control.kind instances and event.kind instances go together; "
+                f"got {self.control.kind} and {self.event.kind}"
+            )
+        return self
+
     @property
     def task(self) -> tuple[EnvBlock, DataBlock]:
         """The environment and its demonstrations.

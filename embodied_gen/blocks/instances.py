@@ -78,6 +78,11 @@ class InstancesControl(Block):
         """One image at a time."""
         return 1
 
+    @property
+    def horizon(self) -> int:
+        """One answer."""
+        return 1
+
     def sizes(self, observation: int, action: int) -> tuple[int, int]:
         """Numbers of a pixel and of its label, whatever an environment has."""
         return COLOURS, 1

@@ -29,7 +29,7 @@ Source: Ren and Zemel 2017 (arXiv:1605.09410); the canvas's schedule differs, th
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol, final
+from typing import Any, NamedTuple, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -47,11 +47,12 @@ from embodied_gen.heads.soft_overlap import box_giou, boxes_of, mask_iou
 _NEVER = 1e3  # cost of a step after the last object
 
 
+@runtime_checkable
 class Looks(Protocol):
     """A network that looks for one object after the other."""
 
-    def begin(self, c: Context, /) -> Mapping[str, Tensor]:
-        """The state before the first step."""
+    def begin(self, c: Any, /) -> Mapping[str, Tensor]:
+        """The state before the first step, from contexts."""
 
     def look(
         self, state: Mapping[str, Tensor], canvas: Tensor, /
@@ -89,12 +90,13 @@ class RecurrentAttentionHead(Head):
     """
 
     event: InstanceMap
+    net: Looks
 
     def __init__(self, event: InstanceMap, net: nn.Module, *, candidates: int = 16):
         super().__init__(event)
         if candidates < 1:
             raise ValueError(f"candidates must be at least 1; got {candidates}.")
-        if not (hasattr(net, "begin") and hasattr(net, "look")):
+        if not isinstance(net, Looks):
             raise ValueError(
                 "the network of a recurrent attention head must have the methods begin and look; "
                 f"got {type(net).__name__}. Take nets.GlimpseNet, or net.kind glimpse in a config."

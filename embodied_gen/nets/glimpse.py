@@ -18,7 +18,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-_OUTSIDE = 0.05  # sum of K below which a pixel or a cell counts as outside
+_UNSEEN = 1e-3  # sum of K over pixels below which a cell lies outside of the image
+_UNREACHED = 0.05  # sum of K over cells below which a pixel lies outside of the window
 
 
 @final
@@ -37,12 +38,12 @@ class Glimpse:
 
     def read(self, images: Tensor) -> Tensor:
         """What the windows show of images, `(B, C, H, W)` to `(B, C, G, G)`."""
-        rows, columns = (_shares(weights, 2).unsqueeze(1) for weights in (self._rows, self._columns))
+        rows, columns = (_shares(weights, 2, _UNSEEN).unsqueeze(1) for weights in (self._rows, self._columns))
         return rows @ images @ columns.mT
 
     def paste(self, cells: Tensor) -> Tensor:
         """Images that show cells in the windows and zero elsewhere, `(B, C, G, G)` to `(B, C, H, W)`."""
-        rows, columns = (_shares(weights, 1).unsqueeze(1) for weights in (self._rows, self._columns))
+        rows, columns = (_shares(weights, 1, _UNREACHED).unsqueeze(1) for weights in (self._rows, self._columns))
         return rows.mT @ cells @ columns
 
 
@@ -56,5 +57,5 @@ def _weights(middle: Tensor, extent: Tensor, cells: int, pixels: int) -> Tensor:
     return (-apart.square() / 2).exp()
 
 
-def _shares(weights: Tensor, along: int) -> Tensor:
-    return weights / (weights.sum(along, keepdim=True) + _OUTSIDE)
+def _shares(weights: Tensor, along: int, least: float) -> Tensor:
+    return weights / (weights.sum(along, keepdim=True) + least)
