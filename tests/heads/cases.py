@@ -305,8 +305,8 @@ class LooksAtDrawing(nn.Module):
 
 def objects(rows: int = 5) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(1)
-    labels = torch.randint(0, 4, (rows, 2, 2), generator=g).repeat_interleave(2, 1).repeat_interleave(2, 2)
-    return InstanceMap(4, 4, 3).encode(labels), torch.randn(rows, CONTEXT, generator=g)
+    labels = torch.randint(0, 4, (rows, 4, 4), generator=g).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    return InstanceMap(8, 8, 3).encode(labels), torch.randn(rows, CONTEXT, generator=g)
 
 
 def outline() -> Polygon:
@@ -502,7 +502,7 @@ CASES = [
     Case("flow_matching_maps", lambda e: DenoisingHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
     Case(
         "recurrent_attention",
-        lambda e: RecurrentAttentionHead(m := InstanceMap(4, 4, 3), stirred(LooksAtDrawing(m))),
+        lambda e: RecurrentAttentionHead(m := InstanceMap(8, 8, 3), stirred(LooksAtDrawing(m))),
         objects,
         leaves_padding_out=True,
     ),

@@ -194,7 +194,7 @@ def test_images_without_an_object_teach_to_stop():
 
 def test_networks_and_numbers_that_do_not_fit_are_named():
     event = InstanceMap(16, 16, 3)
-    with pytest.raises(ValueError, match="must have the methods begin and look; got Linear. Take nets.GlimpseNet"):
+    with pytest.raises(ValueError, match="must have the methods begin and look; got Linear"):
         RecurrentAttentionHead(event, nn.Linear(2, 2))
     with pytest.raises(ValueError, match="candidates must be at least 1; got 0"):
         head(candidates=0)

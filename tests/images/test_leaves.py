@@ -29,8 +29,7 @@ def test_maps_are_numbered_without_gaps_and_hold_what_is_visible():
 
 def test_leaves_hide_each_other_and_differ_from_the_ground():
     images, instances = leaves(100, objects=(4, 6), seed=2)
-    alone = torch.stack([leaves(100, objects=(k, k), seed=2)[1].bool().flatten(1).sum(1) for k in (1,)])
-    assert (alone > 0).float().mean() > 0.9
+    alone = (leaves(100, objects=(1, 1), seed=2)[1] > 0).flatten(1).sum(1)
     whole = (instances > 0).flatten(1).sum(1)
     ground = images[instances == 0].float()
     assert ground.std(0).max() < 0.08 * 255 and whole.float().mean() > 2 * alone.float().mean()

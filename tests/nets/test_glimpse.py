@@ -98,9 +98,7 @@ def test_it_sees_the_canvas_and_remembers():
 
 
 def test_what_does_not_fit_is_named():
-    with pytest.raises(
-        ValueError, match=r"images must have shape \(B, 3, 16, 12\), channels first; got \(2, 4, 16, 12"
-    ):
+    with pytest.raises(ValueError, match=r"must have shape \(B, 3, 16, 12\), channels first; got \(2, 4, 16, 12\)"):
         net().begin(torch.zeros(2, 4, 16, 12))
     with pytest.raises(ValueError, match="multiples of 4, features and cells even numbers; got 18, 12, 8 and 4"):
         net(height=18)
