@@ -138,7 +138,8 @@ def _draw(path: Path, test: InstanceExamples, labels: Tensor) -> None:
     most = int(max(labels.max(), test.instances.max()))
     palette = np.vstack([[40, 44, 52], np.random.default_rng(3).uniform(90, 255, (most, 3))]).astype(np.uint8)
     rows = [test.images[:SHOWN].numpy(), *(palette[maps[:SHOWN].numpy()] for maps in (test.instances, labels))]
-    panels = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
+    framed = [np.pad(row, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=255) for row in rows]
+    panels = np.concatenate([np.concatenate(list(row), axis=1) for row in framed])
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(panels.repeat(ENLARGED, 0).repeat(ENLARGED, 1)).save(path, optimize=True)
 

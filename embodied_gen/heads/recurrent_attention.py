@@ -154,7 +154,8 @@ class RecurrentAttentionHead(Head):
         free, boxes = masks.flatten(2).any(2), boxes_of(masks)
         chances = draws.uniform(free.shape, generator=generator, like=masks)
         for step in range(self.event.objects):
-            state, box, score, mask = self.net.look(state, canvas)
+            state, *proposed = self.net.look(state, canvas)
+            box, score, mask = (part.to(masks.dtype) for part in proposed)
             seen.append((box, score, mask))
             with torch.no_grad():
                 added, free = _added(box, mask, masks, boxes, free, chances[:, step])

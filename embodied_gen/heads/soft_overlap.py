@@ -17,7 +17,8 @@ _LEAST = 1e-9  # area by which is divided where there is none
 
 def mask_iou(p: Tensor, q: Tensor) -> Tensor:
     """Soft IoU of all pairs of masks, `(B, T, P)` and `(B, N, P)` to `(B, T, N)`; zero where both are empty."""
-    shared = p @ q.mT
+    with torch.autocast(p.device.type, enabled=False):  # sums of thousands of pixels would be rounded to 1 in 256
+        shared = p @ q.mT
     union = p.sum(2).unsqueeze(2) + q.sum(2).unsqueeze(1) - shared
     return shared / union.clamp(min=_LEAST)
 

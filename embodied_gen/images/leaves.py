@@ -2,7 +2,7 @@ r"""Leaves: drawn clutter with instance maps, for tests and benchmarks that have
 
 An image has n leaves, n uniform between two numbers, painted one over the other. A leaf is an ellipse with
 
-    middle uniform in the image, long half-axis uniform in [0.1, 0.22] of the shorter side, short half-axis 0.4 to 0.7
+    middle uniform in the image, long half-axis uniform in [0.12, 0.28] of the shorter side, short half-axis 0.4 to 0.7
     of the long one, any angle; a hue of the whole circle, and a brightness that falls from the vein along its long
     axis to 70 % at its rim,
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from embodied_gen import draws
 
-_LONG, _SLIM = (0.1, 0.22), (0.4, 0.7)
+_LONG, _SLIM = (0.12, 0.28), (0.4, 0.7)
 _SOIL = (0.36, 0.27, 0.2)
 _NOISE, _RIM = 0.04, 0.7
 _LEAST = 12  # visible pixels of an object

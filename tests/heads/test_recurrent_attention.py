@@ -113,7 +113,7 @@ def head(objects=3, size=(16, 16), **kwargs):
     return RecurrentAttentionHead(InstanceMap(*size, objects), net, **kwargs)
 
 
-def squares(rows=24):
+def squares(rows):
     """Up to three squares of different colours, each in a quarter of its own."""
     g = torch.Generator().manual_seed(1)
     labels, images = torch.zeros(rows, 16, 16, dtype=torch.long), -torch.ones(rows, 3, 16, 16)
@@ -125,20 +125,22 @@ def squares(rows=24):
 
 
 def test_it_learns_to_find_and_to_count_squares():
-    model, (labels, images) = head(), squares()
+    model, (labels, images) = head(), squares(16)
     x = model.event.encode(labels)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for step in range(150):
+    for step in range(120):
         optimizer.zero_grad()
         model.loss(x, images, generator=draws.generator(step)).mean().backward()
         optimizer.step()
     found = model.segment(images)
     assert (found.there[:, 1:] <= found.there[:, :-1]).all()
     counts = torch.stack([torch.tensor(len(each.unique()) - 1) for each in found.labels])
+    print((counts == model.event.counts(x)).float().mean(), model.event.error(model.event.coded(found.labels), x).mean(), model.event.error(-x * 0 - 1, x).mean())
     assert (counts == model.event.counts(x)).float().mean() > 0.7
     assert model.event.error(model.event.coded(found.labels), x).mean() < 0.3 * model.event.error(-x * 0 - 1, x).mean()
-    many = model.sample(images, 16, generator=draws.generator(1))
-    agree = (model.event.decode(many.flatten(0, 1)).view(24, 16, 16, 16) > 0) == (labels > 0).unsqueeze(1)
+    many = model.sample(images, 8, generator=draws.generator(1))
+    agree = (model.event.decode(many.flatten(0, 1)).view(16, 8, 16, 16) > 0) == (labels > 0).unsqueeze(1)
+    print(agree.float().mean())
     assert agree.float().mean() > 0.9
 
 
@@ -190,6 +192,15 @@ def test_images_without_an_object_teach_to_stop():
     seen = model._follow(images, model.event.masks(x).float(), draws.generator(0))
     torch.testing.assert_close(loss, _of_scores(seen.there, torch.zeros(2, dtype=torch.long)))
     assert seen.masks.isfinite().all() and loss.isfinite().all()
+
+
+def test_overlaps_are_as_exact_in_narrow_products():
+    (masks, _), model, (labels, images) = sets_of_masks(0), head(), squares(4)
+    x, flat = model.event.encode(labels), masks.float().flatten(2)
+    with torch.autocast("cpu", torch.bfloat16):
+        narrow, overlap = model.loss(x, images, generator=draws.generator(0)), mask_iou(0.7 * flat, flat)
+    assert narrow.dtype == torch.float32 and torch.equal(overlap, mask_iou(0.7 * flat, flat))
+    torch.testing.assert_close(narrow, model.loss(x, images, generator=draws.generator(0)), atol=0.1, rtol=0)
 
 
 def test_networks_and_numbers_that_do_not_fit_are_named():
