@@ -18,7 +18,7 @@ from crowds import crowd
 
 from embodied_gen import config as configs
 from embodied_gen import draws, experiment
-from embodied_gen.blocks import ForecastControl, SceneControl
+from embodied_gen.blocks import ForecastControl, InstancesControl, LeavesBlock, SceneControl
 from embodied_gen.experiment import Experiment, Sizes
 from embodied_gen.forecasting.windows import SOCIAL_GAN, windows_of
 from embodied_gen.heads import Particles, Steered
@@ -41,6 +41,7 @@ def shrunk(config):
         "transformer": {"width": 16, "depth": 1, "heads": 2},
         "scene": {"width": 16, "depth": 1, "heads": 2},
         "experts": {"width": 16, "depth": 1},
+        "glimpse": {"features": 4, "memory": 8, "cells": 4},
     }
     net = config.net.model_copy(update=small[config.net.kind])
     return config.model_copy(update={"net": net})
@@ -54,6 +55,9 @@ def examples_of(config):
     if isinstance(config.control, ForecastControl):
         windows = windows_of([crowd(5, 30)], SOCIAL_GAN)
         return config.control.varied(windows, config.data), Sizes(*config.control.sizes(0, 0))
+    if isinstance(config.control, InstancesControl):
+        few = LeavesBlock(train=5).examples("train", config.control.size)
+        return few, Sizes(3, 1 + config.event.objects)
     length = config.control.horizon + 3
     return tiny.windows_of(config, tiny.episodes_of((length, length))), Sizes(4, 2)
 

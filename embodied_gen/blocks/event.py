@@ -68,7 +68,7 @@ class InstancesBlock(Block):
     objects: int = Field(6, ge=1, description="The most objects of an image.")
 
     def build(self, maps: Tensor) -> Event:
-        """The event of maps of the same size, labels, shape `(N, H, W)`.
+        """The event of labels `(N, H, W)`, or of zeros `(1, H, W, K)` where nothing but the size is known.
 
         Raises:
             ValueError: If a map has more objects.

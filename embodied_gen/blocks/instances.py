@@ -88,8 +88,8 @@ class InstancesControl(Block):
         return COLOURS, 1
 
     def shape(self, channels: int) -> tuple[int, ...]:
-        """Axes of the value."""
-        return self.size[1], self.size[0]
+        """Axes of the event, whose channels are labels."""
+        return self.size[1], self.size[0], channels
 
     def encoder(self, mean: Tensor, deviation: Tensor) -> PixelEncoder:
         """What reads the images, from the statistics of their colours."""
