@@ -20,6 +20,7 @@ from detection_table import picks as tabletop_detected
 from detection_table import table as detection
 from forecasting_table import measures as forecasters_measures
 from forecasting_table import table as forecasters
+from instances_table import table as instances
 from karlsruhe_table import table as karlsruhe
 from objectworld_table import table as objectworld
 from terrain_table import table as terrain
@@ -377,6 +378,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "detection_photos": (("detection",), detection_photos),
     "tabletop_detected": (("tabletop_detected",), tabletop_detected),
     "camvid": (("camvid",), camvid),
+    "instances": (("instances",), instances),
 }
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ The clamp keeps a channel that hardly moved in the demonstrations from swamping 
 
 A map encoder unfolds an observation that ends with a start and a goal and begins with the layers of a map.
 
-A picture encoder gives an image as the leaf `image` of a context, in 0..255 as kernels of CRFs have their widths.
-
 A scene encoder lays an observation of several agents out for each of them: where it is, and in its own frame what it
 did and what lies around it.
 """
@@ -49,9 +47,8 @@ class StateEncoder(nn.Module):
         self.history = history
         self.size = len(mean)
         self.width = history * len(mean)
-        constant = deviation <= _CONSTANT * (1 + mean.abs())
         self.register_buffer("mean", mean)
-        self.register_buffer("deviation", torch.where(constant, torch.ones_like(deviation), deviation))
+        self.register_buffer("deviation", scale_of(mean, deviation))
 
     def forward(self, observations: Tensor) -> Tensor:
         """Contexts of shape `(B, H * O)` from observations of shape `(B, H, O)`.
@@ -118,38 +115,6 @@ class MapEncoder(nn.Module):
 
 
 @final
-class PictureEncoder(nn.Module):
-    """Images as they are, for networks and CRFs that read the leaf `image`.
-
-    Args:
-        colours: Channels C of an image.
-
-    Attributes:
-        size: C.
-        width: C.
-    """
-
-    def __init__(self, colours: int):
-        super().__init__()
-        self.size = self.width = colours
-
-    def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Contexts of images, bytes, uint8, shape `(B, C, H, W)`: the leaf `image`, 0..255, of the same shape.
-
-        Raises:
-            ValueError: If the type or the shape is another.
-        """
-        if images.dtype != torch.uint8:
-            raise ValueError(
-                f"images must be bytes from 0 to 255, torch.uint8; got {images.dtype}. "
-                "Multiply shares by 255, round them, and convert with .to(torch.uint8)."
-            )
-        if images.ndim != 4 or images.shape[1] != self.size:
-            raise ValueError(f"images must have shape (B, {self.size}, H, W); got {tuple(images.shape)}.")
-        return {"image": images.to(torch.get_default_dtype())}
-
-
-@final
 class SceneEncoder(nn.Module):
     """Contexts for each agent of a scene, from histories of the states of all and the points around each.
 
@@ -206,6 +171,11 @@ class SceneEncoder(nn.Module):
         there = (backwards[:, :, 1:, 6:7] > 0.5).to(states.dtype)
         motions = motions_of(backwards) / states.new_tensor([10.0, 10.0, 1.0, 10.0])
         return torch.cat([motions * there, there], -1).flatten(2)
+
+
+def scale_of(mean: Tensor, deviation: Tensor) -> Tensor:
+    """What channels are divided by: their deviation, or 1 where they do not vary but by rounding."""
+    return torch.where(deviation <= _CONSTANT * (1 + mean.abs()), 1.0, deviation)
 
 
 def pose_of(states: Tensor) -> Tensor:

@@ -22,15 +22,13 @@ from embodied_gen.blocks import (
     EnvBlock,
     EthUcyBlock,
     EventBlock,
-    ForecastControl,
     HeadBlock,
+    ImageSetBlock,
     LabelledImagesBlock,
-    LabelMapBlock,
+    LeavesBlock,
     MLPBlock,
     NetBlock,
     PolicyControl,
-    RecordingsBlock,
-    SegmentationControl,
     TracksBlock,
     TrajectoryBlock,
 )
@@ -44,19 +42,33 @@ from embodied_gen.slots import EnvMaker
 from embodied_gen.training import checkpoint, files
 from embodied_gen.training.settings import TrainSettings
 
+# Data without an environment, and the control that goes with each.
+_ALONE = {
+    "eth_ucy": "forecast",
+    "tracks": "forecast",
+    "labelled_images": "segmentation",
+    "leaves": "instances",
+    "image_set": "instances",
+}
+# Controls whose values are of one kind, and the event of that kind.
+_EVENTS = {"segmentation": "label_map", "instances": "instances"}
+
 
 @final
 class Experiment(config.Block):
-    """Environment, demonstrations, network, head, training and control of one policy; or all of one forecaster.
+    """Environment, demonstrations, network, head, training and control of one policy; or all of what has none.
 
-    What learns from demonstrations has an environment; a forecaster, which learns from recordings, and a segmenter,
-    which learns from images, have none.
+    What learns from demonstrations has an environment. A forecaster learns from recordings and segmenters learn from
+    images, which have none.
     """
 
     name: str = Field(description="Short name, used for the run's folder.")
     seed: int = Field(0, ge=0, description="Of the weights, the data order and the training draws.")
     env: EnvBlock | None
-    data: Annotated[DataBlock | EthUcyBlock | TracksBlock | LabelledImagesBlock, Field(discriminator="kind")]
+    data: Annotated[
+        DataBlock | EthUcyBlock | TracksBlock | LabelledImagesBlock | LeavesBlock | ImageSetBlock,
+        Field(discriminator="kind"),
+    ]
     event: EventBlock = TrajectoryBlock()
     net: NetBlock = MLPBlock()
     head: HeadBlock = DenoisingBlock()
@@ -67,13 +79,13 @@ class Experiment(config.Block):
     @model_validator(mode="before")
     @classmethod
     def _kinds(cls, content: Any) -> Any:
-        """Data are demonstrations and control is a policy unless they say otherwise; other data have no environment."""
+        """Data are demonstrations and control is a policy unless they say otherwise; others have no environment."""
         if not isinstance(content, Mapping):
             return content
         usual = {"data": "demonstrations", "control": "policy"}
         given = {name: content[name] for name in usual if isinstance(content.get(name), Mapping)}
         told = {name: {"kind": usual[name], **block} for name, block in given.items()}
-        alone = {} if told.get("data", {}).get("kind", "demonstrations") == "demonstrations" else {"env": None}
+        alone = {"env": None} if told.get("data", {}).get("kind") in _ALONE else {}
         return {**alone, **content, **told}
 
     @model_validator(mode="after")
@@ -86,20 +98,25 @@ class Experiment(config.Block):
 
     @model_validator(mode="after")
     def _check_source(self) -> "Experiment":
-        pairs = ((RecordingsBlock, ForecastControl), (LabelledImagesBlock, SegmentationControl))
-        fits = all(isinstance(self.data, data) == isinstance(self.control, control) for data, control in pairs)
-        if not fits or isinstance(self.data, DataBlock) != (self.env is not None):
+        wanted = _ALONE.get(self.data.kind)
+        fits = self.control.kind not in _ALONE.values() if wanted is None else self.control.kind == wanted
+        if not fits or (wanted is None) == (self.env is None):
             raise ValueError(
-                "labelled images (data.kind labelled_images) go with control.kind segmentation and no env, recordings "
-                "(data.kind eth_ucy or tracks) go with control.kind forecast and no env, demonstrations with an env "
-                f"and another control; got data.kind {self.data.kind}, control.kind {self.control.kind} and "
-                f"{'no env' if self.env is None else 'an env'}"
+                "recordings (data.kind eth_ucy, tracks) go with control.kind forecast and no env, images "
+                "(labelled_images) with control.kind segmentation and no env, images (leaves, image_set) with "
+                "control.kind instances and no env, demonstrations with an env and another control; got data.kind "
+                f"{self.data.kind}, control.kind {self.control.kind} and {'no env' if self.env is None else 'an env'}"
             )
-        if isinstance(self.control, SegmentationControl) != isinstance(self.event, LabelMapBlock):
-            raise ValueError(
-                f"control.kind segmentation and event.kind label_map go together; got {self.control.kind} and "
-                f"{self.event.kind}"
-            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_event(self) -> "Experiment":
+        for control, event in _EVENTS.items():
+            if (self.control.kind == control) != (self.event.kind == event):
+                raise ValueError(
+                    f"control.kind {control} and event.kind {event} go together; "
+                    f"got {self.control.kind} and {self.event.kind}"
+                )
         return self
 
     @property

@@ -1,6 +1,8 @@
-"""Image encoders: pictures become the levels of a feature pyramid, which are the context of a head.
+"""Encoders of images, bytes 0..255: what becomes the context of a head.
 
-The encoder runs once for an image, however many draws and steps of a sampler follow.
+An image encoder gives the levels of a feature pyramid; it runs once for an image, however many draws and steps of a
+sampler follow. A picture encoder gives the image as the leaf `image`, in 0..255 as kernels of CRFs have their widths. A
+pixel encoder standardises its colours, by the data's mean and deviation.
 """
 
 from typing import final
@@ -8,6 +10,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from embodied_gen.encoder import scale_of
 from embodied_gen.nets.pyramid import FeaturePyramid
 
 
@@ -35,11 +38,84 @@ class ImageEncoder(nn.Module):
         Raises:
             ValueError: If the type or the shape is another.
         """
-        if images.dtype != torch.uint8:
-            raise ValueError(
-                f"images must be bytes from 0 to 255, torch.uint8; got {images.dtype}. "
-                "Multiply shares by 255, round them, and convert with .to(torch.uint8)."
-            )
+        _check_bytes(images)
         dtype = next(self.pyramid.parameters()).dtype
         levels = self.pyramid(images.to(dtype) / 127.5 - 1)
         return {f"level{i}": level for i, level in enumerate(levels)}
+
+
+@final
+class PictureEncoder(nn.Module):
+    """Images as they are, for networks and CRFs that read the leaf `image`.
+
+    Args:
+        colours: Channels C of an image.
+
+    Attributes:
+        size: C.
+        width: C.
+    """
+
+    def __init__(self, colours: int):
+        super().__init__()
+        self.size = self.width = colours
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Contexts of images, bytes, uint8, shape `(B, C, H, W)`: the leaf `image`, 0..255, of the same shape.
+
+        Raises:
+            ValueError: If the type or the shape is another.
+        """
+        _check_bytes(images)
+        if images.ndim != 4 or images.shape[1] != self.size:
+            raise ValueError(f"images must have shape (B, {self.size}, H, W); got {tuple(images.shape)}.")
+        return {"image": images.to(torch.get_default_dtype())}
+
+
+@final
+class PixelEncoder(nn.Module):
+    """Standardised colours of images.
+
+    Args:
+        size: Width and height of images [px].
+        mean: Of each channel over the data, 0..255, shape `(C,)`.
+        deviation: Of each channel, shape `(C,)`; a constant channel is only centred.
+
+    Attributes:
+        size: Numbers of a pixel, C.
+        width: Channels of a context, C.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, size: tuple[int, int], mean: Tensor, deviation: Tensor):
+        super().__init__()
+        self.pixels = size
+        self.size = self.width = len(mean)
+        self.register_buffer("mean", mean)
+        self.register_buffer("deviation", scale_of(mean, deviation))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Contexts of shape `(B, C, H, W)` from images, uint8, of shape `(B, H, W, C)`.
+
+        Raises:
+            ValueError: If the type or the shape is another.
+        """
+        _check_bytes(images)
+        expected = (self.pixels[1], self.pixels[0], self.size)
+        if images.ndim != 4 or tuple(images.shape[1:]) != expected:
+            raise ValueError(
+                f"images must have shape (B, {', '.join(map(str, expected))}), channels last; "
+                f"got {tuple(images.shape)}."
+            )
+        return ((images.to(self.mean.dtype) - self.mean) / self.deviation).movedim(-1, 1)
+
+
+def _check_bytes(images: Tensor) -> None:
+    """Raises `ValueError` unless the values are bytes."""
+    if images.dtype != torch.uint8:
+        raise ValueError(
+            f"images must be bytes from 0 to 255, torch.uint8; got {images.dtype}. "
+            "Multiply shares by 255, round them, and convert with .to(torch.uint8)."
+        )

@@ -18,7 +18,14 @@ from crowds import crowd
 
 from embodied_gen import config as configs
 from embodied_gen import draws, experiment
-from embodied_gen.blocks import ForecastControl, SceneControl, SegmentationControl, WholeWayControl
+from embodied_gen.blocks import (
+    ForecastControl,
+    InstancesControl,
+    LeavesBlock,
+    SceneControl,
+    SegmentationControl,
+    WholeWayControl,
+)
 from embodied_gen.demos.collect import expert_of, record
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.experiment import Experiment, Sizes
@@ -48,6 +55,7 @@ def shrunk(config):
         "scene": {"width": 16, "depth": 1, "heads": 2},
         "experts": {"width": 16, "depth": 1},
         "image_unet": {"width": 8, "groups": 4},
+        "glimpse": {"features": 4, "memory": 8, "cells": 4},
     }
     smaller = {"net": config.net.model_copy(update=small[config.net.kind])}
     if isinstance(config.control, WholeWayControl):
@@ -85,6 +93,9 @@ def examples_of(config):
         classes = len(config.data.classes)
         examples = config.control.varied(labelled_pictures(4, classes=classes), config.data, 0)
         return examples, Sizes(3, classes)
+    if isinstance(config.control, InstancesControl):
+        few = LeavesBlock(train=5).examples("train", config.control.size)
+        return few, Sizes(3, 1 + config.event.objects)
     length = config.control.horizon + 3
     return tiny.windows_of(config, tiny.episodes_of((length, length))), Sizes(4, 2)
 

@@ -12,6 +12,7 @@ from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.event import BinaryBlock, EventBlock, LabelMapBlock, TrajectoryBlock
 from embodied_gen.blocks.forecast import EthUcyBlock, ForecastControl, RecordingsBlock, TracksBlock
 from embodied_gen.blocks.head import HeadBlock
+from embodied_gen.blocks.instances import ImageSetBlock, InstancesControl, LeavesBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
 from embodied_gen.blocks.segmentation import LabelledImagesBlock, SegmentationControl
 from embodied_gen.blocks.task import DataBlock, EnvBlock
@@ -28,9 +29,12 @@ __all__ = [
     "EventBlock",
     "ForecastControl",
     "HeadBlock",
+    "ImageSetBlock",
+    "InstancesControl",
     "InverseControl",
     "LabelMapBlock",
     "LabelledImagesBlock",
+    "LeavesBlock",
     "MLPBlock",
     "NetBlock",
     "PlannerControl",

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from embodied_gen.blocks.forecast import ForecastControl
+from embodied_gen.blocks.instances import InstancesControl
 from embodied_gen.blocks.segmentation import SegmentationControl
 from embodied_gen.blocks.ways import AheadControl, Channels, WholeWayControl
 from embodied_gen.config import Block
@@ -16,11 +17,12 @@ from embodied_gen.demos.scenes import Scenes
 from embodied_gen.demos.segments import Segments
 from embodied_gen.demos.transitions import Transitions
 from embodied_gen.demos.windows import Windows
-from embodied_gen.encoder import MapEncoder, PictureEncoder, SceneEncoder, StateEncoder
+from embodied_gen.encoder import MapEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
+from embodied_gen.image_encoder import PictureEncoder, PixelEncoder
 from embodied_gen.nets import NeighbourAttention
 
-Encoder = StateEncoder | SceneEncoder | NeighbourAttention | MapEncoder | PictureEncoder
+Encoder = StateEncoder | SceneEncoder | NeighbourAttention | MapEncoder | PictureEncoder | PixelEncoder
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
 
 
@@ -264,6 +266,7 @@ ControlBlock = Annotated[
     | SceneControl
     | ForecastControl
     | SegmentationControl
+    | InstancesControl
     | WholeWayControl
     | AheadControl,
     Field(discriminator="kind"),

@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Binary, Event, GridPath, LabelMap, Path, Scene, Trajectory, Walk
+from embodied_gen.events import Binary, Event, GridPath, InstanceMap, LabelMap, Path, Scene, Trajectory, Walk
 from embodied_gen.graphs import Grid
 
 
@@ -85,7 +85,28 @@ class LabelMapBlock(Block):
         return LabelMap(*maps.shape[1:])
 
 
+class InstancesBlock(Block):
+    """Instance maps of images."""
+
+    kind: Literal["instances"] = "instances"
+    objects: int = Field(6, ge=1, description="The most objects of an image.")
+
+    def build(self, maps: Tensor) -> Event:
+        """The event of labels `(N, H, W)`, or of zeros `(1, H, W, K)` where nothing but the size is known.
+
+        Raises:
+            ValueError: If a map has more objects.
+        """
+        event, most = InstanceMap(maps.shape[1], maps.shape[2], self.objects), int(maps.max())
+        if most > self.objects:
+            raise ValueError(
+                f"event.objects is {self.objects}, and an image of the data has an object of number {most}. "
+                f"Set event.objects to {most} or more."
+            )
+        return event
+
+
 EventBlock = Annotated[
-    TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock | GridPathBlock | LabelMapBlock,
+    TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock | GridPathBlock | LabelMapBlock | InstancesBlock,
     Field(discriminator="kind"),
 ]

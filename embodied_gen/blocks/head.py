@@ -33,6 +33,7 @@ from embodied_gen.blocks.maxent import MaxEntBlock
 from embodied_gen.blocks.net import MakeNet
 from embodied_gen.blocks.pixelcnn import PixelCNNBlock
 from embodied_gen.blocks.polygon import PolygonBlock
+from embodied_gen.blocks.recurrent_attention import RecurrentAttentionBlock
 from embodied_gen.config import Block
 from embodied_gen.events import Event
 from embodied_gen.heads import Head, MixtureHead, RegressionHead, TwoStepHead
@@ -104,6 +105,7 @@ HeadBlock = Annotated[
     | CRFBlock
     | ChainCRFBlock
     | PolygonBlock
+    | RecurrentAttentionBlock
     | AutoencoderBlock
     | VAEBlock
     | JointVAEBlock

@@ -7,6 +7,7 @@ from torch import nn
 
 from embodied_gen.config import Block
 from embodied_gen.nets import (
+    GlimpseNet,
     ImageUNet,
     LinearExperts,
     LipschitzMLP,
@@ -228,6 +229,32 @@ class ImageUNetBlock(Block):
         )
 
 
+class GlimpseBlock(Block):
+    """Looks at an image one object at a time; for head.kind recurrent_attention."""
+
+    kind: Literal["glimpse"] = "glimpse"
+    features: int = Field(32, ge=2, multiple_of=2, description="Features of the image's cells.")
+    memory: int = Field(96, ge=1, description="Numbers that are remembered from object to object.")
+    cells: int = Field(16, ge=2, multiple_of=2, description="Cells of a glimpse along each side.")
+    looks: int = Field(2, ge=1, description="At the image before each object.")
+
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
+        """The network for maps of shape `(H, W, 1 + N)` from images of as many channels as `context` says."""
+        if len(shape) != 3:
+            raise ValueError(
+                f"net.kind {self.kind} segments images; the event has shape {shape}. Set event.kind to instances."
+            )
+        return GlimpseNet(
+            height=shape[0],
+            width=shape[1],
+            channels_in=context,
+            features=self.features,
+            memory=self.memory,
+            cells=self.cells,
+            looks=self.looks,
+        )
+
+
 def _chunk(shape: Shape, kind: str) -> tuple[int, int]:
     if len(shape) != 2:
         raise ValueError(
@@ -246,7 +273,8 @@ NetBlock = Annotated[
     | MaskedBlock
     | MonotoneBlock
     | LipschitzBlock
-    | ImageUNetBlock,
+    | ImageUNetBlock
+    | GlimpseBlock,
     Field(discriminator="kind"),
 ]
 

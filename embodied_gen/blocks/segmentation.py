@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.encoder import PictureEncoder
+from embodied_gen.image_encoder import PictureEncoder
 from embodied_gen.images.label_examples import LabelExamples
 from embodied_gen.images.label_folder import LabelledImages, read_part
 

@@ -9,7 +9,15 @@ from typing import final
 import torch
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen.blocks import ForecastControl, LabelledImagesBlock, RecordingsBlock, SegmentationControl
+from embodied_gen.blocks import (
+    ForecastControl,
+    ImageSetBlock,
+    InstancesControl,
+    LabelledImagesBlock,
+    LeavesBlock,
+    RecordingsBlock,
+    SegmentationControl,
+)
 from embodied_gen.commands.console import console
 from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
@@ -51,11 +59,13 @@ def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
     if isinstance(experiment.control, ForecastControl) and isinstance(experiment.data, RecordingsBlock):
         return _of_recordings(experiment.control, experiment.data, device)
     if isinstance(experiment.control, SegmentationControl) and isinstance(experiment.data, LabelledImagesBlock):
-        return _of_images(experiment.control, experiment.data, experiment.seed, device)
+        return _of_label_maps(experiment.control, experiment.data, experiment.seed, device)
+    if isinstance(experiment.control, InstancesControl) and isinstance(experiment.data, LeavesBlock | ImageSetBlock):
+        return _of_instances(experiment.control, experiment.data, device)
     return _of_demonstrations(experiment, device)
 
 
-def _of_images(control: SegmentationControl, data: LabelledImagesBlock, seed: int, device: torch.device) -> Lessons:
+def _of_label_maps(control: SegmentationControl, data: LabelledImagesBlock, seed: int, device: torch.device) -> Lessons:
     train, val = (control.images(data, part) for part in (data.train, data.val))
     return Lessons(
         control.varied(train, data, seed, device),
@@ -96,10 +106,24 @@ def _digest(windows: Sequence[CrowdWindows]) -> str:
     return found.hexdigest()
 
 
+def _of_instances(control: InstancesControl, data: LeavesBlock | ImageSetBlock, device: torch.device) -> Lessons:
+    examples = data.examples("train", control.size, device)
+    kept, held_out = examples.split(data.held_out)
+    values = (values.cpu().numpy().tobytes() for values in (examples.images, examples.instances))
+    return Lessons(
+        kept,
+        held_out,
+        hashlib.sha256(b"".join(values)).hexdigest(),
+        f"{len(kept)} images",
+        data.describe(),
+        f"Images: {data.describe()}, {len(examples):,} of {control.size[0]} x {control.size[1]} pixels",
+    )
+
+
 def _of_demonstrations(experiment: Experiment, device: torch.device) -> Lessons:
     env, data = experiment.task
     control = experiment.control
-    assert not isinstance(control, ForecastControl | SegmentationControl)  # which have no task
+    assert not isinstance(control, ForecastControl | SegmentationControl | InstancesControl)  # which have no task
     episodes = store.read(data.dataset, root=Path(data.root), episodes=data.episodes)
     check_spaces(experiment, episodes)
     control.check(episodes)

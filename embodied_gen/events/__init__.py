@@ -4,6 +4,7 @@ from embodied_gen.events.base import Event
 from embodied_gen.events.binary import Binary
 from embodied_gen.events.box_set import BoxSet
 from embodied_gen.events.grid_path import GridPath
+from embodied_gen.events.instances import InstanceMap
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.events.path import Path
 from embodied_gen.events.polygon import Polygon
@@ -17,6 +18,7 @@ __all__ = [
     "BoxSet",
     "Event",
     "GridPath",
+    "InstanceMap",
     "LabelMap",
     "Path",
     "Polygon",

@@ -35,6 +35,7 @@ from embodied_gen.heads.pixelcnn import PixelCNNHead
 from embodied_gen.heads.polygon import PolygonHead
 from embodied_gen.heads.pullback import latent_event, pull_back
 from embodied_gen.heads.rbm import RBMHead
+from embodied_gen.heads.recurrent_attention import RecurrentAttentionHead, Segmentation
 from embodied_gen.heads.regression import PointHead, RegressionHead, TwoStepHead
 from embodied_gen.heads.scale import scale_for
 from embodied_gen.heads.score_matching import DenoisingScoreMatching, ImplicitScoreMatching, SlicedScoreMatching
@@ -99,9 +100,11 @@ __all__ = [
     "PolygonHead",
     "RBMHead",
     "RandomWalk",
+    "RecurrentAttentionHead",
     "RegressionHead",
     "Resampling",
     "RowGuide",
+    "Segmentation",
     "SlicedScoreMatching",
     "Steered",
     "TreeCRFHead",

@@ -8,6 +8,7 @@ from embodied_gen.nets.cells import OverCells
 from embodied_gen.nets.decoder import Decoder
 from embodied_gen.nets.dense_boxes import DenseBoxes
 from embodied_gen.nets.experts import LinearExperts
+from embodied_gen.nets.glimpse_net import GlimpseNet
 from embodied_gen.nets.image_unet import ImageUNet
 from embodied_gen.nets.lipschitz import LipschitzMLP
 from embodied_gen.nets.map import CellMLP, ConvMap, LinearMap, MapNet, Positive
@@ -35,6 +36,7 @@ __all__ = [
     "Decoder",
     "DenseBoxes",
     "FeaturePyramid",
+    "GlimpseNet",
     "ImageUNet",
     "LinearExperts",
     "LinearMap",

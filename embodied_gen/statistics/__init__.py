@@ -1,7 +1,8 @@
-"""Intervals and tests of rates and scores, diversity, calibration; scores of label maps and of detections."""
+"""Intervals and tests of rates and scores, diversity, calibration; scores of detections, label and instance maps."""
 
 from embodied_gen.statistics.calibration import coverage, expected_calibration_error
 from embodied_gen.statistics.detections import DetectionScores, detection_scores, score_calibration
+from embodied_gen.statistics.instances import InstanceScores, instance_scores
 from embodied_gen.statistics.interval import Estimate, Interval
 from embodied_gen.statistics.label_maps import (
     LabelScores,
@@ -19,6 +20,7 @@ from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_
 __all__ = [
     "DetectionScores",
     "Estimate",
+    "InstanceScores",
     "Interval",
     "LabelScores",
     "Modes",
@@ -35,6 +37,7 @@ __all__ = [
     "entropy",
     "expected_calibration_error",
     "holm",
+    "instance_scores",
     "label_scores",
     "mcnemar",
     "minimum_detectable_effect",

@@ -82,7 +82,7 @@ def test_a_missing_folder_is_named(cli, config):
     [
         (
             {"control": {"kind": "policy"}},
-            "eth_ucy or tracks. go with control.kind forecast and no env, demonstrations with.*got",
+            "eth_ucy, tracks. go with control.kind forecast and no env, images.*demonstrations with.*got",
         ),
         ({"env": {"id": "embodied/Avoid-v0"}}, "got data.kind eth_ucy, control.kind forecast and an env"),
         ({"data": {"kind": "eth_ucy", "scene": "mars"}}, "data.scene: .*'zara2'; got 'mars'"),

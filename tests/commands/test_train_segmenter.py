@@ -95,7 +95,7 @@ def test_a_start_that_does_not_fit_is_named(cli, config, tmp_path):
     ("change", "message"),
     [
         ({"event": {"kind": "trajectory"}}, "control.kind segmentation and event.kind label_map go together; got"),
-        ({"control": {"kind": "forecast"}}, "labelled images .* go with control.kind segmentation and no env"),
+        ({"control": {"kind": "forecast"}}, "images .labelled_images. with control.kind segmentation and no env"),
         ({"env": {"id": "embodied/Avoid-v0"}}, "got data.kind labelled_images, control.kind segmentation and an env"),
     ],
 )

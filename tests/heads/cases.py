@@ -1,7 +1,7 @@
 """The one grid of heads that every law of the contract runs over: a new head is one line here."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,18 @@ from torch import Tensor, nn
 from embodied_gen import context, draws
 from embodied_gen.boxes import Hungarian
 from embodied_gen.crf import DenseCRF, Kernel, Method, Nystroem, Permutohedral
-from embodied_gen.events import Binary, BoxSet, Event, GridPath, LabelMap, Path, Polygon, SetEvent, Trajectory
+from embodied_gen.events import (
+    Binary,
+    BoxSet,
+    Event,
+    GridPath,
+    InstanceMap,
+    LabelMap,
+    Path,
+    Polygon,
+    SetEvent,
+    Trajectory,
+)
 from embodied_gen.graphs import Finite, Grid, Horizon, Soft, Within, sampled
 from embodied_gen.graphs.inference import Tree
 from embodied_gen.heads import (
@@ -50,6 +61,7 @@ from embodied_gen.heads import (
     PolygonHead,
     RandomWalk,
     RBMHead,
+    RecurrentAttentionHead,
     RegressionHead,
     Resampling,
     SlicedScoreMatching,
@@ -93,6 +105,7 @@ from embodied_gen.nets import (
     CausalTransformer,
     ConvMap,
     Decoder,
+    GlimpseNet,
     LipschitzMLP,
     MaskedConvNet,
     MaskedMLP,
@@ -291,6 +304,30 @@ def chains(rows: int = 5) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(1)
     label = torch.randint(3, (rows, 1, 5), generator=g)
     return LabelMap(1, 5, 3).encode(label), torch.randn(rows, CONTEXT, generator=g)
+
+
+class LooksAtDrawing(nn.Module):
+    """Draws an image of a flat context, and looks for objects in it."""
+
+    def __init__(self, event: InstanceMap):
+        super().__init__()
+        height, width = event.shape[:2]
+        self.drawing = over_cells(event, 2)
+        self.looking = GlimpseNet(height=height, width=width, channels_in=2, features=8, memory=8, cells=4)
+        self.shape = event.shape
+
+    def begin(self, c: context.Context) -> Mapping[str, Tensor]:
+        zeros = self.looking.places.new_zeros(context.size(c), *self.shape)
+        return self.looking.begin(self.drawing(zeros, zeros[:, 0, 0, 0], c).movedim(-1, 1))
+
+    def look(self, state: Mapping[str, Tensor], canvas: Tensor) -> tuple[Mapping[str, Tensor], Tensor, Tensor, Tensor]:
+        return self.looking.look(state, canvas)
+
+
+def objects(rows: int = 5) -> tuple[Tensor, Tensor]:
+    g = torch.Generator().manual_seed(1)
+    labels = torch.randint(0, 4, (rows, 4, 4), generator=g).repeat_interleave(2, 1).repeat_interleave(2, 2)
+    return InstanceMap(8, 8, 3).encode(labels), torch.randn(rows, CONTEXT, generator=g)
 
 
 def outline() -> Polygon:
@@ -537,6 +574,12 @@ CASES = [
         maps,
     ),
     Case("flow_matching_maps", lambda e: DenoisingHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
+    Case(
+        "recurrent_attention",
+        lambda e: RecurrentAttentionHead(m := InstanceMap(8, 8, 3), stirred(LooksAtDrawing(m))),
+        objects,
+        leaves_padding_out=True,
+    ),
     Case("polygon", lambda e: polygon(causal), outlines),
     Case("polygon_recurrent", lambda e: polygon(recurrent), outlines),
     Case("autoregressive_path", lambda e: autoregressive(path(), Bins(16))),
