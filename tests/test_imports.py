@@ -19,7 +19,7 @@ LAYERS = (
     "crf",
     "heads",
     "encoder reduce",
-    "image_encoder",
+    "image_encoder place_encoder",
     "predictor slots",
     "statistics pictures provenance demos",
     "slots_process control training report imitation forecasting",

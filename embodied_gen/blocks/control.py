@@ -1,5 +1,6 @@
 """Blocks of control: what is predicted, from what, and how it is executed."""
 
+import math
 from typing import Annotated, Literal, Self, final
 
 import torch
@@ -21,9 +22,37 @@ from embodied_gen.encoder import MapEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 from embodied_gen.image_encoder import PictureEncoder, PixelEncoder
 from embodied_gen.nets import NeighbourAttention
+from embodied_gen.place_encoder import Place, PlaceEncoder
 
-Encoder = StateEncoder | SceneEncoder | NeighbourAttention | MapEncoder | PictureEncoder | PixelEncoder
+Encoder = StateEncoder | SceneEncoder | NeighbourAttention | MapEncoder | PictureEncoder | PixelEncoder | PlaceEncoder
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
+
+
+@final
+class PlaceBlock(Block):
+    """Where something is, in the plane."""
+
+    x: int = Field(ge=0, description="Channel of the observation.")
+    y: int = Field(ge=0, description="Channel of the observation.")
+    heading: int | None = Field(None, ge=0, description="Channel of its heading [rad]; null where it has none.")
+
+
+@final
+class PlacesBlock(Block):
+    """Places that a policy compares: how they lie to each other joins what it observes."""
+
+    of: tuple[PlaceBlock, ...] = Field(min_length=2, description="The places.")
+    period: float = Field(
+        2 * math.pi, gt=0, allow_inf_nan=False, description="After which headings look the same [rad]."
+    )
+    lengths: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+        (0.005, 0.03), min_length=1, description="Distances about which directions are told apart, in their unit."
+    )
+
+    def encoder(self, history: int, mean: Tensor, deviation: Tensor) -> PlaceEncoder:
+        """What reads observations with these places."""
+        places = [Place(place.x, place.y, place.heading) for place in self.of]
+        return PlaceEncoder(history, mean, deviation, places, period=self.period, lengths=self.lengths)
 
 
 @final
@@ -35,6 +64,9 @@ class PolicyControl(Block):
     horizon: int = Field(16, ge=1, description="Actions it predicts.")
     actions: int = Field(8, ge=1, description="Actions it executes of each prediction (n_action_steps).")
     ensemble: float | None = Field(None, description="Temporal ensembling's m; None for none.")
+    places: PlacesBlock | None = Field(
+        None, exclude_if=lambda value: value is None, description="Compared to each other; null for none."
+    )
 
     def examples(self, episodes: Episodes, device: torch.device | str = "cpu") -> Examples:
         """What the policy learns from."""
@@ -50,6 +82,8 @@ class PolicyControl(Block):
 
     def encoder(self, mean: Tensor, deviation: Tensor) -> Encoder:
         """What reads the observations, from their statistics."""
+        if self.places is not None:
+            return self.places.encoder(self.history, mean, deviation)
         return StateEncoder(self.history, mean, deviation)
 
     def check(self, episodes: Episodes) -> None:

@@ -5,6 +5,7 @@ from typing import Literal, final
 from pydantic import Field
 
 from embodied_gen.config import Block
+from embodied_gen.demos.collect import Disturbance
 
 Plain = str | int | float | bool
 
@@ -19,6 +20,18 @@ class EnvBlock(Block):
 
 
 @final
+class DisturbanceBlock(Block):
+    """What is now and then added to the expert's actions while it is recorded."""
+
+    size: float = Field(gt=0, allow_inf_nan=False, description="Deviation, in the unit of an action.")
+    chance: float = Field(0.1, gt=0, le=1, description="Share of the steps that are disturbed.")
+
+    def build(self) -> Disturbance:
+        """The disturbance."""
+        return Disturbance(self.size, self.chance)
+
+
+@final
 class DataBlock(Block):
     """Demonstrations."""
 
@@ -29,4 +42,11 @@ class DataBlock(Block):
     episodes: int = Field(100, ge=1, description="Episodes to collect, and to train on.")
     seed: int = Field(0, ge=0, description="Seed of the first collected episode.")
     only_successes: bool = Field(True, description="Drop the expert's failures.")
+    disturbance: DisturbanceBlock | None = Field(
+        None, exclude_if=lambda value: value is None, description="Of the expert's actions; null for none."
+    )
     held_out: float = Field(0.05, ge=0, lt=1, description="Share of episodes held out of training.")
+
+    def disturbs(self) -> Disturbance | None:
+        """What disturbs the expert, if anything does."""
+        return None if self.disturbance is None else self.disturbance.build()

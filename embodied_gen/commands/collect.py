@@ -73,6 +73,7 @@ def main(arguments: list[str]) -> None:
             episodes=episodes,
             seed=data.seed if parsed.seed is None else parsed.seed,
             only_successes=data.only_successes,
+            disturbance=data.disturbs(),
             progress=show,
         )
     env.close()

@@ -2,14 +2,26 @@
 
 Episode i resets the environment and the expert with the seed `seed + i`; where only successes are kept, further
 seeds follow until enough are found. The expert sees what a policy sees.
+
+An expert that never errs shows nothing of how errors are mended, and a policy that errs a little is soon where nobody
+has shown the way. With a disturbance d the environment is now and then given another action than the expert's,
+
+    u = clip(a + b d),   b ~ Bernoulli(chance),   d ~ N(0, size^2 I),
+
+and a is what is recorded: the expert's answer to wherever the last disturbances have led. Noise in every step, as in
+the source, would keep an expert that waits until it has arrived from ever going on.
+
+Source: Laskey et al. 2017, "DART: Noise Injection for Robust Imitation Learning" (arXiv:1703.09327).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, final, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.spaces import Box
 
 from embodied_gen.demos import store
 from embodied_gen.demos.store import Recording
@@ -34,6 +46,44 @@ class HasExpert(Protocol):
         """A scripted policy for this environment."""
 
 
+@final
+@dataclass(frozen=True)
+class Disturbance:
+    """What is now and then added to an expert's actions.
+
+    Attributes:
+        size: Deviation d of each number of an action, in its unit, > 0.
+        chance: Share of the steps that are disturbed, in (0, 1].
+
+    Raises:
+        ValueError: If one is out of its range.
+    """
+
+    size: float
+    chance: float
+
+    def __post_init__(self) -> None:
+        if not (0 < self.size < np.inf and 0 < self.chance <= 1):
+            raise ValueError(
+                "a disturbance has a positive size and a chance in (0, 1]; "
+                f"got size {self.size} and chance {self.chance}."
+            )
+
+    def add_to(self, action: np.ndarray, space: gym.Space, rng: np.random.Generator) -> np.ndarray:
+        """The action that is executed instead, within the space.
+
+        Raises:
+            ValueError: If actions are no numbers within bounds.
+        """
+        if not isinstance(space, Box):
+            raise ValueError(
+                f"only actions that are numbers within bounds can be disturbed; got {space}. "
+                "Set data.disturbance to null."
+            )
+        kick = (rng.random() < self.chance) * rng.normal(0.0, self.size, action.shape)
+        return np.clip(action + kick, space.low, space.high).astype(action.dtype)
+
+
 def expert_of(env: gym.Env) -> Expert:
     """The scripted expert of an environment.
 
@@ -49,16 +99,18 @@ def expert_of(env: gym.Env) -> Expert:
     return bare.expert()
 
 
-def record(env: gym.Env, expert: Expert, seed: int) -> Recording:
-    """One episode of the expert."""
+def record(env: gym.Env, expert: Expert, seed: int, disturbance: Disturbance | None = None) -> Recording:
+    """One episode of the expert, with its own actions even where others were executed."""
     observation, _ = env.reset(seed=seed)
     expert.reset(seed)
+    rng = np.random.default_rng([seed, 2])  # neither the environment's stream nor that of an expert
     observations, actions, rewards = [np.array(observation)], [], []
     terminated = truncated = False
     info: dict = {}
     while not (terminated or truncated):
         action = np.asarray(expert.act(observations[-1]), dtype=env.action_space.dtype)
-        observation, reward, terminated, truncated, info = env.step(action)
+        executed = action if disturbance is None else disturbance.add_to(action, env.action_space, rng)
+        observation, reward, terminated, truncated, info = env.step(executed)
         # Some environments return one array again and again: keep copies.
         observations.append(np.array(observation))
         actions.append(action)
@@ -80,6 +132,7 @@ def collect(
     episodes: int,
     seed: int,
     only_successes: bool,
+    disturbance: Disturbance | None,
     progress: Callable[[int, int], None],
 ) -> tuple[list[Recording], int]:
     """Records episodes of an expert.
@@ -90,6 +143,7 @@ def collect(
         episodes: How many to keep, >= 1.
         seed: Of the first episode.
         only_successes: Drops failed episodes.
+        disturbance: Of the expert's actions; None for none.
         progress: Called after each episode with the numbers kept and tried.
 
     Returns:
@@ -105,7 +159,7 @@ def collect(
     kept: list[Recording] = []
     tried = 0
     while len(kept) < episodes:
-        recording = record(env, expert, seed + tried)
+        recording = record(env, expert, seed + tried, disturbance)
         tried += 1
         if recording.success or not only_successes:
             kept.append(recording)
@@ -126,6 +180,7 @@ def fill(
     episodes: int,
     seed: int,
     only_successes: bool,
+    disturbance: Disturbance | None,
     progress: Callable[[int, int], None],
 ) -> tuple[Path, list[Recording], int]:
     """Records episodes of an environment's own expert into a new dataset of the store.
@@ -137,6 +192,7 @@ def fill(
         episodes: As `collect`.
         seed: As `collect`.
         only_successes: As `collect`.
+        disturbance: As `collect`.
         progress: As `collect`.
 
     Returns:
@@ -148,8 +204,19 @@ def fill(
     """
     store.check_new(dataset, root=root)
     kept, tried = collect(
-        env, expert_of(env), episodes=episodes, seed=seed, only_successes=only_successes, progress=progress
+        env,
+        expert_of(env),
+        episodes=episodes,
+        seed=seed,
+        only_successes=only_successes,
+        disturbance=disturbance,
+        progress=progress,
     )
     name = env.spec.id if env.spec is not None else type(env.unwrapped).__name__
     description = f"Scripted expert of {name}, {tried} episodes tried."
+    if disturbance is not None:
+        description += (
+            f" In {disturbance.chance:.0%} of the steps N(0, {disturbance.size:g}^2) was added to what was executed; "
+            "recorded is what the expert wanted."
+        )
     return store.write(dataset, kept, env, root=root, description=description), kept, tried

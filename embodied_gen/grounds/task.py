@@ -46,6 +46,7 @@ class TaskGround(Ground):
                 episodes=data.episodes,
                 seed=data.seed,
                 only_successes=data.only_successes,
+                disturbance=data.disturbs(),
                 progress=lambda kept, tried: show(f"kept {kept} of {tried}"),
             )
             env.close()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen.demos.collect import collect, expert_of, record
+from embodied_gen.demos.collect import Disturbance, collect, expert_of, record
 
 
 class Counter(gym.Env):
@@ -42,9 +42,21 @@ class Echo:
         return observation + 0.25
 
 
+class Told(Counter):
+    """Remembers what was executed, for a hundred steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.executed = []
+
+    def step(self, action):
+        self.executed.append(action)
+        return self.array, 0.0, len(self.executed) == 100, False, {"success": True}
+
+
 def gather(env, expert, **changes):
     told = []
-    arguments = {"episodes": 3, "seed": 5, "only_successes": True} | changes
+    arguments = {"episodes": 3, "seed": 5, "only_successes": True, "disturbance": None} | changes
     kept, tried = collect(env, expert, progress=lambda *numbers: told.append(numbers), **arguments)
     return kept, tried, told
 
@@ -113,3 +125,36 @@ def assert_same(first, second):
     for mine, theirs in zip(first, second, strict=True):
         np.testing.assert_array_equal(mine.observations, theirs.observations)
         np.testing.assert_array_equal(mine.actions, theirs.actions)
+
+
+@pytest.mark.parametrize(("chance", "least", "most"), [(1.0, 100, 100), (0.1, 2, 25)])
+def test_a_disturbance_changes_what_is_executed_and_not_what_is_recorded(chance, least, most):
+    env = Told()
+    recording = record(env, Echo(), 4, Disturbance(0.5, chance))
+    executed = np.stack(env.executed)
+    assert executed.dtype == np.float32 and (recording.actions == 0.25).all()
+    kicks = (executed - recording.actions)[executed != recording.actions]
+    assert least <= len(kicks) <= most
+    assert abs(kicks.mean()) < 0.5 and 0.2 < np.sqrt(np.square(kicks).mean()) < 0.9
+    again = Told()
+    record(again, Echo(), 4, Disturbance(0.5, chance))
+    assert np.array_equal(np.stack(again.executed), executed)
+
+
+def test_a_disturbed_action_stays_within_its_space():
+    env = Told()
+    record(env, Echo(), 4, Disturbance(100.0, 1.0))
+    assert np.abs(np.stack(env.executed)).max() == 9
+
+
+@pytest.mark.parametrize("size_and_chance", [(0.0, 0.5), (-1.0, 0.5), (float("inf"), 0.5), (1.0, 0.0), (1.0, 1.5)])
+def test_a_disturbance_out_of_range_is_named(size_and_chance):
+    with pytest.raises(ValueError, match=r"positive size and a chance in \(0, 1\]; got size"):
+        Disturbance(*size_and_chance)
+
+
+def test_actions_that_are_no_numbers_within_bounds_are_not_disturbed():
+    env = Told()
+    env.action_space = gym.spaces.Discrete(3)
+    with pytest.raises(ValueError, match=r"only actions that are numbers within bounds .*Discrete.*data.disturbance"):
+        record(env, Echo(), 4, Disturbance(1.0, 0.5))
