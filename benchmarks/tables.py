@@ -23,6 +23,7 @@ from forecasting_table import table as forecasters
 from instances_table import table as instances
 from karlsruhe_table import table as karlsruhe
 from objectworld_table import table as objectworld
+from push_blocks_table import table as push_blocks
 from terrain_table import table as terrain
 
 from embodied_gen.forecasting.table import MEAN, markdown, row_of
@@ -353,6 +354,7 @@ MAZES = {"umaze": "U", "medium": "medium", "large": "large"}
 TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "avoid": (("avoid",), avoid),
     "particle": (("particle",), particle),
+    "push_blocks": (("push_blocks",), push_blocks),
     "tabletop": (("tabletop",), tabletop),
     "metaworld": (("metaworld",), metaworld),
     "evaluation_speed": (("evaluation_speed",), speed),

@@ -10,8 +10,8 @@ dry friction at four corners: without a push they stop within millimetres, and a
 The yaw of a cube has a period of a quarter turn; observations give it modulo a half turn, as the source does.
 
 Source of the sizes: Florence et al. 2021, "Implicit Behavioral Cloning" (arXiv:2109.00137), its pushing tasks, and
-Shafiullah et al. 2022, "Behavior Transformers" (arXiv:2206.11251), for two cubes. They have an xArm in PyBullet whose
-cubes have 1 kg m^2 of inertia: numbers measured here compare with theirs in their order and gaps alone.
+Shafiullah et al. 2022, "Behavior Transformers" (arXiv:2206.11251), for two cubes. They have an xArm in PyBullet,
+another simulator of contacts and friction: numbers measured here compare with theirs in their order and gaps alone.
 """
 
 from typing import Any, final
