@@ -90,9 +90,10 @@ WANTS = {
     "bnaf": "Set net.kind to monotone",
     "residual_flow": "Set net.kind to lipschitz",
     **dict.fromkeys(("hopfield", "boltzmann", "rbm", "belief"), "need a Binary event"),
-    **dict.fromkeys(("pixelcnn", "crf", "chain_crf", "chain_margin"), "predicts label maps"),
+    **dict.fromkeys(("pixelcnn", "crf", "chain_crf", "chain_margin", "cellwise"), "predicts label maps"),
     **dict.fromkeys(("max_ent", "margin", "learch"), "predicts paths over a map"),
     "polygon": "predicts polygons",
+    "recurrent_attention": "predicts instance maps",
 }
 
 
