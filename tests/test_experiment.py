@@ -96,8 +96,9 @@ def examples_of(config):
     if isinstance(config.control, InstancesControl):
         few = LeavesBlock(train=5).examples("train", config.control.size)
         return few, Sizes(3, 1 + config.event.objects)
-    length = config.control.horizon + 3
-    return tiny.windows_of(config, tiny.episodes_of((length, length))), Sizes(4, 2)
+    length, observation = config.control.horizon + 3, 16 if getattr(config.control, "places", None) else 4
+    episodes = tiny.episodes_of((length, length), observation=observation)
+    return tiny.windows_of(config, episodes), Sizes(observation, 2)
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
@@ -196,7 +197,7 @@ def test_an_unknown_key_names_the_nearest_at_every_depth():
 
 def test_an_unknown_key_that_is_near_nothing_lists_the_known_ones():
     (line,) = mistakes(control={"zzz": 1})
-    assert line == "tiny.yaml: control.zzz: unknown key; known keys: kind, history, horizon, actions, ensemble"
+    assert line == "tiny.yaml: control.zzz: unknown key; known keys: kind, history, horizon, actions, ensemble, places"
 
 
 def test_all_mistakes_of_a_file_are_told_at_once_each_with_its_path_and_value():
