@@ -27,7 +27,7 @@ class Arguments:
     config: tyro.conf.Positional[str]
     """Config file, such as configs/avoid_flow.yaml."""
     env: EnvBlock
-    data: DataBlock
+    data: tyro.conf.AvoidSubcommands[DataBlock]
     episodes: int | None = None
     """Episodes to keep; the config's data.episodes where not given."""
     seed: int | None = None

@@ -6,7 +6,7 @@ seeds follow until enough are found. The expert sees what a policy sees.
 An expert that never errs shows nothing of how errors are mended, and a policy that errs a little is soon where nobody
 has shown the way. With a disturbance d the environment is now and then given another action than the expert's,
 
-    u = clip(a + b d),   b ~ Bernoulli(chance),   d ~ N(0, size^2 I),
+    u = clip(a + d),   d ~ N(0, size^2 I), begun with a chance and kept for some steps; 0 in between,
 
 and a is what is recorded: the expert's answer to wherever the last disturbances have led. Noise in every step, as in
 the source, would keep an expert that waits until it has arrived from ever going on.
@@ -14,7 +14,7 @@ the source, would keep an expert that waits until it has arrived from ever going
 Source: Laskey et al. 2017, "DART: Noise Injection for Robust Imitation Learning" (arXiv:1703.09327).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, final, runtime_checkable
@@ -52,8 +52,9 @@ class Disturbance:
     """What is now and then added to an expert's actions.
 
     Attributes:
-        size: Deviation d of each number of an action, in its unit, > 0.
-        chance: Share of the steps that are disturbed, in (0, 1].
+        size: Deviation of each number of an action, in its unit, > 0.
+        chance: Of a disturbance to begin in a step without one, in (0, 1].
+        steps: That one lasts, always in the same direction, >= 1.
 
     Raises:
         ValueError: If one is out of its range.
@@ -61,16 +62,17 @@ class Disturbance:
 
     size: float
     chance: float
+    steps: int = 1
 
     def __post_init__(self) -> None:
-        if not (0 < self.size < np.inf and 0 < self.chance <= 1):
+        if not (0 < self.size < np.inf and 0 < self.chance <= 1 and self.steps >= 1):
             raise ValueError(
-                "a disturbance has a positive size and a chance in (0, 1]; "
-                f"got size {self.size} and chance {self.chance}."
+                "a disturbance has a positive size, a chance in (0, 1] and lasts a step or more; "
+                f"got size {self.size}, chance {self.chance} and {self.steps} steps."
             )
 
-    def add_to(self, action: np.ndarray, space: gym.Space, rng: np.random.Generator) -> np.ndarray:
-        """The action that is executed instead, within the space.
+    def added(self, rng: np.random.Generator, space: gym.Space) -> Iterator[np.ndarray]:
+        """What is added in one step after the other.
 
         Raises:
             ValueError: If actions are no numbers within bounds.
@@ -80,8 +82,11 @@ class Disturbance:
                 f"only actions that are numbers within bounds can be disturbed; got {space}. "
                 "Set data.disturbance to null."
             )
-        kick = (rng.random() < self.chance) * rng.normal(0.0, self.size, action.shape)
-        return np.clip(action + kick, space.low, space.high).astype(action.dtype)
+        while True:
+            if rng.random() < self.chance:
+                yield from [rng.normal(0.0, self.size, space.shape)] * self.steps
+            else:
+                yield np.zeros(space.shape)
 
 
 def expert_of(env: gym.Env) -> Expert:
@@ -103,13 +108,14 @@ def record(env: gym.Env, expert: Expert, seed: int, disturbance: Disturbance | N
     """One episode of the expert, with its own actions even where others were executed."""
     observation, _ = env.reset(seed=seed)
     expert.reset(seed)
-    rng = np.random.default_rng([seed, 2])  # neither the environment's stream nor that of an expert
+    # Neither the environment's stream nor that of an expert.
+    added = None if disturbance is None else disturbance.added(np.random.default_rng([seed, 2]), env.action_space)
     observations, actions, rewards = [np.array(observation)], [], []
     terminated = truncated = False
     info: dict = {}
     while not (terminated or truncated):
         action = np.asarray(expert.act(observations[-1]), dtype=env.action_space.dtype)
-        executed = action if disturbance is None else disturbance.add_to(action, env.action_space, rng)
+        executed = action if added is None else _within(env.action_space, action + next(added))
         observation, reward, terminated, truncated, info = env.step(executed)
         # Some environments return one array again and again: keep copies.
         observations.append(np.array(observation))
@@ -123,6 +129,11 @@ def record(env: gym.Env, expert: Expert, seed: int, disturbance: Disturbance | N
         bool(terminated),
         succeeded(info),
     )
+
+
+def _within(space: gym.Space, action: np.ndarray) -> np.ndarray:
+    assert isinstance(space, Box)
+    return np.clip(action, space.low, space.high).astype(space.dtype)
 
 
 def collect(
@@ -216,7 +227,7 @@ def fill(
     description = f"Scripted expert of {name}, {tried} episodes tried."
     if disturbance is not None:
         description += (
-            f" In {disturbance.chance:.0%} of the steps N(0, {disturbance.size:g}^2) was added to what was executed; "
-            "recorded is what the expert wanted."
+            f" N(0, {disturbance.size:g}^2) was added to what was executed, for {disturbance.steps} steps, begun in "
+            f"{disturbance.chance:.0%} of the others; recorded is what the expert wanted."
         )
     return store.write(dataset, kept, env, root=root, description=description), kept, tried

@@ -147,10 +147,22 @@ def test_a_disturbed_action_stays_within_its_space():
     assert np.abs(np.stack(env.executed)).max() == 9
 
 
-@pytest.mark.parametrize("size_and_chance", [(0.0, 0.5), (-1.0, 0.5), (float("inf"), 0.5), (1.0, 0.0), (1.0, 1.5)])
-def test_a_disturbance_out_of_range_is_named(size_and_chance):
-    with pytest.raises(ValueError, match=r"positive size and a chance in \(0, 1\]; got size"):
-        Disturbance(*size_and_chance)
+@pytest.mark.parametrize(
+    "values", [(0.0, 0.5), (-1.0, 0.5), (float("inf"), 0.5), (1.0, 0.0), (1.0, 1.5), (1.0, 0.5, 0)]
+)
+def test_a_disturbance_out_of_range_is_named(values):
+    with pytest.raises(ValueError, match=r"positive size, a chance in \(0, 1\] and lasts a step or more; got size"):
+        Disturbance(*values)
+
+
+def test_a_disturbance_that_lasts_keeps_its_direction():
+    env = Told()
+    recording = record(env, Echo(), 4, Disturbance(0.1, 0.2, steps=5))
+    kicks = (np.stack(env.executed) - recording.actions).ravel()
+    changes = np.flatnonzero(np.diff(kicks, prepend=np.nan))
+    lengths = np.diff([*changes, len(kicks)])[:-1]
+    begun = np.abs(kicks[changes[:-1]]) > 1e-6
+    assert begun.sum() >= 3 and (lengths[begun] % 5 == 0).all()
 
 
 def test_actions_that_are_no_numbers_within_bounds_are_not_disturbed():
