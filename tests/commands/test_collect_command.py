@@ -45,6 +45,19 @@ def test_values_of_the_config_can_be_given_as_flags(cli, tmp_path):
     assert len(episodes) == 2 and episodes.actions.shape[1] == 3
 
 
+def test_a_disturbance_changes_the_demonstrations_and_its_values_can_be_given_as_flags(cli, tmp_path):
+    config = tiny.config_file(tmp_path, "a", data={"disturbance": {"size": 0.01, "chance": 0.5}})
+    digests = []
+    for root, flags in (("a", ()), ("b", ("--data.disturbance.size", 0.02)), ("c", ("--data.disturbance.steps", 2))):
+        outcome = cli("collect", config, "--root", root, "--episodes", 1, *flags)
+        assert outcome.status == 0, outcome.err
+        digests.append(store.read(tiny.DATASET, root=tmp_path / root).digest())
+    assert len(set(digests)) == 3
+    outcome = cli("collect", config, "--root", "d", "--data.disturbance.size", -1)
+    assert outcome.status == 2
+    assert re.search(r"data.disturbance.*size.*should be greater than 0.*input_value=-1.0", outcome.err, re.DOTALL)
+
+
 def test_an_existing_data_set_is_refused_before_any_work_and_left_as_it_is(cli, tmp_path, tiny_data):
     config = tiny.config_file(tmp_path, tiny_data)
     before = store.read(tiny.DATASET, root=tiny_data).digest()
