@@ -1,12 +1,13 @@
 """What a run learns from: examples of demonstrations, of recordings, or of images."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
 import torch
+from torch import Tensor
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen.blocks import (
@@ -23,8 +24,6 @@ from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Examples
 from embodied_gen.experiment import Experiment
-from embodied_gen.forecasting.windows import CrowdWindows
-from embodied_gen.images.label_folder import LabelledImages
 
 
 @final
@@ -70,19 +69,11 @@ def _of_label_maps(control: SegmentationControl, data: LabelledImagesBlock, seed
     return Lessons(
         control.varied(train, data, seed, device),
         control.examples(val, data, device),
-        _digest_of_images([train, val]),
+        _digest(values for part in (train, val) for values in (part.images, part.labels)),
         f"{len(train)} images",
         f"images with {len(data.classes)} classes",
         f"Images: {len(train)} to learn from, {len(val)} held out, of {control.size[0]} x {control.size[1]}",
     )
-
-
-def _digest_of_images(parts: Sequence[LabelledImages]) -> str:
-    """Hash of all pixels and labels."""
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(part.images.numpy().tobytes() + part.labels.numpy().tobytes())
-    return found.hexdigest()
 
 
 def _of_recordings(control: ForecastControl, data: RecordingsBlock, device: torch.device) -> Lessons:
@@ -91,33 +82,32 @@ def _of_recordings(control: ForecastControl, data: RecordingsBlock, device: torc
     return Lessons(
         control.varied(train, data, device),
         control.examples(val, device),
-        _digest([train, val]),
+        _digest(values for part in (train, val) for values in (part.tracks, part.valid, part.starts)),
         f"{len(train)} windows",
         subject,
         f"Recordings: {which}, {len(train)} windows, {len(train.tracks):,} tracks",
     )
 
 
-def _digest(windows: Sequence[CrowdWindows]) -> str:
-    """Hash of all tracks."""
-    found = hashlib.sha256()
-    for part in windows:
-        found.update(part.tracks.numpy().tobytes() + part.valid.numpy().tobytes() + part.starts.numpy().tobytes())
-    return found.hexdigest()
-
-
 def _of_instances(control: InstancesControl, data: LeavesBlock | ImageSetBlock, device: torch.device) -> Lessons:
     examples = data.examples("train", control.size, device)
     kept, held_out = examples.split(data.held_out)
-    values = (values.cpu().numpy().tobytes() for values in (examples.images, examples.instances))
     return Lessons(
         kept,
         held_out,
-        hashlib.sha256(b"".join(values)).hexdigest(),
+        _digest((examples.images, examples.instances)),
         f"{len(kept)} images",
         data.describe(),
         f"Images: {data.describe()}, {len(examples):,} of {control.size[0]} x {control.size[1]} pixels",
     )
+
+
+def _digest(data: Iterable[Tensor]) -> str:
+    """Hash of all that is learned from."""
+    found = hashlib.sha256()
+    for values in data:
+        found.update(values.cpu().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _of_demonstrations(experiment: Experiment, device: torch.device) -> Lessons:
