@@ -51,7 +51,7 @@ class Pursuit:
     def rounded(self, points: np.ndarray) -> np.ndarray:
         """Way-points [m] `(L, 2)` as points `SPACING` apart or less with corners rounded off, from end to end."""
         even, spacing = resampled(points, SPACING)
-        if spacing == 0:
+        if spacing < SPACING / 4:  # no room for a corner, and a Gaussian of that many points would have no end
             return even
         beyond = round(4 * _ROUNDED / spacing)
         longer = np.pad(even, ((beyond, beyond), (0, 0)), mode="reflect", reflect_type="odd")  # keeps the ends

@@ -184,6 +184,12 @@ def test_pursuit_follows_a_way_round_a_corner_to_its_end():
     assert np.linalg.norm(state[:2] - corner[-1]) < 0.1 and max(closest) < 0.4
 
 
+@pytest.mark.parametrize("length", [1e-2, 1e-6, 1e-15])
+def test_a_way_that_hardly_goes_anywhere_is_left_as_it_is(length):
+    way = Pursuit().rounded(np.array([[1.0, 2.0], [1.0 + length, 2.0]]))
+    assert len(way) == 3 and way[0].tolist() == [1, 2] and way[-1].tolist() == [1 + length, 2]
+
+
 def test_a_way_of_one_point_is_a_place_to_stay():
     pursuit = Pursuit()
     way = pursuit.rounded(np.array([[1.0, 2.0]]))
