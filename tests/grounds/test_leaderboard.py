@@ -62,7 +62,7 @@ def test_mistakes_are_named_with_their_place():
 
 def test_the_projects_own_leaderboard_reads_and_has_the_grounds_that_it_should():
     own = config.read(ROOT / "configs" / "families.yaml", Leaderboard, "leaderboard")
-    assert {"particle_8", "push_blocks", "avoid", "checkerboard", "bits_pinwheel"} <= own.grounds.keys()
+    assert {"particle_4", "push_blocks", "avoid", "checkerboard", "bits_pinwheel"} <= own.grounds.keys()
     assert {family.head.kind for family in own.families.values()} == set(kinds())
     for cell in own.cells((), (), (0,)):
         assert cell.ground.control.actions <= cell.ground.control.horizon
