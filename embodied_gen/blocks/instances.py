@@ -7,13 +7,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from embodied_gen.blocks.image_control import COLOURS, ImageControl
 from embodied_gen.config import Block
 from embodied_gen.image_encoder import PixelEncoder
 from embodied_gen.images import sets
 from embodied_gen.images.examples import InstanceExamples, shrunk
 from embodied_gen.images.leaves import leaves
 
-COLOURS = 3
 _TEST = 2**32  # number of the first drawn image for testing
 Part = Literal["train", "test"]
 Side = Annotated[int, Field(ge=16)]
@@ -67,29 +67,15 @@ class ImageSetBlock(Block):
 
 
 @final
-class InstancesControl(Block):
+class InstancesControl(ImageControl):
     """The objects of an image, each with its pixels."""
 
     kind: Literal["instances"] = "instances"
     size: tuple[Side, Side] = Field((48, 48), description="Width and height that images are made smaller to [px].")
 
-    @property
-    def history(self) -> int:
-        """One image at a time."""
-        return 1
-
-    @property
-    def horizon(self) -> int:
-        """One answer."""
-        return 1
-
     def sizes(self, observation: int, action: int) -> tuple[int, int]:
         """Numbers of a pixel and of its label, whatever an environment has."""
         return COLOURS, 1
-
-    def shape(self, channels: int) -> tuple[int, ...]:
-        """Axes of the event, whose channels are labels."""
-        return self.size[1], self.size[0], channels
 
     def encoder(self, mean: Tensor, deviation: Tensor) -> PixelEncoder:
         """What reads the images, from the statistics of their colours."""

@@ -7,12 +7,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from embodied_gen.blocks.image_control import COLOURS, ImageControl
 from embodied_gen.config import Block
 from embodied_gen.image_encoder import PictureEncoder
 from embodied_gen.images.label_examples import LabelExamples
 from embodied_gen.images.label_folder import LabelledImages, read_part
-
-COLOURS = 3
 
 
 @final
@@ -31,21 +30,11 @@ class LabelledImagesBlock(Block):
 
 
 @final
-class SegmentationControl(Block):
+class SegmentationControl(ImageControl):
     """The class of each pixel of an image."""
 
     kind: Literal["segmentation"] = "segmentation"
     size: tuple[int, int] = Field((160, 120), description="Width and height that images are reduced to [px].")
-
-    @property
-    def history(self) -> int:
-        """One image."""
-        return 1
-
-    @property
-    def horizon(self) -> int:
-        """One map."""
-        return 1
 
     def images(self, data: LabelledImagesBlock, part: str) -> LabelledImages:
         """The images of a part at that size; see `read_part` for what is raised."""
@@ -74,11 +63,6 @@ class SegmentationControl(Block):
     def sizes(self, observation: int, action: int) -> tuple[int, int]:
         """Colours of an image, and classes."""
         return COLOURS, action
-
-    def shape(self, channels: int) -> tuple[int, ...]:
-        """Axes of the value."""
-        width, height = self.size
-        return height, width, channels
 
     def encoder(self, mean: Tensor, deviation: Tensor) -> PictureEncoder:
         """What reads images; of their statistics only the number of colours counts."""

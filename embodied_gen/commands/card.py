@@ -7,6 +7,7 @@ from typing import final
 from embodied_gen import provenance
 from embodied_gen.commands.lessons import Lessons
 from embodied_gen.experiment import Experiment
+from embodied_gen.nets.base import parameters_of
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import files
 from embodied_gen.training.metrics_log import read
@@ -42,7 +43,7 @@ class Card:
 def card_of(experiment: Experiment, predictor: Predictor, lessons: Lessons) -> Card:
     """The card of a policy, a planner or a forecaster."""
     head, net = experiment.head.kind, experiment.net.kind
-    parameters = sum(p.numel() for p in predictor.parameters())
+    parameters = parameters_of(predictor)
     return Card(
         name=experiment.name,
         task="robotics",

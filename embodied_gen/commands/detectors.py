@@ -11,6 +11,7 @@ from embodied_gen.commands.console import console, parse
 from embodied_gen.commands.learning import learn, prepare
 from embodied_gen.detection.data import Boxed
 from embodied_gen.detection.experiment import Detection, build, images_of, load_config, read, save_config
+from embodied_gen.nets.base import parameters_of
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, checkpoint
 from embodied_gen.training.processes import Processes, joined
@@ -56,8 +57,8 @@ def teach(detection: Detection, boxed: Boxed, run: Path, *, resume: bool, proces
     if processes.first:
         prepare(run, resume, save=lambda: save_config(run, detection, images), load=load_config)
         console.print(
-            f"{detection.name}: detector {detection.detector.kind}, {_count(predictor):,} parameters; {said}; on "
-            f"{processes.device}, into {run}",
+            f"{detection.name}: detector {detection.detector.kind}, {parameters_of(predictor):,} parameters; {said}; "
+            f"on {processes.device}, into {run}",
             soft_wrap=True,
         )
     learn(predictor, seen, checks, detection.train, run=run, course=course, resume=resume, processes=processes)
@@ -72,14 +73,10 @@ def _card(detection: Detection, predictor: Predictor, data: str, classes: tuple[
         name=detection.name,
         task="object-detection",
         tags=("object-detection", kind),
-        what=f"For {', '.join(classes)}: detector `{kind}`, {_count(predictor):,} parameters. It predicts boxes with a "
-        "score for each class.",
+        what=f"For {', '.join(classes)}: detector `{kind}`, {parameters_of(predictor):,} parameters. It predicts boxes "
+        "with a score for each class.",
         data=data,
         train=detection.train,
         seed=detection.seed,
         examples="images",
     )
-
-
-def _count(predictor: Predictor) -> int:
-    return sum(parameter.numel() for parameter in predictor.parameters())

@@ -6,7 +6,6 @@ from pathlib import Path
 import gymnasium as gym
 import tyro
 import yaml
-from torch import nn
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import config, detection, experiment, provenance
@@ -15,6 +14,7 @@ from embodied_gen.commands.console import console, parse
 from embodied_gen.config import Block
 from embodied_gen.detection.experiment import DetectorRun
 from embodied_gen.experiment import Experiment, Sizes
+from embodied_gen.nets.base import parameters_of
 from embodied_gen.predictor import Predictor
 
 
@@ -73,7 +73,7 @@ def _describe(described: Experiment, predictor: Predictor, title: str) -> None:
         f"event        {tuple(predictor.head.event.shape)}, {described.event.kind}: "
         f"{control.describe()}\n"
         f"head         {described.head.kind}, {type(predictor.head).__name__}\n"
-        f"net          {described.net.kind}, {_count(predictor.head):,} parameters"
+        f"net          {described.net.kind}, {parameters_of(predictor.head):,} parameters"
     )
     _tell(title, facts, described)
 
@@ -84,7 +84,7 @@ def _describe_detector(run: DetectorRun, title: str) -> None:
         f"observation  {run.images.size}, bytes\n"
         f"event        {tuple(head.event.shape)}, boxes of {', '.join(run.images.classes)}\n"
         f"detector     {run.detection.detector.kind}, {type(head).__name__}\n"
-        f"net          {_count(head):,} parameters, and {_count(run.predictor.encoder):,} of the pyramid"
+        f"net          {parameters_of(head):,} parameters, and {parameters_of(run.predictor.encoder):,} of the pyramid"
     )
     _tell(title, facts, run.detection)
 
@@ -95,7 +95,3 @@ def _tell(title: str, facts: str, settings: Block) -> None:
     console.print(facts, soft_wrap=True)
     console.print(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False).rstrip())
     console.print(", ".join(f"{name} {version}" for name, version in provenance.versions().items()), soft_wrap=True)
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())

@@ -14,6 +14,7 @@ from embodied_gen.commands.console import config_of, console, named_config, pars
 from embodied_gen.commands.learning import learn, prepare
 from embodied_gen.commands.lessons import Lessons, lessons_of
 from embodied_gen.experiment import Experiment, build, load_config, save_config, sizes_of
+from embodied_gen.nets.base import parameters_of
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, checkpoint
 from embodied_gen.training.processes import Processes, joined
@@ -79,9 +80,9 @@ def teach(experiment: Experiment, lessons: Lessons, run: Path, resume: bool, pro
 
 
 def _introduce(experiment: Experiment, predictor: Predictor, lessons: Lessons, run: Path, device: torch.device) -> None:
-    count = sum(p.numel() for p in predictor.parameters())
     console.print(
-        f"{experiment.name}: head {experiment.head.kind}, net {experiment.net.kind}, {count:,} parameters; "
-        f"{lessons.kept}, {len(lessons.examples):,} examples; on {device}, into {run}",
+        f"{experiment.name}: head {experiment.head.kind}, net {experiment.net.kind}, "
+        f"{parameters_of(predictor):,} parameters; {lessons.kept}, "
+        f"{len(lessons.examples):,} examples; on {device}, into {run}",
         soft_wrap=True,
     )

@@ -35,6 +35,7 @@ from embodied_gen.grounds.ground import Ground
 from embodied_gen.grounds.measures import calibration_error, coverage
 from embodied_gen.heads import BinaryHead, Head
 from embodied_gen.heads.base import HasLogProb
+from embodied_gen.nets.base import parameters_of
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, fit
 from embodied_gen.training.processes import Processes
@@ -104,7 +105,7 @@ def measure(cell: Cell, episodes: Episodes, *, processes: Processes, workers: in
     except (ValueError, FloatingPointError) as error:
         return found | {"failure": str(error)}
     found["training_seconds"] = clock() - started
-    found["parameters"] = sum(p.numel() for p in predictor.parameters())
+    found["parameters"] = parameters_of(predictor)
     return (
         found
         | _cost(predictor, ground, checks)

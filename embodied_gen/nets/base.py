@@ -123,3 +123,8 @@ def zero_(layer: nn.Linear | nn.Conv1d) -> None:
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+
+
+def parameters_of(module: nn.Module) -> int:
+    """Numbers that a module learns."""
+    return sum(parameter.numel() for parameter in module.parameters())
