@@ -72,7 +72,7 @@ def main() -> None:
     torch.set_num_threads(1)
     target = Path(arguments.out)
     record = _begun(target)
-    for scene, seed, family in product(arguments.scenes, range(arguments.seeds), arguments.families):
+    for seed, scene, family in product(range(arguments.seeds), arguments.scenes, arguments.families):
         config = _config(family, scene, seed)
         cell = {"family": family, "scene": scene, "seed": seed, "course": config.fingerprint("", 1)}
         known = next((row for row in record["rows"] if cell.items() <= row.items()), None)
