@@ -194,11 +194,19 @@ class Grid(Dynamics):
         """See `Dynamics`."""
         if not self.certain:
             raise ValueError(f"a search needs moves of one outcome; this grid has a slip of {self.slip:g}.")
-        table = costs.detach().to("cpu", torch.float64).flatten(1).T.contiguous().numpy()
-        finite = np.isfinite(table)
-        begin = np.concatenate([[0], finite.sum(1).cumsum()])
-        states = np.arange(len(table), dtype=np.int32)
-        return begin, (states[:, None] + self._offsets.on(CPU).numpy().astype(np.int32))[finite], table[finite]
+        there, begin, heads = self._compressed
+        numbers = costs.detach().to("cpu", torch.float64).flatten(1).T.contiguous().numpy()[there]
+        finite = np.isfinite(numbers)
+        if finite.all():
+            return begin, heads, numbers
+        return np.concatenate([[0], finite.cumsum()])[begin], heads[finite], numbers[finite]
+
+    @functools.cached_property
+    def _compressed(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which moves stay on the map, `(S, A)`; where those of each cell begin; the cells that they lead to."""
+        there = np.ascontiguousarray(~self._leaves.on(CPU).flatten(1).numpy().T)
+        heads = np.arange(len(there), dtype=np.int32)[:, None] + self._offsets.on(CPU).numpy().astype(np.int32)
+        return there, np.concatenate([[0], there.sum(1).cumsum()]), heads[there]
 
     def place(self, state: int) -> str:
         """See `Dynamics`."""
