@@ -28,6 +28,8 @@ $(VENV)/.demo: $(VENV)/.created pyproject.toml constraints.txt
 $(VENV)/.test: $(VENV)/.created pyproject.toml constraints.txt
 	@echo "installing embodied-gen with all extras and the test tools into $(VENV) (some minutes the first time)"
 	@$(BIN)/python -m pip install -q -c constraints.txt -e '.[all]' --group dev
+	@$(BIN)/python -m pip install -q -c constraints.txt --group compiled 2> /dev/null || \
+	  echo "pydensecrf2 could not be built (is there a C++ compiler?): the tests against it are skipped"
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo

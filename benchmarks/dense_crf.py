@@ -1,16 +1,18 @@
 """Time and accuracy of dense CRFs: ours against pydensecrf, and every method against the exact mean field.
 
-    python benchmarks/dense_crf.py [--repeats 5] [--threads 2]
+    python benchmarks/dense_crf.py [--repeats 5] [--threads 2] [--crfasrnn FOLDER]
 
 Both make the lattice of an image and the steps of mean field anew, smoothness kernel 3 with weight 3 and appearance
 kernel 80 / 13 with weight 10, in this process in turn (A B A B ...); the least of the repeats counts, as what else the
 machine does only adds. On one thread seconds are those of the processor, on several those of the clock. pydensecrf uses
 one thread always. Images are renderings with noise, or photographs of a folder. A row also holds the time of the
 forward and backward pass of a training step, with gradients to logits, weights and agreements, over pydensecrf's
-forward pass, as that has no backward one.
+forward pass, as that has no backward one. With a checkout of crfasrnn_pytorch (Jayasumana, MIT licence), whose extension
+`python setup.py install` has built, training steps of its layer and of ours are timed in turn too, on one thread.
 Needs pydensecrf: pip install pydensecrf2. Writes benchmarks/results/dense_crf.json with the ratios.
 """
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,6 +44,8 @@ class Arguments:
     """Threads of torch."""
     photographs: str = ""
     """Folder of images to use; renderings where none is given."""
+    crfasrnn: str = ""
+    """Checkout of crfasrnn_pytorch; left out where none is given."""
     out: str = "benchmarks/results/dense_crf.json"
     """Record to write."""
 
@@ -60,6 +64,8 @@ def main() -> None:
                 console.print(rows[-1])
     accuracy = _accuracy(_image(arguments.photographs, SMALL))
     console.print(accuracy)
+    trained = _trained(_image(arguments.photographs, SIZES[0]), arguments) if arguments.crfasrnn else None
+    console.print(trained)
     record = {
         "schema": files.SCHEMA,
         "what": "seconds of pydensecrf over ours, set-up included; labels that are those of the exact mean field",
@@ -68,6 +74,7 @@ def main() -> None:
         "images": "photographs" if arguments.photographs else "renderings",
         "speed": rows,
         "accuracy": accuracy,
+        "training_step": trained,
         "versions": provenance.versions(),
         "machine": provenance.machine(),
     }
@@ -106,6 +113,34 @@ def _speed(image: np.ndarray, labels: int, steps: int, repeats: int, clock: Call
         "forward_backward_over_pydensecrf": float(least[2] / least[1]),
         "largest_difference": float(error.max()),
     }
+
+
+def _trained(image: np.ndarray, arguments: Arguments) -> dict[str, Any]:
+    """Training steps of two layers in turn, 21 labels and 5 iterations, set-up included, on one thread."""
+    sys.path.insert(0, arguments.crfasrnn)
+    from crfasrnn.crfrnn import CrfRnn
+    from crfasrnn.params import DenseCRFParams
+
+    logits, guide = _logits(image, LABELS[-1]), _guide(image)
+    layer = DenseCRF(LABELS[-1], method=Permutohedral())
+    layer.log_widths.requires_grad_(False)
+    theirs = CrfRnn(LABELS[-1], STEPS[0], DenseCRFParams(80.0, 13.0, 3.0, 3.0, 10.0))
+    learned, moved = logits.clone().requires_grad_(), logits.movedim(-1, 1).contiguous().requires_grad_()
+
+    def step_of_ours() -> None:
+        layer(learned, guide, iterations=STEPS[0]).log_softmax(-1)[..., 0].mean().backward()
+
+    def step_of_theirs() -> None:
+        theirs(guide, moved).log_softmax(1)[:, 0].mean().backward()
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    runs = (step_of_ours, step_of_theirs)
+    rows = [[_seconds(run, time.process_time) for run in runs] for _ in range(arguments.repeats + 1)][1:]
+    torch.set_num_threads(threads)
+    ours, other = np.array(rows).min(0).tolist()
+    size = f"{image.shape[1]} x {image.shape[0]}"
+    return {"size": size, "ours_ms": 1e3 * ours, "crfasrnn_ms": 1e3 * other, "ratio": other / ours}
 
 
 def _theirs(image: np.ndarray, unary: np.ndarray, steps: int) -> np.ndarray:
