@@ -308,11 +308,11 @@ def dense_crf(record: dict[str, Any]) -> str:
             f"| {row['pydensecrf_ms']:.0f} | {row['ratio']:.2f} |"
         )
     step = record["training_step"]
+    equal = ", ".join(f"{100 * row['equal_labels']:.1f} % ({row['method']})" for row in record["accuracy"])
     said = (
-        f"A training step at {step['size']} with 21 labels and 5 iterations takes {step['ours_ms']:.0f} ms on one thread, "
-        f"that of crfasrnn_pytorch {step['crfasrnn_ms']:.0f} ms ({step['ratio']:.1f} times). At 120 x 80 "
-        + ", ".join(f"{100 * row['equal_labels']:.1f} % ({row['method']})" for row in record["accuracy"])
-        + " of the labels are those of the exact mean field."
+        f"A training step at {step['size']} with 21 labels and 5 iterations takes {step['ours_ms']:.0f} ms on one\n"
+        f"thread, that of crfasrnn_pytorch {step['crfasrnn_ms']:.0f} ms ({step['ratio']:.1f} times). At 120 x 80\n"
+        f"{equal} of the labels are those of the exact mean field."
     )
     return "\n".join([*lines, "", said, "", _footnote(record)])
 
