@@ -7,7 +7,7 @@ kernel 80 / 13 with weight 10, in this process in turn (A B A B ...); the least 
 machine does only adds. On one thread seconds are those of the processor, on several those of the clock. pydensecrf uses
 one thread always. Images are renderings with noise, or photographs of a folder. A row also holds the time of the
 forward and backward pass of a training step, with gradients to logits, weights and agreements, over pydensecrf's
-forward pass, as that has no backward one. With a checkout of crfasrnn_pytorch (Jayasumana, MIT licence), whose extension
+forward pass, as that has no backward one. With a checkout of crfasrnn_pytorch (MIT licence), whose extension
 `python setup.py install` has built, training steps of its layer and of ours are timed in turn too, on one thread.
 Needs pydensecrf: pip install pydensecrf2. Writes benchmarks/results/dense_crf.json with the ratios.
 """
