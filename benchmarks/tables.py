@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from camvid_table import table as camvid
+from cost_learning_table import table as cost_learning
 from crowd_table import table as crowd
 from detection_table import effort as detection_effort
 from detection_table import photos as detection_photos
@@ -388,6 +389,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "objectworld": (("objectworld",), objectworld),
     "terrain": (("terrain",), terrain),
     "karlsruhe": (("karlsruhe",), karlsruhe),
+    "cost_learning": (("cost_learning",), cost_learning),
     "constant_velocity": (("constant_velocity",), constant_velocity),
     "forecasting": (("constant_velocity",), forecasting),
     "forecasters": (("forecasting",), forecasters),
