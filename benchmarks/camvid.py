@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import records
 import torch
 import tyro
 from camvid_search import GRID, best, with_crf
@@ -33,7 +34,7 @@ from camvid_summary import Answer, summary
 from scored import train
 from torch import Tensor
 
-from embodied_gen import experiment, pictures, provenance
+from embodied_gen import experiment, pictures
 from embodied_gen.blocks import LabelledImagesBlock, SegmentationControl
 from embodied_gen.commands.console import console
 from embodied_gen.experiment import Experiment
@@ -96,23 +97,14 @@ def main() -> None:
 
 def _begun(target: Path, unary: Experiment, learned: Experiment, arguments: Arguments) -> dict[str, Any]:
     """The record at the target where it was made with these configs and versions, or one without rows."""
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "scores of label maps on CamVid's test part by arm and seed",
+    same = {
         "configs": {arguments.unary: unary.fingerprint("", 1), arguments.learned: learned.fingerprint("", 1)},
         "steps": [arguments.steps or unary.train.steps, arguments.further or learned.train.steps],
         "size": list(_control(unary).size),
         "grid": len(GRID),
-        "rows": [],
-        "summary": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
     }
-    if target.exists():
-        found = files.read_json(target)
-        if all(found.get(key) == record[key] for key in ("schema", "configs", "steps", "size", "grid", "versions")):
-            record["rows"], record["summary"] = found["rows"], found["summary"]
-    return record
+    what = "scores of label maps on CamVid's test part by arm and seed"
+    return records.begun(target, what, same=same, kept={"rows": [], "summary": []})
 
 
 def _images(config: Experiment, folder: str, part: str) -> LabelledImages:

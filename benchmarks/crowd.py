@@ -27,11 +27,12 @@ from typing import Any, final
 
 import gymnasium
 import numpy as np
+import records
 import torch
 import tyro
 from torch import Tensor
 
-from embodied_gen import experiment, provenance, statistics
+from embodied_gen import experiment, statistics
 from embodied_gen.blocks import ForecastControl
 from embodied_gen.commands.console import console
 from embodied_gen.control import RecedingHorizon
@@ -101,25 +102,15 @@ def main() -> None:
 
 def _begun(target: Path, arguments: Arguments) -> dict[str, Any]:
     """The record at the target where it is of these people, this run and these versions, or one without episodes."""
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "collisions and times to the goal of a robot in a crowd, by what it knows of people",
+    same = {
         "run": Path(arguments.run).name,
         "pedestrians": arguments.pedestrians,
         "tracks": arguments.tracks and Path(arguments.tracks).name,
         "first_seed": arguments.first_seed,
         "effort": dataclasses.asdict(EFFORT) | {"temperature": TEMPERATURE, "gap": GAP, "draws": DRAWS},
-        "arms": {},
-        "rows": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
     }
-    if target.exists():
-        found = files.read_json(target)
-        same = ("schema", "run", "pedestrians", "tracks", "first_seed", "effort", "versions")
-        if all(found[key] == record[key] for key in same):
-            record["arms"] = found["arms"]
-    return record
+    what = "collisions and times to the goal of a robot in a crowd, by what it knows of people"
+    return records.begun(target, what, same=same, kept={"arms": {}}, told={"rows": []})
 
 
 @final

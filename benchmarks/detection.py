@@ -26,12 +26,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import records
 import torch
 import tyro
 from boxed_pictures import boxed, titled
 from PIL import Image
 
-from embodied_gen import detection, draws, provenance
+from embodied_gen import detection, draws
 from embodied_gen.boxes import corners
 from embodied_gen.commands import images
 from embodied_gen.commands.console import console
@@ -97,23 +98,13 @@ def main() -> None:
 
 def _begun(arguments: Arguments) -> dict[str, Any]:
     """The record at the target where it was made with these versions, or one without rows."""
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "average precision of detectors by kind, images and seed; images a second",
-        "seconds": arguments.seconds,
-        "images": arguments.images,
-        "device": arguments.device,
-        "paces": {},
-        "rows": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-    }
-    target = Path(arguments.out)
-    if target.exists():
-        found = files.read_json(target)
-        if all(found.get(key) == record[key] for key in ("schema", "images", "device", "versions")):
-            record |= {key: found[key] for key in ("paces", "rows")}
-    return record
+    return records.begun(
+        Path(arguments.out),
+        "average precision of detectors by kind, images and seed; images a second",
+        same={"images": arguments.images, "device": arguments.device},
+        kept={"paces": {}, "rows": []},
+        told={"seconds": arguments.seconds},
+    )
 
 
 def _collected(arguments: Arguments) -> str:

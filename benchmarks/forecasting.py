@@ -20,10 +20,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import records
 import torch
 import tyro
 
-from embodied_gen import experiment, provenance
+from embodied_gen import experiment
 from embodied_gen.blocks import EthUcyBlock, ForecastControl
 from embodied_gen.commands.console import console
 from embodied_gen.commands.lessons import lessons_of
@@ -90,20 +91,8 @@ def main() -> None:
 
 def _begun(target: Path) -> dict[str, Any]:
     """The record at the target where it was made with these versions, or one without rows."""
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "errors of forecasts by family, scene and seed [m]",
-        "protocol": SOCIAL_GAN.name,
-        "draws": DRAWS,
-        "rows": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-    }
-    if target.exists():
-        found = files.read_json(target)
-        if all(found.get(key) == record[key] for key in ("schema", "protocol", "draws", "versions")):
-            record["rows"] = found["rows"]
-    return record
+    same = {"protocol": SOCIAL_GAN.name, "draws": DRAWS}
+    return records.begun(target, "errors of forecasts by family, scene and seed [m]", same=same, kept={"rows": []})
 
 
 def _config(family: str, scene: str, seed: int) -> Experiment:

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import records
 import torch
 import tyro
 from PIL import Image
 from torch import Tensor
 
-from embodied_gen import draws, experiment, provenance
+from embodied_gen import draws, experiment
 from embodied_gen.blocks import ImageSetBlock, InstancesControl, LeavesBlock
 from embodied_gen.commands.console import console
 from embodied_gen.commands.lessons import lessons_of
@@ -80,18 +81,8 @@ def main() -> None:
 
 def _begun(target: Path) -> dict[str, Any]:
     """The record at the target where it was made with these versions, or one without rows."""
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "symmetric best Dice and difference in count of each image for testing",
-        "rows": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-    }
-    if target.exists():
-        found = files.read_json(target)
-        if all(found.get(key) == record[key] for key in ("schema", "versions")):
-            record["rows"] = found["rows"]
-    return record
+    what = "symmetric best Dice and difference in count of each image for testing"
+    return records.begun(target, what, same={}, kept={"rows": []})
 
 
 def _measured(config: Experiment, arguments: Arguments) -> dict[str, Any]:

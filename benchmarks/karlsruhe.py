@@ -21,11 +21,12 @@ from typing import Any
 
 import map_modes
 import numpy as np
+import records
 import torch
 import tyro
 from map_modes import BY_HAND, JUDGED, LEARNED, LEARNERS, MODES, NOISE, Costs, Half, Score, Shown
 
-from embodied_gen import pictures, provenance
+from embodied_gen import pictures
 from embodied_gen.commands.console import console, progress
 from embodied_gen.training import files
 from envs.terrain_map import TerrainMap
@@ -82,21 +83,9 @@ def main() -> None:
 
 def _begun(target: Path, seeds: list[int]) -> dict[str, Any]:
     """The record at the target where it is of these settings, or one without cells."""
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "losses and cost ratios of ways on the east half, of costs learned on the west half",
-        "sets": seeds,
-        "settings": map_modes.SETTINGS,
-        "cells": [],
-        "rows": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-    }
-    if target.exists():
-        found = files.read_json(target)
-        if all(found.get(key) == record[key] for key in ("schema", "sets", "settings", "versions")):
-            record["cells"], record["rows"] = found["cells"], found["rows"]
-    return record
+    same = {"sets": seeds, "settings": map_modes.SETTINGS}
+    what = "losses and cost ratios of ways on the east half, of costs learned on the west half"
+    return records.begun(target, what, same=same, kept={"cells": [], "rows": []})
 
 
 def _known(record: dict[str, Any], mode: str, seed: int, method: str) -> bool:

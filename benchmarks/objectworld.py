@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import records
 import tabular
 import torch
 import tyro
 from tabular import COUNTS, METHODS, PROBLEMS, Method, Outcome, Problem
 
-from embodied_gen import pictures, provenance, statistics
+from embodied_gen import pictures, statistics
 from embodied_gen.commands.console import console, progress
 from embodied_gen.training import files
 
@@ -75,20 +76,9 @@ def main() -> None:
 
 def _begun(target: Path, seeds: list[int]) -> dict[str, Any]:
     """The record at the target where it is of these settings, or one without rows."""
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "expected value differences, means over cells, on the world learned on and on fresh ones",
-        "worlds": list(seeds),
-        "settings": tabular.SETTINGS,
-        "rows": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-    }
-    if target.exists():
-        found = files.read_json(target)
-        if all(found.get(key) == record[key] for key in ("schema", "worlds", "settings", "versions")):
-            record["rows"] = found["rows"]
-    return record
+    same = {"worlds": seeds, "settings": tabular.SETTINGS}
+    what = "expected value differences, means over cells, on the world learned on and on fresh ones"
+    return records.begun(target, what, same=same, kept={"rows": []})
 
 
 def _known(record: dict[str, Any], problem: Problem, size: int, count: int, method: str) -> bool:

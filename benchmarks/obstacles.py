@@ -32,6 +32,7 @@ import layouts
 import mazes
 import numpy as np
 import peers
+import records
 import shapely
 import torch
 import tyro
@@ -40,7 +41,7 @@ from peers import EPISODES, NONE, OURS, PEERS, Method, World
 from recorded import Recorded, Track
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen import pictures, provenance, statistics
+from embodied_gen import pictures, statistics
 from embodied_gen.commands.console import console
 from embodied_gen.rollouts import Episode, rollouts
 from embodied_gen.slots import Slots, make_slots
@@ -107,22 +108,9 @@ def main() -> None:
 
 def _begun(target: Path, episodes: int) -> dict[str, Any]:
     """The record at the target where it is of these seeds and this buffer, or one without rows."""
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "collisions with obstacles that training never saw, and scores over those without obstacles",
-        "seeds": {"first": FIRST_SEED, "count": episodes},
-        "buffer": peers.BUFFER,
-        "rows": [],
-        "tuning": [],
-        "begun": None,
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-    }
-    if target.exists():
-        found = files.read_json(target)
-        if all(found[key] == record[key] for key in ("schema", "seeds", "buffer", "versions")):
-            record |= {key: found.get(key, record[key]) for key in ("rows", "tuning", "begun")}
-    return record
+    same = {"seeds": {"first": FIRST_SEED, "count": episodes}, "buffer": peers.BUFFER}
+    what = "collisions with obstacles that training never saw, and scores over those without obstacles"
+    return records.begun(target, what, same=same, kept={"rows": [], "tuning": [], "begun": None})
 
 
 def _shown(row: dict[str, Any]) -> str:

@@ -25,12 +25,13 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import records
 import terrain_rides as rides
 import torch
 import tyro
 from terrain_rides import CLONING, LEARNERS, PLANNER, REPLAN, TRUE, Ride
 
-from embodied_gen import pictures, provenance, statistics
+from embodied_gen import pictures, statistics
 from embodied_gen.commands.console import console, progress
 from embodied_gen.evaluate import FIRST_SEED
 from embodied_gen.training import files
@@ -108,23 +109,13 @@ def _riders(arguments: Arguments) -> dict[Key, Callable[[int], Ride]]:
 
 def _begun(arguments: Arguments) -> dict[str, Any]:
     """The record at the target where it is of these settings, or one without cells."""
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "regret under the true cost on maps never seen, a failed episode counting with at least 1",
+    same = {
         "seeds": {"first": arguments.first, "count": arguments.episodes},
         "preference": PREFERENCE,
         "settings": rides.SETTINGS,
-        "cells": [],
-        "rows": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
     }
-    target = Path(arguments.out)
-    if target.exists():
-        found = files.read_json(target)
-        if all(found.get(key) == record[key] for key in ("schema", "seeds", "preference", "settings", "versions")):
-            record["cells"], record["rows"] = found["cells"], found["rows"]
-    return record
+    what = "regret under the true cost on maps never seen, a failed episode counting with at least 1"
+    return records.begun(Path(arguments.out), what, same=same, kept={"cells": [], "rows": []})
 
 
 def _known(record: dict[str, Any], key: Key, first: int) -> bool:
