@@ -25,6 +25,7 @@ from instances_table import table as instances
 from karlsruhe_table import table as karlsruhe
 from objectworld_table import table as objectworld
 from push_blocks_table import table as push_blocks
+from terrain_table import brief as terrain_brief
 from terrain_table import table as terrain
 
 from embodied_gen.forecasting.table import MEAN, markdown, row_of
@@ -388,6 +389,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "dense_crf": (("dense_crf",), dense_crf),
     "objectworld": (("objectworld",), objectworld),
     "terrain": (("terrain",), terrain),
+    "terrain_brief": (("terrain",), terrain_brief),
     "karlsruhe": (("karlsruhe",), karlsruhe),
     "cost_learning": (("cost_learning",), cost_learning),
     "constant_velocity": (("constant_velocity",), constant_velocity),

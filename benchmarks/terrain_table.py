@@ -11,22 +11,39 @@ def table(record: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(row) for row in sorted(record["rows"], key=lambda row: row["map"] == "none")]
+    return "\n".join([*lines, "", _note(record)])
+
+
+def brief(record: dict[str, Any]) -> str:
+    """Regret alone, maps by planners; without those that need no map."""
+    rows = {(row["map"], row["planner"]): row for row in record["rows"] if row["map"] != "none"}
+    maps, planners = (list(dict.fromkeys(key[place] for key in rows)) for place in (0, 1))
+    lines = [f"| map | {' | '.join(planners)} |", "|---|" + "---|" * len(planners)]
+    for name in maps:
+        lines.append(f"| {name} | {' | '.join(_regret(rows[name, planner]) for planner in planners)} |")
+    return "\n".join([*lines, "", _note(record)])
+
+
+def _regret(row: dict[str, Any]) -> str:
+    low, high = row["regret_interval"]
+    return f"{row['regret']:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _note(record: dict[str, Any]) -> str:
     machine, versions, seeds = record["machine"], record["versions"], record["seeds"]
-    note = (
+    return (
         f"<sub>{seeds['count']} episodes from seed {seeds['first']}; {machine['processor']}, {machine['cores']} cores; "
         f"torch {versions['torch']}, mujoco {versions['mujoco']}.</sub>"
     )
-    return "\n".join([*lines, "", note])
 
 
 def _line(row: dict[str, Any]) -> str:
-    low, high = row["regret_interval"]
     above = ""
     if "above" in row:
         least, most = row["above_interval"]
         above = f"{row['above']:+.3f} [{least:+.3f}, {most:+.3f}]"
     first, last = row["success_interval"]
     return (
-        f"| {row['map']} | {row['planner']} | {row['regret']:.3f} | [{low:.3f}, {high:.3f}] | {above} "
+        f"| {row['map']} | {row['planner']} | {_regret(row).replace(' [', ' | [')} | {above} "
         f"| {row['success_rate']:.3f} [{first:.3f}, {last:.3f}] | {row['collisions']} | {row['plan_ms']:.0f} |"
     )
