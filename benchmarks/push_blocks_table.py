@@ -6,18 +6,19 @@ from typing import Any
 def table(record: dict[str, Any]) -> str:
     """Cubes delivered and orders taken."""
     lines = [
-        "| policy | p1 | 95 % interval | p2 | 95 % interval | cubes of 2 | entropy of orders | training [min] |",
-        "|---|---|---|---|---|---|---|---|",
+        "| policy | seeds | p1 | 95 % interval | p2 | 95 % interval | cubes of 2 | order entropy | training [min] |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in record["rows"]:
         shares = " | ".join(f"{row[p]:.3f} | {_range(row[f'{p}_interval'])}" for p in ("p1", "p2"))
         entropy = row["entropy"]
         ways = "" if entropy is None else f"{entropy['value']:.2f} {_range(entropy['interval'])}"
         minutes = sum(run["training_seconds"] for run in row["runs"]) / len(row["runs"]) / 60
-        lines.append(f"| {row['name']} | {shares} | {row['p1'] + row['p2']:.2f} | {ways} | {minutes:.0f} |")
+        cubes = row["p1"] + row["p2"]
+        lines.append(f"| {row['name']} | {len(row['runs'])} | {shares} | {cubes:.2f} | {ways} | {minutes:.0f} |")
     seeds, machine = record["seeds"], record["machine"]
     where = f"{machine['processor']}, {machine['cores']} cores; torch {record['versions']['torch']}"
-    episodes = f"{seeds['count']} episodes from seed {seeds['first']}, {len(seeds['training'])} training seeds"
+    episodes = f"{seeds['count']} episodes of each training seed from seed {seeds['first']}"
     return "\n".join([*lines, "", f"<sub>{episodes}; {where}.</sub>"])
 
 
