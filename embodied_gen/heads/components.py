@@ -33,8 +33,9 @@ class Components(NamedTuple):
     def draw(self, k: int, *, generator: draws.Generator) -> Tensor:
         """K draws from each of M mixtures, shape `(M, k, V)`."""
         rows = len(self.log_weight)
-        chosen = draws.categorical(self.log_weight.repeat_interleave(k, 0), generator=generator)
-        index = torch.arange(rows, device=chosen.device).repeat_interleave(k)
+        weights = self.log_weight.unsqueeze(1).expand(-1, k, -1).flatten(0, 1)
+        chosen = draws.categorical(weights, generator=generator)
+        index = torch.arange(rows, device=chosen.device).unsqueeze(1).expand(-1, k).flatten()
         mean, deviation = self.mean[index, chosen], self.deviation[index, chosen]
         noise = draws.normal(mean.shape, generator=generator, like=mean)
         return (mean + deviation * noise).unflatten(0, (rows, k))

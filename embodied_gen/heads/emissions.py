@@ -185,8 +185,9 @@ class Words(Emission):
 
     def embed(self, value: Tensor) -> Tensor:
         """The nearest word, one-hot."""
-        apart = (value.unsqueeze(-2) - self.words.detach()).square().sum(-1)
-        return functional.one_hot(apart.argmin(-1), self.count).to(value.dtype)
+        words = self.words.detach()
+        near = functional.linear(value, words, -words.square().sum(-1) / 2)  # |v|^2 / 2 less half the squared distance
+        return functional.one_hot(near.argmax(-1), self.count).to(value.dtype)
 
     def _read(self, output: Tensor) -> Components:
         shape = (*output.shape[:-1], self.count, self.channels)
