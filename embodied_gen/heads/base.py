@@ -97,7 +97,7 @@ class Head(nn.Module, abc.ABC):
                 f"there must be one generator, or one for each of the {contexts} contexts; got {len(generator)}."
             )
         row_guide = None if guide is None else RowGuide(guide, self.event, contexts)
-        rows = self._sample(context.repeat(c, n), contexts * n, generator, row_guide)
+        rows = self._sample(self._repeated(c, n), contexts * n, generator, row_guide)
         if row_guide is not None:
             rows = row_guide.project(rows)
         return rows.reshape(contexts, n, *self.event.shape)
@@ -107,6 +107,10 @@ class Head(nn.Module, abc.ABC):
         """Draws n events for each context, and says of each whether it satisfies the constraints; see `sample`."""
         x = self.sample(c, n, generator=generator, guide=guide)
         return Certified.of(x, RowGuide(guide, self.event, len(x)).margin(x.flatten(0, 1)).view(len(x), n))
+
+    def _repeated(self, c: Context, n: int) -> Context:
+        """What `_sample` is given: each context n times. A family that needs to read a context only once returns it."""
+        return context.repeat(c, n)
 
     @abc.abstractmethod
     def _sample(self, c: Context, rows: int, generator: Generator, guide: RowGuide | None) -> Tensor:

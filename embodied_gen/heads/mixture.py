@@ -98,7 +98,12 @@ class MixtureHead(Head):
         """(B, ..., K D) to (B, K, ..., D)."""
         return entries.unflatten(-1, (self.components, -1)).movedim(-2, 1)
 
+    def _repeated(self, c: Context, n: int) -> Context:
+        """Each context once: all of its draws are of one mixture."""
+        return c
+
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        candidates = self._forward(c).draw(1 if guide is None else self.candidates, generator=generator)
-        candidates = candidates.unflatten(2, self.event.shape)
+        mixtures, each = self._forward(c), 1 if guide is None else self.candidates
+        drawn = mixtures.draw(rows // size(c) * each, generator=generator)
+        candidates = drawn.view(rows, each, *self.event.shape)
         return candidates[:, 0] if guide is None else propose(candidates, guide, generator=generator)
