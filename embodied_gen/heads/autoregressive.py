@@ -150,8 +150,13 @@ class AutoregressiveHead(Head):
             )
         return output.reshape(len(zeros), -1, features) + self.places
 
+    def _repeated(self, c: Context, n: int) -> Context:
+        """Each context once: what its draws have in common are its features."""
+        return c
+
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        return drawn(self._draw, self._conditions(c), guide, candidates=self.candidates, generator=generator)
+        conditions = self._conditions(c).repeat_interleave(rows // size(c), 0)
+        return drawn(self._draw, conditions, guide, candidates=self.candidates, generator=generator)
 
     def _draw(self, conditions: Tensor, generator: draws.Generator) -> Tensor:
         """One event for each row of conditions, shape `(M, *E)`."""
