@@ -38,7 +38,7 @@ def _as_it_is(content: dict[str, Any]) -> None:
 
 def _undisturbed(content: dict[str, Any]) -> None:
     del content["data"]["disturbance"]
-    content["data"]["dataset"] = "embodied/push-blocks/expert-v0"
+    content["data"]["dataset"] = "embodied/push-blocks/expert12k-v0"
 
 
 def _without_places(content: dict[str, Any]) -> None:
