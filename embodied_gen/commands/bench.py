@@ -1,6 +1,8 @@
 """`embodied-gen bench families`: families are compared on proving grounds, cell by cell."""
 
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ class Arguments:
     the plane, whose truth is known, and tasks in closed loop, whose demonstrations are collected where there are none.
 
         embodied-gen bench families --grounds eight_gaussians --families flow_matching regression --seeds 0
-        embodied-gen bench families
+        embodied-gen bench families --jobs 8
 
     A table for each family and ground: good trials (draws on the density, successes in the task) with a Wilson
     interval; entropy of the ways taken; distance to the truth over that of the truth to itself; NLL, or the bound that
@@ -52,8 +54,10 @@ class Arguments:
     page: str = "docs/families.md"
     """Page whose table and picture are made anew; where there is no such page the table is printed and the picture
     lies beside the record."""
+    jobs: int = 1
+    """Cells that are measured at once, each by a process of its own."""
     workers: int = 1
-    """Processes that hold environments."""
+    """Processes that hold environments, of each cell."""
     device: str = "auto"
     """Where to train and to predict: auto, cpu, cuda."""
     threads: int = 1
@@ -65,23 +69,30 @@ def main(arguments: list[str]) -> None:
     parsed = parse(Arguments, "bench", arguments)
     if parsed.what not in BENCHES:
         raise ValueError(f"there is no bench {parsed.what!r}; expected one of {', '.join(BENCHES)}.")
-    if parsed.threads < 1 or parsed.workers < 1:
-        raise ValueError(f"--threads and --workers must be at least 1; got {parsed.threads} and {parsed.workers}.")
+    if min(parsed.jobs, parsed.threads, parsed.workers) < 1:
+        raise ValueError(
+            "--jobs, --threads and --workers must be at least 1; got "
+            f"{parsed.jobs}, {parsed.threads} and {parsed.workers}."
+        )
     torch.set_num_threads(parsed.threads)
     board = config.read(Path(parsed.config), Leaderboard, "leaderboard")
     record = Record(Path(parsed.out))
     cells = board.cells(parsed.families, parsed.grounds, parsed.seeds)
     due = [cell for cell in cells if not record.has(cell)]
     console.print(f"{len(cells)} cells, {len(cells) - len(due)} of them in {parsed.out} already", soft_wrap=True)
+    fill = _fill if parsed.jobs == 1 else _fill_together
     try:
-        _fill(record, due, Processes(0, 1, resolve_device(parsed.device)), parsed.workers)
+        fill(record, due, parsed)
     except Interrupted:  # it names a folder to resume from, which a cell does not keep
         raise KeyboardInterrupt from None
     if record.content["cells"]:
+        record.sort(board.cells((), (), ()))
         _publish(record, Path(parsed.page))
 
 
-def _fill(record: Record, due: Sequence[Cell], processes: Processes, workers: int) -> None:
+def _fill(record: Record, due: Sequence[Cell], parsed: Arguments) -> None:
+    """One cell after another."""
+    processes = Processes(0, 1, resolve_device(parsed.device))
     held: dict[str, Episodes] = {}
     for number, cell in enumerate(due, 1):
         if cell.place not in held:
@@ -95,9 +106,34 @@ def _fill(record: Record, due: Sequence[Cell], processes: Processes, workers: in
                 shown = f"loss {values['loss']:.4f}" if "loss" in values else shown
                 advance(shown)
 
-            found = measure(cell, held[cell.place], processes=processes, workers=workers, report=report)
+            found = measure(cell, held[cell.place], processes=processes, workers=parsed.workers, report=report)
         record.add(found)
         console.print(_summary(found), soft_wrap=True, markup=False)
+
+
+def _fill_together(record: Record, due: Sequence[Cell], parsed: Arguments) -> None:
+    """Several cells at once."""
+    for cell in {cell.place: cell for cell in due}.values():
+        _episodes(cell)  # collected here, before several processes miss them
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(parsed.jobs, mp_context=spawned) as pool, progress("cells", len(due)) as advance:
+        given = {pool.submit(_measured_apart, cell, parsed): cell for cell in due}
+        try:
+            for done in as_completed(given):
+                cell, found = given[done], done.result()
+                record.add(found)
+                advance(f"{cell.place}: {cell.family}, seed {cell.seed}, {_summary(found).strip()}")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _measured_apart(cell: Cell, parsed: Arguments) -> dict[str, Any]:
+    """What `measure` finds, in a process of its own."""
+    torch.set_num_threads(parsed.threads)
+    processes = Processes(0, 1, resolve_device(parsed.device))
+    episodes = cell.ground.episodes(lambda _: None)
+    return measure(cell, episodes, processes=processes, workers=parsed.workers, report=lambda step, values: None)
 
 
 def _episodes(cell: Cell) -> Episodes:

@@ -101,6 +101,12 @@ class Record:
             )
         return bool(found)
 
+    def sort(self, cells: Sequence[Cell]) -> None:
+        """Puts the measured cells into a given order, those that are not among them first, and writes the file."""
+        places = {tuple(cell.key.values()): place for place, cell in enumerate(cells)}
+        self.content["cells"].sort(key=lambda one: places.get((one["ground"], one["family"], one["seed"]), -1))
+        files.write_json(self.path, self.content)
+
     def add(self, found: dict[str, Any]) -> None:
         """Adds a cell and writes the file."""
         self.content["cells"].append(found)

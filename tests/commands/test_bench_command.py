@@ -58,7 +58,7 @@ def test_cells_are_measured_once_and_published(cli, tmp_path):
     assert second.status == 0, second.err
     assert "4 cells, 1 of them in r.json already" in second.out and "3/3 particle: flow, seed 0" in second.out
     record = json.loads((tmp_path / "r.json").read_text())
-    assert record["cells"][0] == begun[0] and len(record["cells"]) == 4
+    assert record["cells"][1] == begun[0] and len(record["cells"]) == 4  # in the order of the file
     assert {"torch", "gymnasium"} <= record["versions"].keys() and "cores" in record["machine"]
     assert all("failure" not in cell for cell in record["cells"])
     task = next(cell for cell in record["cells"] if cell["ground"] == "particle")
@@ -80,13 +80,28 @@ def test_without_a_page_the_table_is_printed_and_the_picture_lies_beside_the_rec
     assert (tmp_path / "r.png").is_file()
 
 
+def test_cells_that_are_measured_at_once_are_those_that_are_measured_in_turn(cli, tmp_path):
+    config = written(tmp_path)
+    records = []
+    for jobs in (1, 2):
+        outcome = cli("bench", "families", config, "--out", f"{jobs}.json", "--device", "cpu", "--jobs", jobs)
+        assert outcome.status == 0, outcome.err
+        records.append(json.loads((tmp_path / f"{jobs}.json").read_text())["cells"])
+    assert "cells: 4/4" in outcome.out
+    for one, other in zip(*records, strict=True):
+        clocks = {"training_seconds", "ms_a_call"}
+        assert one.keys() == other.keys() >= clocks
+        assert {key: one[key] for key in one.keys() - clocks} == {key: other[key] for key in other.keys() - clocks}
+
+
 def test_wrong_input_is_one_sentence(cli, tmp_path):
     config = written(tmp_path)
     for arguments, message in (
         (["heads"], "there is no bench 'heads'; expected one of families."),
         (["families", "absent.yaml"], "there is no leaderboard file absent.yaml."),
         (["families", config, "--families", "flaw"], "there is no family 'flaw'; expected one of least squares, flow."),
-        (["families", config, "--threads", "0"], "--threads and --workers must be at least 1; got 0 and 1."),
+        (["families", config, "--threads", "0"], "--jobs, --threads and --workers must be at least 1; got 1, 0 and 1."),
+        (["families", config, "--jobs", "0"], "--jobs, --threads and --workers must be at least 1; got 0, 1 and 1."),
     ):
         outcome = cli("bench", *arguments)
         assert outcome.status == 2 and outcome.err.startswith(f"embodied-gen bench: {message}")
