@@ -4,7 +4,6 @@ A context c is a tensor, or a mapping from names to tensors; every leaf starts w
 A head that draws n samples repeats each context n times, so that rows of one context lie together.
 """
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -49,16 +48,6 @@ def repeat(c: Context, n: int) -> Context:
 def every(c: Context, n: int) -> Context:
     """The inverse of `repeat`: leaves `(B * n, ...)` become `(B, ...)`."""
     return c if n == 1 else apply(lambda leaf: leaf[::n], c)
-
-
-def copies(c: Context) -> int:
-    """The largest n for which c is what `repeat` makes of `every(c, n)`: how often the same work would be done."""
-    changes = torch.zeros(size(c) - 1, dtype=torch.bool)
-    for leaf in leaves(c):
-        numbers = leaf.unsqueeze(-1).flatten(1)
-        changes |= (numbers[1:] != numbers[:-1]).any(1).cpu()
-    starts = (changes.nonzero()[:, 0] + 1).tolist()
-    return math.gcd(size(c), *starts)
 
 
 def blank(c: Context, where: Tensor) -> Context:

@@ -107,18 +107,3 @@ def test_leaves_that_disagree_about_the_number_of_contexts_are_named(c, got):
         context.size(c)
     assert got in str(error.value)
     assert "common first axis" in str(error.value)
-
-
-@given(counts=st.integers(1, 5), rows=st.integers(1, 4))
-def test_copies_are_counted(counts, rows):
-    c = {"a": torch.arange(rows).float(), "b": torch.zeros(rows, 2, 3)}
-    n = context.copies(context.repeat(c, counts))
-    assert n == counts
-    for name, leaf in context.repeat(context.every(context.repeat(c, counts), n), n).items():
-        assert torch.equal(leaf, context.repeat(c, counts)[name])
-
-
-def test_contexts_that_are_alike_by_chance_are_counted_with_their_copies():
-    c = torch.tensor([1.0, 1.0, 2.0]).repeat_interleave(2)
-    assert context.copies(c) == 2
-    assert context.copies(torch.ones(6, 2)) == 6

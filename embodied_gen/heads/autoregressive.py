@@ -27,15 +27,15 @@ from torch import Tensor, nn
 from embodied_gen import draws
 from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
-from embodied_gen.heads.base import Head
 from embodied_gen.heads.decoding import Decodes, check_decoder, read, unroll
 from embodied_gen.heads.emissions import Emission
 from embodied_gen.heads.guidance import RowGuide, drawn
 from embodied_gen.heads.orders import Given, Order
+from embodied_gen.heads.reads_once import ReadsOnce
 
 
 @final
-class AutoregressiveHead(Head):
+class AutoregressiveHead(ReadsOnce):
     """p(x | c) by a product over positions; implements `HasLogProb`.
 
     Args:
@@ -149,10 +149,6 @@ class AutoregressiveHead(Head):
                 "Build it with channels_out = AutoregressiveHead.width(event, emission, features)."
             )
         return output.reshape(len(zeros), -1, features) + self.places
-
-    def _repeated(self, c: Context, n: int) -> Context:
-        """Each context once: what its draws have in common are its features."""
-        return c
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
         conditions = self._conditions(c).repeat_interleave(rows // size(c), 0)

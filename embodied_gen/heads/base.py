@@ -109,7 +109,7 @@ class Head(nn.Module, abc.ABC):
         return Certified.of(x, RowGuide(guide, self.event, len(x)).margin(x.flatten(0, 1)).view(len(x), n))
 
     def _repeated(self, c: Context, n: int) -> Context:
-        """What `_sample` is given: each context n times. A family that needs to read a context only once returns it."""
+        """What `_sample` is given: each context n times, if not said otherwise; see `ReadsOnce`."""
         return context.repeat(c, n)
 
     @abc.abstractmethod

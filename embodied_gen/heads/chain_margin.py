@@ -23,12 +23,12 @@ from embodied_gen import draws
 from embodied_gen.context import Context, size
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.graphs import Tree
-from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide, propose
+from embodied_gen.heads.reads_once import ReadsOnce
 
 
 @final
-class ChainMarginHead(Head):
+class ChainMarginHead(ReadsOnce):
     """Labels of a chain by their score; implements `HasEnergy`.
 
     Args:
@@ -99,7 +99,7 @@ class ChainMarginHead(Head):
         return self.pairs[None, None]
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        unary = self._scores(c)
+        unary = self._scores(c).repeat_interleave(rows // size(c), 0)
         if guide is None:
             return self._best(unary, unary.new_full((rows,), self.temperature), generator)
         noise = unary.new_full((rows * self.candidates,), max(self.explore, self.temperature))

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from embodied_gen import draws
 from embodied_gen.context import Context, size
 from embodied_gen.events.labels import LabelMap
-from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.label_laws import Independent, draw_guided
+from embodied_gen.heads.reads_once import ReadsOnce
 
 
-class MarginalHead(Head, abc.ABC):
+class MarginalHead(ReadsOnce, abc.ABC):
     """p(x | c) of cells that do not depend on each other given Q; implements `HasLogProb`.
 
     Args:
@@ -81,7 +81,7 @@ class MarginalHead(Head, abc.ABC):
 
     @final
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        law = Independent(self.log_marginals(c))
+        law = Independent(self.log_marginals(c).repeat_interleave(rows // size(c), 0))
         if guide is None:
             return self.event.coded(law.draw(1, generator).squeeze(1))
         return draw_guided(law, self.event, guide, candidates=self.candidates, generator=generator)

@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from embodied_gen import draws
 from embodied_gen.context import Context, aligned, size
 from embodied_gen.events.base import Event
-from embodied_gen.heads.base import Head
 from embodied_gen.heads.components import Components, deviation_of
 from embodied_gen.heads.guidance import RowGuide, propose
+from embodied_gen.heads.reads_once import ReadsOnce
 
 
 @final
-class MixtureHead(Head):
+class MixtureHead(ReadsOnce):
     """p(x | c) as a mixture of normals; implements `HasLogProb`.
 
     Args:
@@ -97,10 +97,6 @@ class MixtureHead(Head):
     def _by_component(self, entries: Tensor) -> Tensor:
         """(B, ..., K D) to (B, K, ..., D)."""
         return entries.unflatten(-1, (self.components, -1)).movedim(-2, 1)
-
-    def _repeated(self, c: Context, n: int) -> Context:
-        """Each context once: all of its draws are of one mixture."""
-        return c
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
         mixtures, each = self._forward(c), 1 if guide is None else self.candidates

@@ -7,17 +7,17 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from embodied_gen import context, draws
-from embodied_gen.context import Context
+from embodied_gen import draws
+from embodied_gen.context import Context, size
 from embodied_gen.events.grid_path import GridPath
 from embodied_gen.graphs import Paths
-from embodied_gen.heads.base import Head
 from embodied_gen.heads.charges import ByLength, Charge, closed
 from embodied_gen.heads.errand import Errand
 from embodied_gen.heads.guidance import RowGuide, propose
+from embodied_gen.heads.reads_once import ReadsOnce
 
 
-class PathHead(Head, abc.ABC):
+class PathHead(ReadsOnce, abc.ABC):
     """A head whose events are paths, by costs of moves that a network gives; implements `HasCostMap`.
 
     Args:
@@ -143,8 +143,7 @@ class PathHead(Head, abc.ABC):
 
     @final
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        n = context.copies(c)  # one map for all samples of a context
-        errand = self._errand(context.every(c, n))
+        n, errand = rows // size(c), self._errand(c)
         costs = self._costs(self._numbers(errand), errand)
         if guide is None:
             return self._events(self._draw(costs, errand, n, generator)).flatten(0, 1)

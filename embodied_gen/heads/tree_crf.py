@@ -15,17 +15,17 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen import draws
-from embodied_gen.context import Context
+from embodied_gen.context import Context, size
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.graphs.inference import Tree
-from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.label_laws import Law, draw_guided
 from embodied_gen.heads.marginals import logits_of
+from embodied_gen.heads.reads_once import ReadsOnce
 
 
 @final
-class TreeCRFHead(Head):
+class TreeCRFHead(ReadsOnce):
     """p(x | c) by a chain or tree of cells; implements `HasLogProb`.
 
     Args:
@@ -70,10 +70,14 @@ class TreeCRFHead(Head):
         return self.tree.best(law.logits.flatten(1, 2), law.pairs)[0].view(law.logits.shape[:3])
 
     def _law(self, c: Context) -> "OnTree":
-        return OnTree(self.tree, logits_of(self.net, self.event, c), self.transitions)
+        return OnTree(self.tree, self._logits(c), self.transitions)
+
+    def _logits(self, c: Context) -> Tensor:
+        return logits_of(self.net, self.event, c)
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        law = self._law(c)
+        logits = self._logits(c).repeat_interleave(rows // size(c), 0)
+        law = OnTree(self.tree, logits, self.transitions)
         if guide is None:
             return self.event.coded(law.draw(1, generator).squeeze(1))
         return draw_guided(law, self.event, guide, candidates=self.candidates, generator=generator)
