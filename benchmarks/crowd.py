@@ -4,10 +4,12 @@
     embodied-gen train configs/crowd_mixture.yaml --out runs/crowd-mixture
     python benchmarks/crowd.py runs/crowd-mixture [--episodes 500] [--arms standing oracle]
 
-All arms are MPPI on the robot's own model with the same effort, cost and constraint; they differ in the forecaster:
+All arms are MPPI on the robot's own model with the same effort, cost and constraint; they differ in the forecaster, and
+one in how far it keeps away:
 
     standing            no forecast: people stay where they are
     constant velocity   people go on as in the last 0.4 s
+    ..., wider          the same, and twice the gap is kept
     learned             draws of RUN, which learned from people without a robot
     oracle              where people go if the robot is not there, from a copy of the simulator; those who walk by
                         social forces give way to the robot, so that this is no bound on what can be reached
@@ -54,9 +56,10 @@ FIRST_SEED = 1_000_000
 GROUP = 10  # episodes after which the record is written
 EFFORT = Effort(horizon=32, hold=4, actions=4, samples=128, iterations=3, noise=0.5, penalty=5.0, finalists=8)
 TEMPERATURE = 0.02  # [s]
-GAP = 0.3  # [m]
+GAP, WIDER = 0.3, 0.6  # [m]
 DRAWS = 20
 BASELINE = "constant velocity"
+CAUTIOUS = f"{BASELINE}, wider"
 
 
 @dataclass
@@ -67,7 +70,7 @@ class Arguments:
     """Folder of a trained forecaster."""
     episodes: int = 500
     """Episodes of each arm."""
-    arms: tuple[str, ...] = ("standing", BASELINE, "learned", "oracle")
+    arms: tuple[str, ...] = ("standing", BASELINE, CAUTIOUS, "learned", "oracle")
     """Forecasters."""
     pedestrians: int = 24
     """People on the plaza, or slots for those of a recording."""
@@ -91,7 +94,9 @@ def main() -> None:
     for last in [*range(GROUP, arguments.episodes, GROUP), arguments.episodes]:
         for arm in arguments.arms:
             done = record["arms"].setdefault(arm, [])
-            agent = RecedingHorizon(planner_of(env, *_forecaster(arm, env, arguments.run)))
+            forecaster, draws = _forecaster(arm, env, arguments.run)
+            gap = WIDER if arm == CAUTIOUS else GAP
+            agent = RecedingHorizon(planner_of(env, forecaster, draws, gap=gap))
             for seed in range(arguments.first_seed + len(done), arguments.first_seed + last):
                 done.append(episode(env, agent, seed))
         record["rows"] = rows(record["arms"])
@@ -135,6 +140,7 @@ def _forecaster(arm: str, env: CrowdEnv, run: str) -> tuple[Forecaster, int]:
     makers: dict[str, Callable[[], Forecaster]] = {
         "standing": Standing,
         BASELINE: ConstantVelocity,
+        CAUTIOUS: ConstantVelocity,
         "learned": lambda: learned(run),
         "oracle": lambda: Foresight(env),
     }
@@ -154,9 +160,9 @@ def learned(run: str) -> Forecaster:
     return AgentForecaster(found.predictor, neighbours=control.neighbours)
 
 
-def planner_of(env: CrowdEnv, forecaster: Forecaster, draws: int) -> MPPI:
+def planner_of(env: CrowdEnv, forecaster: Forecaster, draws: int, *, gap: float = GAP) -> MPPI:
     """The planner, with a forecaster of people."""
-    seen = ForeseenPeople(forecaster, _people(env.layout), draws=draws, radius=ROBOT + PERSON, gap=GAP, every=EVERY)
+    seen = ForeseenPeople(forecaster, _people(env.layout), draws=draws, radius=ROBOT + PERSON, gap=gap, every=EVERY)
     problem = Problem(
         Omnidirectional(speed=V_MAX, acceleration=A_MAX, period=PERIOD),
         time_to_go,
