@@ -11,6 +11,9 @@ so nothing is missed between steps. Two pedestrians collide where it is less tha
 import torch
 from torch import Tensor
 
+Box = tuple[Tensor, Tensor]
+"""Lower left and upper right corners [m], each `(..., 2)`."""
+
 RADIUS = 0.1
 """Of a pedestrian [m]: two collide at 0.2 m."""
 
@@ -54,11 +57,14 @@ def closest(apart: Tensor, valid: Tensor) -> Tensor:
     return torch.cat([between, here], -1).amin(-1).sqrt()
 
 
+def near(one: Box, other: Box, gap: float) -> Tensor:
+    """Whether boxes are less than a gap apart along both axes, `(...)`; paths within others need no look."""
+    return ((one[0] - other[1] < gap) & (other[0] - one[1] < gap)).all(-1)
+
+
 def _near(paths: Tensor, valid: Tensor, first: Tensor, second: Tensor, gap: float) -> Tensor:
     """Pairs whose paths lie in boxes less than a gap apart along both axes; all others need no look, `(B, N, P)`."""
     there = valid[:, None, :, :, None]
     low = paths.masked_fill(~there, torch.inf).amin(-2)
     high = paths.masked_fill(~there, -torch.inf).amax(-2)
-    before = low[:, :, first] - high[:, :, second] < gap
-    after = low[:, :, second] - high[:, :, first] < gap
-    return (before & after).all(-1)
+    return near((low[:, :, first], high[:, :, first]), (low[:, :, second], high[:, :, second]), gap)

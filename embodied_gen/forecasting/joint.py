@@ -29,7 +29,7 @@ from torch import Tensor
 
 from embodied_gen import draws
 from embodied_gen.draws import Generator
-from embodied_gen.forecasting.collisions import RADIUS, closest
+from embodied_gen.forecasting.collisions import RADIUS, closest, near
 from embodied_gen.forecasting.forecaster import Forecaster, Observed
 from embodied_gen.forecasting.streams import ranks_of, streams_of, streams_of_scenes
 
@@ -112,5 +112,10 @@ def _met(present: Tensor, who: Tensor) -> Tensor:
 
 def _collisions(own: Tensor, taken: Tensor, met: Tensor, gap: float) -> Tensor:
     """How many of those who are met each candidate `(B, n, m, 12, 2)` collides with, `(B, n, m)`."""
-    apart = own.unsqueeze(3) - taken.unsqueeze(2)
-    return (closest(apart, met[:, None, None, :, None]) < gap).sum(-1)
+    one, others = own.unsqueeze(3), taken.unsqueeze(2)
+    close = near((one.amin(-2), one.amax(-2)), (others.amin(-2), others.amax(-2)), gap) & met[:, None, None]
+    scene, draw, candidate, other = close.nonzero().unbind(1)
+    apart = own[scene, draw, candidate] - taken[scene, draw, other]
+    there = torch.ones((), dtype=torch.bool, device=own.device)
+    hit = (closest(apart, there) < gap).to(own.dtype)
+    return own.new_zeros(own.shape[:3]).index_put_((scene, draw, candidate), hit, accumulate=True)
