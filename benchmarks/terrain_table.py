@@ -25,8 +25,12 @@ def brief(record: dict[str, Any]) -> str:
 
 
 def _regret(row: dict[str, Any]) -> str:
+    return f"{row['regret']:.3f} {_range(row)}"
+
+
+def _range(row: dict[str, Any]) -> str:
     low, high = row["regret_interval"]
-    return f"{row['regret']:.3f} [{low:.3f}, {high:.3f}]"
+    return f"[{low:.3f}, {high:.3f}]"
 
 
 def _note(record: dict[str, Any]) -> str:
@@ -44,6 +48,6 @@ def _line(row: dict[str, Any]) -> str:
         above = f"{row['above']:+.3f} [{least:+.3f}, {most:+.3f}]"
     first, last = row["success_interval"]
     return (
-        f"| {row['map']} | {row['planner']} | {_regret(row).replace(' [', ' | [')} | {above} "
+        f"| {row['map']} | {row['planner']} | {row['regret']:.3f} | {_range(row)} | {above} "
         f"| {row['success_rate']:.3f} [{first:.3f}, {last:.3f}] | {row['collisions']} | {row['plan_ms']:.0f} |"
     )

@@ -89,8 +89,11 @@ def _least(weights: Tensor) -> Tensor:
 
 
 def products(dynamics: Dynamics, weights: Tensor, goal: Tensor | None, end: Tensor, steps: Tensor) -> Products | None:
-    """Sums over paths; None where moves may slip, where there are too many steps, or where they are out of range."""
-    if not dynamics.certain or int(steps.max()) > _LONGEST:
+    """Sums over paths; None where moves may slip, where there are too many steps, or where they are out of range.
+
+    None too where a row makes no step: its L_0 stays what it is, which the logarithm of its exponential need not be.
+    """
+    if not dynamics.certain or int(steps.min()) == 0 or int(steps.max()) > _LONGEST:
         return None
     found = Products(dynamics, weights, goal, end, steps)
     return found if found.are_exact() else None
