@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 import scored
 import shapely
-import yaml
 
 from embodied_gen import experiment, statistics
 from embodied_gen.blocks import PlannerControl
 from embodied_gen.slots import EnvMaker
-from embodied_gen.training import files
 from envs.pointmaze import PointMazeEnv, cell_to_xy, greedy_cells, xy_to_cell
 from planners import Constraint, KeepInRegion
 from planners.execution import Execution, InverseDynamics
@@ -74,11 +72,12 @@ def trained_planner(maze: str, work: Path) -> tuple[experiment.Run, float]:
 
 def trained_inverse(maze: str, work: Path) -> InverseDynamics:
     """Inverse dynamics from the demonstrations of a maze, trained where they are not yet."""
-    content = yaml.safe_load(Path("configs/pointmaze_inverse.yaml").read_text())
-    content["env"]["kwargs"]["maze"] = maze
-    content["data"]["dataset"] = f"embodied/pointmaze-{maze}/stream-v0"
-    path = work / maze / "inverse.yaml"
-    files.write_bytes(path, yaml.safe_dump(content, sort_keys=False).encode())
+
+    def change(content: dict[str, Any]) -> None:
+        content["env"]["kwargs"]["maze"] = maze
+        content["data"]["dataset"] = f"embodied/pointmaze-{maze}/stream-v0"
+
+    path = scored.variant(Path("configs/pointmaze_inverse.yaml"), work / maze / "inverse.yaml", change)
     run, _ = _trained(path, work / maze / "inverse")
     return InverseDynamics(run.predictor, (2, 3), block=32)
 

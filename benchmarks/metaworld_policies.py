@@ -96,13 +96,12 @@ def _task(task: str, arguments: Arguments) -> dict[str, Any]:
 
 
 def _config(task: str, name: str, folder: Path, arguments: Arguments) -> Path:
-    content = yaml.safe_load(Path(arguments.config).read_text())
-    content["name"] = f"metaworld-{name}"
-    content["env"]["kwargs"]["task"] = task
-    content["data"]["dataset"] = f"embodied/metaworld-{name}/expert-v0"
-    path = folder / "config.yaml"
-    files.write_bytes(path, yaml.safe_dump(content, sort_keys=False).encode())
-    return path
+    def change(content: dict[str, Any]) -> None:
+        content["name"] = f"metaworld-{name}"
+        content["env"]["kwargs"]["task"] = task
+        content["data"]["dataset"] = f"embodied/metaworld-{name}/expert-v0"
+
+    return scored.variant(Path(arguments.config), folder / "config.yaml", change)
 
 
 def _expert(config: Path, episodes: int) -> dict[str, Any]:

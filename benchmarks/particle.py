@@ -2,26 +2,26 @@
 
     python benchmarks/particle.py [--dimensions 1 2 4 8 16 32] [--seeds 0 1 2]
 
-Every config is trained anew for each dimension on 2000 demonstrations and scored on the same test seeds. Runs stay in
-the working folder and the record is written after each, so that an interrupted benchmark continues. Writes
-benchmarks/results/particle.json.
+Every config is trained anew for each dimension on 2000 demonstrations and scored on the same test seeds. Writes
+benchmarks/results/particle.json after every run. Runs that the file holds of the same config and versions are kept:
+take the file away to measure all anew. Runs lie in WORK, and one that was killed goes on where it was.
 
 Published, with one action at a time from a history of two (Florence et al. 2021, arXiv:2109.00137): an energy-based
 policy holds 95 % up to 16 dimensions, least squares up to 8. Here chunks of 8 actions are executed.
 """
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import scored
 import tyro
+from policy_record import PolicyRecord
 
 import envs  # noqa: F401 - registers the environments
-from embodied_gen import evaluate as evaluation
-from embodied_gen import experiment, provenance, statistics
+from embodied_gen import experiment, statistics
 from embodied_gen.commands.console import console
-from embodied_gen.training import files
 
 CONFIGS = ("configs/particle_regression.yaml", "configs/particle_flow.yaml", "configs/particle_mlp.yaml")
 
@@ -47,46 +47,33 @@ class Arguments:
 def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
-    record: dict[str, Any] = {
-        "schema": files.SCHEMA,
-        "what": "success of policies between two goals by dimension, each training seed on the same fresh seeds",
-        "seeds": {"first": evaluation.FIRST_SEED, "count": arguments.episodes, "training": list(arguments.seeds)},
-        "rows": [],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-    }
-    for dimension in arguments.dimensions:
-        flags = [
-            "--env.kwargs.dimension",
-            str(dimension),
-            "--data.dataset",
-            f"embodied/particle-{dimension}d/expert-v0",
-        ]
-        scored.run(["collect", arguments.configs[0], *flags, "--if-missing"])
-        for config in arguments.configs:
-            record["rows"].append(_row(Path(config), dimension, flags, arguments))
-            files.write_json(Path(arguments.out), record)
+    what = "success of policies between two goals by dimension, each training seed on the same fresh seeds"
+    record = PolicyRecord(Path(arguments.out), what, episodes=arguments.episodes, kept=_kept, pooled=_pooled)
+    for dimension, config in product(arguments.dimensions, arguments.configs):
+        path = _written(Path(config), dimension, Path(arguments.work))
+        cell = {"name": experiment.read(path).name, "dimension": dimension}
+        row = record.add(cell, path, path.with_suffix(""), arguments.seeds)
+        console.print(f"{row['name']}, {dimension} dimensions: success {row['success_rate']:.3f}")
     console.print(f"written: {arguments.out}")
 
 
-def _row(config: Path, dimension: int, flags: list[str], arguments: Arguments) -> dict[str, Any]:
-    name = experiment.read(config).name
-    runs = []
-    for seed in arguments.seeds:
-        folder = Path(arguments.work) / f"{name}-{dimension}d-{seed}"
-        found = scored.train_and_score(config, folder, seed=seed, episodes=arguments.episodes, flags=flags)
-        kept = {key: found["summary"][key] for key in ("successes", "success_rate", "success_interval")}
-        runs.append({"training_seed": seed, "training_seconds": found["training_seconds"], **kept})
-    successes, trials = sum(run["successes"] for run in runs), arguments.episodes * len(runs)
-    row = {
-        "name": name,
-        "dimension": dimension,
-        "runs": runs,
-        "success_rate": successes / trials,
-        "success_interval": list(statistics.wilson(successes, trials)),
-    }
-    console.print(f"{name}, {dimension} dimensions: success {row['success_rate']:.3f}")
-    return row
+def _written(config: Path, dimension: int, work: Path) -> Path:
+    """A config in a number of dimensions, as a file."""
+
+    def change(content: dict[str, Any]) -> None:
+        content["env"]["kwargs"]["dimension"] = dimension
+        content["data"]["dataset"] = f"embodied/particle-{dimension}d/expert-v0"
+
+    return scored.variant(config, work / f"{config.stem}-{dimension}d.yaml", change)
+
+
+def _kept(found: dict[str, Any]) -> dict[str, Any]:
+    return {"episodes": len(found["episodes"]), "successes": found["summary"]["successes"]}
+
+
+def _pooled(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    successes, trials = (sum(run[key] for run in runs) for key in ("successes", "episodes"))
+    return {"success_rate": successes / trials, "success_interval": list(statistics.wilson(successes, trials))}
 
 
 if __name__ == "__main__":

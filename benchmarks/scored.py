@@ -2,9 +2,11 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from embodied_gen.commands.main import main as command
 from embodied_gen.training import files
@@ -15,6 +17,14 @@ def run(arguments: list[str]) -> None:
     status = command(arguments)
     if status != 0:
         raise SystemExit(status)
+
+
+def variant(config: Path, path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """Writes a config with what `change` alters in it to a path, and returns the path."""
+    content = yaml.safe_load(config.read_text())
+    change(content)
+    files.write_bytes(path, yaml.safe_dump(content, sort_keys=False).encode())
+    return path
 
 
 def train(config: Path, folder: Path, *, seed: int, flags: Sequence[str] = ()) -> float:

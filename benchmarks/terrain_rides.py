@@ -17,7 +17,6 @@ import gymnasium
 import numpy as np
 import scored
 import torch
-import yaml
 from torch import Tensor
 
 import envs  # noqa: F401 - registers the environments
@@ -25,7 +24,6 @@ from embodied_gen import experiment
 from embodied_gen.control import Agent
 from embodied_gen.demos import store
 from embodied_gen.heads import HasCostMap
-from embodied_gen.training import files
 from envs.terrain_cost import PREFERENCES, true_cost
 from envs.terrain_site import TerrainSite
 from planners import CostMap
@@ -81,13 +79,19 @@ def trained(config: str, folder: Path, how: tuple[str, float] | None = None) -> 
     """The run of a config, collected for and trained where it is not yet; with a network of the map and its rate."""
     path = Path(config)
     if how is not None:
-        content = yaml.safe_load(path.read_text())
-        content["head"]["map"]["kind"], content["train"]["rate"] = how
-        path = folder.with_suffix(".yaml")
-        files.write_bytes(path, yaml.safe_dump(content, sort_keys=False).encode())
+        path = scored.variant(path, folder.with_suffix(".yaml"), _network(*how))
     scored.run(["collect", str(path), "--if-missing"])
     scored.train(path, folder, seed=0)
     return experiment.load(folder)
+
+
+def _network(kind: str, rate: float) -> Callable[[dict[str, Any]], None]:
+    """Changes a config's network of the map, and its learning rate."""
+
+    def change(content: dict[str, Any]) -> None:
+        content["head"]["map"]["kind"], content["train"]["rate"] = kind, rate
+
+    return change
 
 
 def true_maps(preference: str, run: experiment.Run) -> Makes:
