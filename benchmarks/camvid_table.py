@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from footnote import footnote
 
 NAMES = {
     "unary": "no CRF",
@@ -14,7 +15,7 @@ NAMES = {
 SHOWN = {"mean_iou": "mIoU", "accuracy": "accuracy", "class_accuracy": "class average", "boundary": "boundary F1"}
 
 
-def table(record: Mapping[str, Any]) -> str:
+def table(record: dict[str, Any]) -> str:
     """Percent, by arm."""
     lines = [
         f"| network with | {' | '.join(SHOWN.values())} | ECE | images/s, batch 1 | batch 8 | seeds |",
@@ -27,10 +28,8 @@ def table(record: Mapping[str, Any]) -> str:
         shown = " | ".join(_shown(row[name], row["arm"] == "unary") for name in SHOWN)
         lines.append(f"| {NAMES[row['arm']]} | {shown} | {error:.3f} | {' | '.join(speeds)} | {row['seeds']} |")
     width, height = record["size"]
-    machine = record["machine"]
-    where = machine.get("gpu", f"{machine['processor']}, {machine['torch_threads']} threads")
-    lines += ["", f"<sub>{width} x {height}, {' and '.join(map(str, record['steps']))} steps; {where}.</sub>"]
-    return "\n".join(lines)
+    said = f"{width} x {height}, {' and '.join(map(str, record['steps']))} steps"
+    return "\n".join([*lines, "", footnote(record, said)])
 
 
 def _shown(found: Mapping[str, Any], first: bool) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from footnote import footnote
+
 
 def table(record: dict[str, Any]) -> str:
     """Seconds and cost ratios by kind of cost."""
@@ -12,9 +14,7 @@ def table(record: dict[str, Any]) -> str:
         lines.append(f"| {name} | {sum(row['seconds'] for row in rows) / len(rows):.0f} | {ratios} |")
     equal = {row["seed"]: f"{row['cost_ratio_of_equal_costs']:.3f}" for row in record["rows"]}
     lines.append(f"| equal everywhere | | {', '.join(equal.values())} |")
-    settings, machine, versions = record["settings"], record["machine"], record["versions"]
-    note = (
-        f"<sub>{settings['demonstrations']} demonstrations, {settings['fresh']} fresh maps, {settings['steps']} steps "
-        f"of {settings['batch']}; one thread of {machine['processor']}; torch {versions['torch']}.</sub>"
-    )
-    return "\n".join([*lines, "", note])
+    settings = record["settings"]
+    sizes = f"{settings['demonstrations']} demonstrations, {settings['fresh']} fresh maps"
+    said = f"{sizes}, {settings['steps']} steps of {settings['batch']}"
+    return "\n".join([*lines, "", footnote(record, said, "one thread")])

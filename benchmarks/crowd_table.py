@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from footnote import footnote
+
 
 def table(record: dict[str, Any]) -> str:
     """Collisions, times, and paired differences from constant velocity, which have no entry of their own."""
@@ -10,13 +12,9 @@ def table(record: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(row) for row in record["rows"]]
-    machine, versions = record["machine"], record["versions"]
     who = "a recording" if record["tracks"] else f"{record['pedestrians']} people"
-    note = (
-        f"<sub>{record['rows'][0]['episodes']} episodes of each from seed {record['first_seed']}, {who}; "
-        f"{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}.</sub>"
-    )
-    return "\n".join([*lines, "", note])
+    said = f"{record['rows'][0]['episodes']} episodes of each from seed {record['first_seed']}, {who}"
+    return "\n".join([*lines, "", footnote(record, said)])
 
 
 def _line(row: dict[str, Any]) -> str:

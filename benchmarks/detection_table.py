@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from footnote import episodes, footnote
 
 from embodied_gen import statistics
 
@@ -49,12 +50,8 @@ def picks(record: Record) -> str:
     for pair in record["differences"]:
         low, high = pair["difference_interval"]
         said.append(f"{pair['ours']} less {pair['theirs']}: {pair['difference']:+.3f} [{low:+.3f}, {high:+.3f}]")
-    seeds, machine = record["seeds"], record["machine"]
-    note = (
-        f"<sub>{seeds['count']} episodes from seed {seeds['first']}; {record['detector']['name']}, "
-        f"{record['detector']['step']:,} steps of training; {record['draws']} draws in {record['steps']} steps; "
-        f"{machine['processor']}, {machine['cores']} cores.</sub>"
-    )
+    run = f"{record['detector']['name']}, {record['detector']['step']:,} steps of training"
+    note = footnote(record, episodes(record), run, f"{record['draws']} draws in {record['steps']} steps")
     return "\n".join([*lines, "", f"Paired differences: {'; '.join(said)}.", "", note])
 
 
@@ -108,9 +105,5 @@ def _interval(values: list[float]) -> str:
 
 def _note(record: Record) -> str:
     seeds = len({row["seed"] for row in record["rows"]})
-    machine, versions = record["machine"], record["versions"]
-    return (
-        f"<sub>{record['seconds'] / 60:.0f} minutes of training on {record['device']}, {record['images']:,} Tabletop "
-        f"images, means over {seeds} seeds; {machine['processor']}, {machine['cores']} cores; torch "
-        f"{versions['torch']}.</sub>"
-    )
+    minutes = f"{record['seconds'] / 60:.0f} minutes of training on {record['device']}"
+    return footnote(record, f"{minutes}, {record['images']:,} Tabletop images, means over {seeds} seeds")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from footnote import footnote
 
 from embodied_gen import statistics
 from embodied_gen.forecasting.table import markdown, row_of, with_means
@@ -71,8 +72,5 @@ def _mean(scores: list[Scores], name: str) -> float:
 
 def _note(record: dict[str, Any]) -> str:
     seeds = len({row["seed"] for row in record["rows"]})
-    machine, versions = record["machine"], record["versions"]
-    return (
-        f"<sub>{record['draws']} draws or representatives of each window ({record['protocol']}), means over {seeds} "
-        f"seeds; {machine['processor']}, {machine['cores']} cores; torch {versions['torch']}.</sub>"
-    )
+    of = f"{record['draws']} draws or representatives of each window ({record['protocol']})"
+    return footnote(record, f"{of}, means over {seeds} seeds")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from footnote import footnote
 
 from embodied_gen import statistics
 
@@ -26,9 +27,7 @@ def table(record: dict[str, Any]) -> str:
                 f"| {name} | {said} | {_with_interval(sbd.mean(0), 3)} | {by_seed} | "
                 f"{_with_interval(error.mean(0), 2)} | {training:.0f} | {1e3 * each:.1f} |"
             )
-    machine, versions = record["machine"], record["versions"]
-    on = f"{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}"
-    return "\n".join([*lines, "", f"<sub>CPU time of one thread; {on}.</sub>"])
+    return "\n".join([*lines, "", footnote(record, "CPU time of one thread")])
 
 
 def _with_interval(values: np.ndarray, digits: int) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from footnote import footnote
+
 NAMES = ("hamming", "smoothed", "ratio", "over_hand")
 
 
@@ -14,13 +16,10 @@ def table(record: dict[str, Any]) -> str:
     for row in record["rows"]:
         shown = " | ".join(_range(row[name]) for name in NAMES)
         lines.append(f"| {row['mode']} | {row['method']} | {shown} | {row['seconds']['mean']:.0f} |")
-    machine, versions, settings = record["machine"], record["versions"], record["settings"]
-    note = (
-        f"<sub>Means over {len(record['sets'])} sets of {settings['learned']} demonstrations to learn from and "
-        f"{settings['judged']} to judge by, with the least and most; {machine['processor']}, {machine['cores']} cores; "
-        f"torch {versions['torch']}.</sub>"
-    )
-    return "\n".join([*lines, "", note])
+    settings = record["settings"]
+    sets = f"{len(record['sets'])} sets of {settings['learned']} demonstrations to learn from"
+    said = f"Means over {sets} and {settings['judged']} to judge by, with the least and most"
+    return "\n".join([*lines, "", footnote(record, said)])
 
 
 def _range(found: dict[str, float]) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from footnote import footnote
+
 JUDGED = ("training", "transfer")  # on the world that was learned on, and on fresh ones
 
 
@@ -19,12 +21,8 @@ def table(record: dict[str, Any]) -> str:
             for method in dict.fromkeys(row["method"] for row in own if row[judged]):
                 line = _line([row for row in own if row["method"] == method], judged, counts)
                 lines.append(f"| {problem} {size} x {size} | {judged} | {method} | {line} |")
-    machine, versions = record["machine"], record["versions"]
-    note = (
-        f"<sub>Means over {len(record['worlds'])} worlds that are learned on, with 95 % bootstrap intervals; "
-        f"{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}.</sub>"
-    )
-    return "\n".join([*lines, "", note])
+    said = f"Means over {len(record['worlds'])} worlds that are learned on, with 95 % bootstrap intervals"
+    return "\n".join([*lines, "", footnote(record, said)])
 
 
 def _line(rows: list[dict[str, Any]], judged: str, counts: list[int]) -> str:

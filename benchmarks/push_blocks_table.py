@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from footnote import episodes, footnote
+
 
 def table(record: dict[str, Any]) -> str:
     """Cubes delivered and orders taken."""
@@ -16,10 +18,7 @@ def table(record: dict[str, Any]) -> str:
         minutes = sum(run["training_seconds"] for run in row["runs"]) / len(row["runs"]) / 60
         cubes = row["p1"] + row["p2"]
         lines.append(f"| {row['name']} | {len(row['runs'])} | {shares} | {cubes:.2f} | {ways} | {minutes:.0f} |")
-    seeds, machine = record["seeds"], record["machine"]
-    where = f"{machine['processor']}, {machine['cores']} cores; torch {record['versions']['torch']}"
-    episodes = f"{seeds['count']} episodes of each training seed from seed {seeds['first']}"
-    return "\n".join([*lines, "", f"<sub>{episodes}; {where}.</sub>"])
+    return "\n".join([*lines, "", footnote(record, f"{episodes(record)}, each training seed on the same")])
 
 
 def _range(interval: list[float]) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from footnote import episodes, footnote
+
 
 def table(record: dict[str, Any]) -> str:
     """One row for each planner on each map."""
@@ -11,7 +13,7 @@ def table(record: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(row) for row in sorted(record["rows"], key=lambda row: row["map"] == "none")]
-    return "\n".join([*lines, "", _note(record)])
+    return "\n".join([*lines, "", footnote(record, episodes(record))])
 
 
 def brief(record: dict[str, Any]) -> str:
@@ -21,7 +23,7 @@ def brief(record: dict[str, Any]) -> str:
     lines = [f"| map | {' | '.join(planners)} |", "|---|" + "---|" * len(planners)]
     for name in maps:
         lines.append(f"| {name} | {' | '.join(_regret(rows[name, planner]) for planner in planners)} |")
-    return "\n".join([*lines, "", _note(record)])
+    return "\n".join([*lines, "", footnote(record, episodes(record))])
 
 
 def _regret(row: dict[str, Any]) -> str:
@@ -31,14 +33,6 @@ def _regret(row: dict[str, Any]) -> str:
 def _range(row: dict[str, Any]) -> str:
     low, high = row["regret_interval"]
     return f"[{low:.3f}, {high:.3f}]"
-
-
-def _note(record: dict[str, Any]) -> str:
-    machine, versions, seeds = record["machine"], record["versions"], record["seeds"]
-    return (
-        f"<sub>{seeds['count']} episodes from seed {seeds['first']}; {machine['processor']}, {machine['cores']} cores; "
-        f"torch {versions['torch']}, mujoco {versions['mujoco']}.</sub>"
-    )
 
 
 def _line(row: dict[str, Any]) -> str:
