@@ -317,14 +317,3 @@ def test_a_network_of_a_wrong_width_is_named():
 def test_shifting_puts_zeros_first_and_drops_the_last():
     x = torch.arange(6.0).view(1, 3, 2)
     assert shifted(x).tolist() == [[[0, 0], [0, 1], [2, 3]]]
-
-
-@pytest.mark.parametrize("guide", [None, Guide(cost=lambda y: y.square().sum((-2, -1)))], ids=["free", "guided"])
-def test_the_network_is_read_once_for_each_context_whatever_the_number_of_draws(guide):
-    head, c = stirred(autoregressive(Trajectory(2, [-1.0], [1.0]), Bins(5))), batch(3)[1].double()
-    read = []
-    head.net.register_forward_hook(lambda net, given, output: read.append(len(output)))
-    together = head.sample(c, 4, generator=draws.generator(4), guide=guide)
-    assert read == [3]
-    apart = head.sample(c.repeat_interleave(4, 0), 1, generator=draws.generator(4), guide=guide)
-    torch.testing.assert_close(together.flatten(0, 1), apart.flatten(0, 1))

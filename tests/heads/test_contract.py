@@ -29,6 +29,7 @@ from embodied_gen.heads import (
     steer,
 )
 from embodied_gen.heads.emissions import Bins, Mixtures
+from embodied_gen.heads.reads_once import ReadsOnce
 from embodied_gen.nets import Net, ResidualMLP
 from tests.heads.cases import CASES, CONTEXT, autoregressive, batch, mlp, trajectory
 
@@ -94,6 +95,25 @@ def test_mapping_contexts_work_through_a_network_that_reads_them(case):
         lambda head, c: head.sample(c, 2, generator=[draws.generator(3, i) for i in range(5)], guide=guide),
     ):
         torch.testing.assert_close(ask(named, {"state": c}), ask(head, c), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("guided", [False, True], ids=["free", "guided"])
+@pytest.mark.parametrize("case", [case for case in CASES if isinstance(case.head(), ReadsOnce)], ids=str)
+def test_networks_of_heads_that_read_once_see_each_context_once_whatever_the_number_of_draws(case, guided):
+    head, c = case.head(), case.batch(3)[1]
+    guide = Guide(cost=lambda y: y.square().flatten(2).sum(2)) if guided else None
+    read: dict[str, list[int]] = {}
+
+    def note(name, given):
+        if given[-1].shape[1:] == c.shape[1:]:
+            read.setdefault(name, []).append(len(given[-1]))
+
+    for name, part in head.named_children():
+        part.register_forward_hook(lambda part, given, output, name=name: note(name, given))
+    together = head.sample(c, 4, generator=draws.generator(4), guide=guide)
+    assert read and all(rows == [3] for rows in read.values()), read
+    apart = head.sample(c.repeat_interleave(4, 0), 1, generator=draws.generator(4), guide=guide)
+    torch.testing.assert_close(together.flatten(0, 1), apart.flatten(0, 1))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.loss_tells], ids=str)

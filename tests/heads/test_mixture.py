@@ -230,14 +230,3 @@ def test_a_network_of_a_wrong_width_is_named():
 def test_impossible_mixtures_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         MixtureHead(unit_event(1), Constant(1, 24), **options)
-
-
-@pytest.mark.parametrize("guide", [None, Guide(cost=lambda y: y.square().sum((-2, -1)))], ids=["free", "guided"])
-def test_the_network_is_read_once_for_each_context_whatever_the_number_of_draws(guide):
-    mixture, c = head(), contexts(3)
-    read = []
-    mixture.net.register_forward_hook(lambda net, given, output: read.append(len(output)))
-    together = mixture.sample(c, 5, generator=draws.generator(4), guide=guide)
-    assert read == [3]
-    apart = mixture.sample(c.repeat_interleave(5, 0), 1, generator=draws.generator(4), guide=guide)
-    torch.testing.assert_close(together.flatten(0, 1), apart.flatten(0, 1))
