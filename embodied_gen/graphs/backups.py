@@ -27,6 +27,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from embodied_gen.graphs.counts import Counts
 from embodied_gen.graphs.dynamics import Dynamics
 from embodied_gen.graphs.products import products
 from embodied_gen.graphs.rules import Rule, Soft
@@ -94,26 +95,21 @@ class Steps:
     """
 
     def __init__(self, backup: Backup, end: Tensor, steps: Tensor):
-        self._backup, self._steps = backup, steps.view(-1, *[1] * (end.ndim - 1)).to(end.device)
-        self._all, self._longest = int(steps.min()), int(steps.max())
-        self._stride = max(1, self._longest // _KEPT)
+        self._backup, self._counts = backup, Counts(steps, end)
+        self._stride = max(1, self._counts.most // _KEPT)
         self._kept = [end]
         values = end
-        for k in range(1, self._longest + 1):
+        for k in range(1, self._counts.most + 1):
             values = self._next(values, k)
             if k % self._stride == 0:
                 self._kept.append(values)
         self.values = values  # L_T
 
-    def running(self, k: int) -> Tensor | None:
-        """Rows that have a k-th backup, bool, `(B, 1, ...)`; None where all have."""
-        return None if k <= self._all else self._steps >= k
-
     def falling(self) -> Iterator[tuple[int, Tensor, Tensor]]:
         """k, L_k and L_(k - 1) for k = T, ..., 1."""
         for number in reversed(range(len(self._kept))):
             first = number * self._stride
-            last = min(first + self._stride, self._longest)
+            last = min(first + self._stride, self._counts.most)
             segment = [self._kept[number]]
             for k in range(first + 1, last + 1):
                 is_kept = k == first + self._stride and number + 1 < len(self._kept)
@@ -122,8 +118,7 @@ class Steps:
                 yield k, segment[k - first], segment[k - first - 1]
 
     def _next(self, values: Tensor, k: int) -> Tensor:
-        new = self._backup(values)
-        return new if k <= self._all else torch.where(self._steps >= k, new, values)
+        return self._counts.after(k, self._backup(values), values)
 
     def sent(self, flow: Tensor) -> tuple[Tensor, Tensor]:
         """Visits of actions `(B, *Q)` of a flow that starts at states `(B, *S)`; the flow at the end."""
@@ -131,7 +126,7 @@ class Steps:
         flow = backup.pinned(flow, 0.0)
         total = torch.zeros_like(backup.weights)
         for k, values, after in self.falling():
-            running = self.running(k)
+            running = self._counts.running(k)
             visits, moved = backup.moved(flow, backup.shares(backup.q(after), values))
             if running is not None:
                 visits = torch.where(backup.dynamics.spread(running.expand_as(flow)), visits, 0)

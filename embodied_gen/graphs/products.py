@@ -19,6 +19,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+from embodied_gen.graphs.counts import Counts
 from embodied_gen.graphs.dynamics import Dynamics
 
 _LONGEST = 256  # steps of which all sums are kept
@@ -42,11 +43,10 @@ class Products:
         self._factors = weights.double().exp()  # m
         self._least = torch.stack([_least(weights), _least(end)])
         self._ahead, self._arrive = dynamics.loops(self._factors)
-        self._all, self._longest = int(steps.min()), int(steps.max())
-        self._steps = steps.view(-1, *[1] * (end.ndim - 1)).to(end.device)
-        self._sums = self._factors.new_empty(self._longest + 1, *end.shape)
+        self._counts = Counts(steps, end)
+        self._sums = self._factors.new_empty(self._counts.most + 1, *end.shape)
         torch.exp(end.double(), out=self._sums[0])
-        for k in range(1, self._longest + 1):
+        for k in range(1, self._counts.most + 1):
             self._sums[k] = self._next(self._sums[k - 1], k)
 
     @property
@@ -64,19 +64,17 @@ class Products:
         sums = self._sums[-1]
         share = self._unpinned(torch.where(sums > 0, flow / sums, 0))  # g
         total = torch.zeros_like(self._factors)
-        for k in range(self._longest, 0, -1):
-            starting = share if k <= self._all else torch.where(self._steps >= k, share, 0)
-            spread = self._dynamics.spread(starting)
+        for k in range(self._counts.most, 0, -1):
+            spread = self._dynamics.spread(self._counts.after(k, share, 0.0))
             total.addcmul_(self._ahead(self._sums[k - 1]), spread)
-            moved = self._unpinned(self._arrive(self._factors * spread))
-            share = moved if k <= self._all else torch.where(self._steps >= k, moved, share)
+            share = self._counts.after(k, self._unpinned(self._arrive(self._factors * spread)), share)
         return (total * self._factors).to(self._dtype), (share * self._sums[0]).to(self._dtype)
 
     def _next(self, sums: Tensor, k: int) -> Tensor:
         new = self._dynamics.collect(self._ahead(sums).mul_(self._factors))
         if self._goal is not None:
             new.masked_fill_(self._goal, 1)
-        return new if k <= self._all else torch.where(self._steps >= k, new, sums)
+        return self._counts.after(k, new, sums)
 
     def _unpinned(self, share: Tensor) -> Tensor:
         """The same with nothing at the goal, where paths have ended."""
