@@ -1,6 +1,6 @@
 """CamVid: one network without a CRF, with a dense CRF chosen by grid search, and with a CRF-RNN trained end to end.
 
-    python benchmarks/camvid.py FOLDER [--seeds 3] [--unary camvid_unet] [--learned camvid_crf]
+    python benchmarks/camvid.py FOLDER [--seeds 3] [--unary camvid_unet] [--learned camvid_crf] [--jobs 2]
 
 FOLDER holds train.txt, val.txt and test.txt, and the folders images and labels (see docs/segmentation.md). The arms,
 for each seed:
@@ -21,6 +21,7 @@ the documents, as the images are not ours to give away.
 import dataclasses
 import time
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from torch import Tensor
 
 from embodied_gen import experiment, pictures
 from embodied_gen.blocks import LabelledImagesBlock, SegmentationControl
+from embodied_gen.commands import together
 from embodied_gen.commands.console import console
 from embodied_gen.experiment import Experiment
 from embodied_gen.images.label_folder import VOID, LabelledImages
@@ -46,6 +48,7 @@ from embodied_gen.training import files
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 ARMS = ("unary", "further", "searched", "learned")
+Cell = tuple[int, str]  # seed and arm
 BATCHES = (1, 8)
 TIMED = 7  # calls of each size, after one to warm up
 
@@ -70,6 +73,8 @@ class Arguments:
     """Folder of the runs."""
     device: str = "cpu"
     """Where to train and to score: cpu, cuda."""
+    jobs: int = 1
+    """Cells that are measured at once."""
     out: str = "benchmarks/results/camvid.json"
     """Record to write."""
 
@@ -80,19 +85,23 @@ def main() -> None:
     target = Path(arguments.out)
     unary, learned = (experiment.read(CONFIGS / f"{name}.yaml") for name in (arguments.unary, arguments.learned))
     record = _begun(target, unary, learned, arguments)
-    images = {part: _images(unary, arguments.folder, part) for part in ("val", "test")}
-    for seed, arm in product(range(arguments.seeds), ARMS):
-        answer = Path(arguments.runs) / f"{arm}-{seed}.safetensors"
-        if answer.exists() and any((row["arm"], row["seed"]) == (arm, seed) for row in record["rows"]):
-            continue
-        row = {"arm": arm, "seed": seed} | _measured(arm, seed, images, answer, arguments)
-        record["rows"] = [r for r in record["rows"] if (r["arm"], r["seed"]) != (arm, seed)] + [row]
+    for arms in (ARMS[:1], ARMS[1:]):  # the others begin with the first one's weights
+        _fill(record, target, list(product(range(arguments.seeds), arms)), arguments)
+    _draw(_images(unary, arguments.folder, "test"), arguments)
+    console.print(f"written: {target}")
+
+
+def _fill(record: dict[str, Any], target: Path, cells: list[Cell], arguments: Arguments) -> None:
+    """Measures what the record lacks of some cells."""
+    known = {(row["seed"], row["arm"]) for row in record["rows"]}
+    due = [cell for cell in cells if cell not in known or not _answer(cell, arguments).exists()]
+    for (seed, arm), row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
+        others = [r for r in record["rows"] if (r["seed"], r["arm"]) != (seed, arm)]
+        record["rows"] = sorted([*others, row], key=lambda r: (r["seed"], ARMS.index(r["arm"])))
         record["summary"] = _summary(record["rows"], Path(arguments.runs))
         files.write_json(target, record)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in row["scores"].items())
         console.print(f"{arm}, seed {seed}: {shown}; {row['seconds']:.0f} s", soft_wrap=True)
-    _draw(images["test"], arguments)
-    console.print(f"written: {target}")
 
 
 def _begun(target: Path, unary: Experiment, learned: Experiment, arguments: Arguments) -> dict[str, Any]:
@@ -117,11 +126,17 @@ def _control(config: Experiment) -> SegmentationControl:
     return config.control
 
 
-def _measured(
-    arm: str, seed: int, images: dict[str, LabelledImages], answer: Path, arguments: Arguments
-) -> dict[str, Any]:
+def _answer(cell: Cell, arguments: Arguments) -> Path:
+    seed, arm = cell
+    return Path(arguments.runs) / f"{arm}-{seed}.safetensors"
+
+
+def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     """Trains an arm, or takes up its run, and scores it on test."""
-    found: dict[str, Any] = {}
+    seed, arm = cell
+    found: dict[str, Any] = {"arm": arm, "seed": seed}
+    unary = experiment.read(CONFIGS / f"{arguments.unary}.yaml")
+    images = {part: _images(unary, arguments.folder, part) for part in ("val", "test")}
     trained = _trained(arm, seed, arguments)
     predictor = experiment.load(
         _run("unary" if arm == "searched" else arm, seed, arguments), arguments.device
@@ -132,7 +147,7 @@ def _measured(
         predictor = with_crf(predictor, chosen)
         found["chosen"] = dataclasses.asdict(chosen)
     search = time.perf_counter() - started
-    scores = _scored(Segmenter(predictor), images["test"], answer)
+    scores = _scored(Segmenter(predictor), images["test"], _answer(cell, arguments))
     speed = {f"batch_{size}": _speed(predictor, images["test"].images[:size]) for size in BATCHES}
     return found | {
         "scores": scores,

@@ -1,6 +1,6 @@
 """Detectors with one backbone and equal training time: boxes from noise, learned boxes, a box for each pixel.
 
-    python benchmarks/detection.py [--images 5000] [--seconds 7200] [--seeds 3] [--bccd FOLDER]
+    python benchmarks/detection.py [--images 5000] [--seconds 7200] [--seeds 3] [--jobs 2] [--bccd FOLDER]
 
 The images are those of configs/tabletop_images.yaml, collected where they are missing; detectors are those of
 configs/boxes_KIND.yaml. How long a step of training takes is measured for each kind, as CPU time of one thread (on an
@@ -19,11 +19,12 @@ measure all anew. Runs lie in RUNS, and one that was killed goes on where it was
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import records
@@ -34,12 +35,12 @@ from PIL import Image
 
 from embodied_gen import detection, draws
 from embodied_gen.boxes import corners
-from embodied_gen.commands import images
+from embodied_gen.commands import images, together
 from embodied_gen.commands.console import console
 from embodied_gen.commands.detectors import teach
 from embodied_gen.commands.offscreen import prefer_egl
 from embodied_gen.demos.boxed_images import BoxedImages
-from embodied_gen.detection.data import PhotosBlock
+from embodied_gen.detection.data import PhotosBlock, RenderedBlock
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import files
 from embodied_gen.training.processes import joined, resolve_device
@@ -78,10 +79,38 @@ class Arguments:
     """Folder of the runs."""
     device: str = "cpu"
     """Where to train and to score: auto, cpu, cuda."""
+    jobs: int = 1
+    """Cells that are measured at once."""
     out: str = "benchmarks/results/detection.json"
     """Record to write."""
     picture: str = "docs/images/detection.png"
     """Picture to write."""
+
+
+@final
+@dataclass(frozen=True)
+class Cell:
+    """What is measured: a kind on some images with a seed, trained for a number of steps."""
+
+    data: str
+    kind: str
+    seed: int
+    folder: str
+    steps: int
+
+    def config(self) -> detection.Detection:
+        """The config, with its warm-up within the steps."""
+        config = detection.read(CONFIGS / f"boxes_{self.kind}.yaml")
+        block: PhotosBlock | RenderedBlock = config.data.model_copy(update={"folder": self.folder})
+        if self.data == "bccd":
+            block = PhotosBlock(folder=self.folder, size=PHOTO_SIZE, train="trainval", mirrors=("x", "y"))
+        train = {"steps": self.steps, "warmup": min(config.train.warmup, self.steps // 10)}
+        changes = {"seed": self.seed, "data": block, "train": config.train.model_copy(update=train)}
+        return config.model_copy(update=changes)
+
+    def run(self, runs: str) -> Path:
+        """Folder of its run."""
+        return Path(runs) / f"{self.data}-{self.kind}-{self.seed}-{_course(self.config())}"
 
 
 def main() -> None:
@@ -90,9 +119,19 @@ def main() -> None:
     torch.set_num_threads(1)
     record, folder = _begun(arguments), _collected(arguments)
     sources = {"tabletop": folder} | ({} if arguments.bccd is None else {"bccd": arguments.bccd})
-    for data, seed, kind in product(sources, range(arguments.seeds), arguments.kinds):
-        _measure(record, data, kind, seed, sources[data], arguments)
-    _draw(record, folder, arguments)
+    cells = [
+        _paced(record, Cell(data, kind, seed, sources[data], 0), arguments)
+        for data, seed, kind in product(sources, range(arguments.seeds), arguments.kinds)
+    ]
+    due = [cell for cell in cells if not any(_key(cell).items() <= row.items() for row in record["rows"])]
+    for cell, row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
+        places = ("data", "kind", "seed")
+        others = [r for r in record["rows"] if any(r[key] != row[key] for key in places)]
+        record["rows"] = sorted([*others, row], key=lambda r: [r[key] for key in places])
+        files.write_json(Path(arguments.out), record)
+        said = ", ".join(f"{name} {row['scores'][name] or 0:.3f}" for name in ("ap", "ap50", "ap75"))
+        console.print(f"{cell.kind} on {cell.data}, seed {cell.seed}: {said}; {row['seconds']:.0f} s", soft_wrap=True)
+    _draw([cell for cell in cells if (cell.data, cell.seed) == ("tabletop", 0)], arguments)
     console.print(f"written: {arguments.out}")
 
 
@@ -120,37 +159,17 @@ def _collected(arguments: Arguments) -> str:
     return folder
 
 
-def _measure(record: dict[str, Any], data: str, kind: str, seed: int, folder: str, arguments: Arguments) -> None:
-    """Adds the row of a cell to the record and writes it, unless it has that already."""
-    config = _config(data, kind, seed, folder)
-    pace = record["paces"].get(f"{data} {kind}")
-    if pace is None:
-        pace = record["paces"][f"{data} {kind}"] = _seconds_a_step(config, arguments.device)
+def _paced(record: dict[str, Any], cell: Cell, arguments: Arguments) -> Cell:
+    """The cell with as many steps as fit into the time; how long one takes is measured where the record lacks it."""
+    name = f"{cell.data} {cell.kind}"
+    if name not in record["paces"]:
+        record["paces"][name] = _seconds_a_step(cell, arguments.device)
         files.write_json(Path(arguments.out), record)
-    config = _trained_for(config, max(1, round(arguments.seconds / pace)))
-    cell = {"data": data, "kind": kind, "seed": seed, "course": _course(config)}
-    if any(cell.items() <= row.items() for row in record["rows"]):
-        return
-    row = cell | {"steps": config.train.steps} | _cell(config, data, arguments)
-    others = [r for r in record["rows"] if any(r[key] != cell[key] for key in ("data", "kind", "seed"))]
-    record["rows"] = [*others, row]
-    files.write_json(Path(arguments.out), record)
-    said = ", ".join(f"{name} {row['scores'][name] or 0:.3f}" for name in ("ap", "ap50", "ap75"))
-    console.print(f"{kind} on {data}, seed {seed}: {said}; {row['seconds']:.0f} s", soft_wrap=True)
+    return replace(cell, steps=max(1, round(arguments.seconds / record["paces"][name])))
 
 
-def _config(data: str, kind: str, seed: int, folder: str) -> detection.Detection:
-    config = detection.read(CONFIGS / f"boxes_{kind}.yaml")
-    if data == "bccd":
-        block = PhotosBlock(folder=folder, size=PHOTO_SIZE, train="trainval", mirrors=("x", "y"))
-    else:
-        block = config.data.model_copy(update={"folder": folder})
-    return config.model_copy(update={"seed": seed, "data": block})
-
-
-def _trained_for(config: detection.Detection, steps: int) -> detection.Detection:
-    warmup = min(config.train.warmup, steps // 10)
-    return config.model_copy(update={"train": config.train.model_copy(update={"steps": steps, "warmup": warmup})})
+def _key(cell: Cell) -> dict[str, Any]:
+    return {"data": cell.data, "kind": cell.kind, "seed": cell.seed, "course": _course(cell.config())}
 
 
 def _course(config: detection.Detection) -> str:
@@ -158,19 +177,16 @@ def _course(config: detection.Detection) -> str:
     return config.model_copy(update={"data": config.data.model_copy(update={"folder": ""})}).fingerprint("", 1)
 
 
-def _run_of(config: detection.Detection, data: str, arguments: Arguments) -> Path:
-    return Path(arguments.runs) / f"{data}-{config.detector.kind}-{config.seed}-{_course(config)}"
-
-
-def _seconds_a_step(config: detection.Detection, device: str) -> float:
+def _seconds_a_step(cell: Cell, device: str) -> float:
     """Of training, without start, held-out losses and checkpoints."""
-    boxed_images, times = config.data.training(), []
+    boxed_images, times = cell.config().data.training(), []
     clock = _clock(device)
     for steps in (FIRST, FIRST, FIRST + PACED):  # the first one is to warm up
-        short = _trained_for(config.model_copy(update={"data": config.data.model_copy(update={"held_out": 0})}), steps)
+        config = replace(cell, steps=steps).config()
+        config = config.model_copy(update={"data": config.data.model_copy(update={"held_out": 0})})
         started = clock()
         with TemporaryDirectory() as run, joined(device) as processes:
-            teach(short, boxed_images, Path(run), resume=False, processes=processes)
+            teach(config, boxed_images, Path(run), resume=False, processes=processes)
         times.append(clock() - started)
     return max(times[2] - times[1], 1e-3) / PACED
 
@@ -180,21 +196,21 @@ def _clock(device: str) -> Callable[[], float]:
     return time.process_time if resolve_device(device).type == "cpu" else time.perf_counter
 
 
-def _cell(config: detection.Detection, data: str, arguments: Arguments) -> dict[str, Any]:
+def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     """Trains a detector, or takes up its run, and scores it."""
-    clock = _clock(arguments.device)
-    run, started = _run_of(config, data, arguments), clock()
+    clock, config, run = _clock(arguments.device), cell.config(), cell.run(arguments.runs)
+    started = clock()
     with joined(arguments.device) as processes:
         teach(config, config.data.training(), run, resume=True, processes=processes)
     trained = clock() - started
     examples, classes = config.data.testing()
     device = resolve_device(arguments.device)
     predictor, examples = detection.load(run, device).predictor, examples.to(device)
-    found: dict[str, Any] = {"scores": asdict(_scored(predictor, examples, classes, config.seed))}
+    found = _key(cell) | {"steps": cell.steps, "scores": asdict(_scored(predictor, examples, classes, cell.seed))}
     found["speeds"] = [_speed(predictor, examples, batch) for batch in BATCHES]
-    if data == "tabletop" and config.detector.kind == "denoising":
+    if (cell.data, cell.kind) == ("tabletop", "denoising"):
         found["table"] = [
-            {"boxes": boxes, "steps": steps} | _adjusted(predictor, examples, classes, config.seed, boxes, steps)
+            {"boxes": boxes, "steps": steps} | _adjusted(predictor, examples, classes, cell.seed, boxes, steps)
             for boxes, steps in product(arguments.boxes, arguments.steps)
         ]
     return found | {"training_seconds": trained, "seconds": clock() - started}
@@ -226,23 +242,18 @@ def _speed(predictor: Predictor, examples: BoxedImages, batch: int) -> dict[str,
     return {"batch": batch, "images_a_second": batch / statistics.median(times[WARM:])}
 
 
-def _draw(record: dict[str, Any], folder: str, arguments: Arguments) -> None:
-    """Boxes of all kinds on two test images, beside the true ones."""
-    panels: dict[str, list[np.ndarray]] = {}
-    for kind in arguments.kinds:
-        config = _config("tabletop", kind, 0, folder)
-        steps = max(1, round(arguments.seconds / record["paces"][f"tabletop {kind}"]))
-        run = _run_of(_trained_for(config, steps), "tabletop", arguments)
-        if not run.is_dir():
-            console.print(f"no picture, for the run {run} is gone", soft_wrap=True)
-            return
-        examples, classes = config.data.testing()
-        predictor = detection.load(run).predictor
-        rows = torch.cat([_rows(predictor, examples, image) for image in PICTURED])
-        panels.setdefault(
-            "true boxes", [_panel(examples, image, examples.values()[image], classes) for image in PICTURED]
-        )
-        panels[kind] = [_panel(examples, image, own, classes) for image, own in zip(PICTURED, rows, strict=True)]
+def _draw(cells: list[Cell], arguments: Arguments) -> None:
+    """Boxes of some detectors on two test images, beside the true ones."""
+    gone = [run for cell in cells if not (run := cell.run(arguments.runs)).is_dir()]
+    if gone:
+        console.print(f"no picture, for the run {gone[0]} is gone", soft_wrap=True)
+        return
+    examples, classes = cells[0].config().data.testing()
+    panels = {"true boxes": [_panel(examples, image, examples.values()[image], classes) for image in PICTURED]}
+    for cell in cells:
+        predictor = detection.load(cell.run(arguments.runs)).predictor
+        rows = [_rows(predictor, examples, image)[0] for image in PICTURED]
+        panels[cell.kind] = [_panel(examples, image, own, classes) for image, own in zip(PICTURED, rows, strict=True)]
     columns = [np.concatenate([titled(panel, name) for panel in own]) for name, own in panels.items()]
     path = Path(arguments.picture)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """Learned forecasters on ETH and UCY: families by scene and seed, on one encoder and one recipe.
 
-    python benchmarks/forecasting.py FOLDER [--families mixture spline] [--scenes zara1] [--seeds 1]
+    python benchmarks/forecasting.py FOLDER [--families mixture spline] [--scenes zara1] [--seeds 1] [--jobs 2]
 
 FOLDER holds the files as the Trajectron++ repository has them (`embodied-gen data eth-ucy --from FOLDER` checks it). A
 family is a config, configs/eth_ucy_NAME.yaml; all have the same data, encoder, event and training. Each is trained
@@ -16,6 +16,7 @@ one that was killed goes on where it was.
 import dataclasses
 import time
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import tyro
 
 from embodied_gen import experiment
 from embodied_gen.blocks import EthUcyBlock, ForecastControl
+from embodied_gen.commands import together
 from embodied_gen.commands.console import console
 from embodied_gen.commands.lessons import lessons_of
 from embodied_gen.commands.train import teach
@@ -46,6 +48,8 @@ FAMILIES = ("regression", "mixture", "spline", "flow_matching", "diffusion", "va
 EXACT = (MixtureHead, FlowHead, AutoregressiveHead)  # of the others a log_prob is a bound, or not of what is drawn
 DRAWS = 20
 
+Cell = tuple[int, str, str]  # seed, scene and family
+
 
 @dataclass
 class Arguments:
@@ -63,6 +67,8 @@ class Arguments:
     """Folder of the runs."""
     device: str = "cpu"
     """Where to train: auto, cpu, cuda."""
+    jobs: int = 1
+    """Cells that are measured at once."""
     out: str = "benchmarks/results/forecasting.json"
     """Record to write."""
 
@@ -73,18 +79,16 @@ def main() -> None:
     torch.set_num_threads(1)
     target = Path(arguments.out)
     record = _begun(target)
-    for seed, scene, family in product(range(arguments.seeds), arguments.scenes, arguments.families):
-        config = _config(family, scene, seed)
-        cell = {"family": family, "scene": scene, "seed": seed, "course": config.fingerprint("", 1)}
-        known = next((row for row in record["rows"] if cell.items() <= row.items()), None)
-        if known is not None and known["scores"].keys() >= _kinds(config):
-            continue
-        row = cell | _measured(config, arguments)
-        if known is not None:  # its run was trained before, and only taken up
-            row["training_seconds"] = known["training_seconds"]
-        others = [r for r in record["rows"] if any(r[key] != cell[key] for key in ("family", "scene", "seed"))]
-        record["rows"] = [*others, row]
+    known = {(row["seed"], row["scene"], row["family"]): row for row in record["rows"]}
+    cells = list(product(range(arguments.seeds), arguments.scenes, arguments.families))
+    due = [cell for cell in cells if cell not in known or not _is_whole(known[cell], cell)]
+    for cell, row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
+        if cell in known and known[cell]["course"] == row["course"]:  # its run was trained before, and only taken up
+            row["training_seconds"] = known[cell]["training_seconds"]
+        known[cell] = row
+        record["rows"] = [known[cell] for cell in (*cells, *(known.keys() - set(cells))) if cell in known]
         files.write_json(target, record)
+        seed, scene, family = cell
         console.print(f"{family} on {scene}, seed {seed}: {_said(row)}", soft_wrap=True)
     console.print(f"written: {arguments.out}")
 
@@ -95,32 +99,37 @@ def _begun(target: Path) -> dict[str, Any]:
     return records.begun(target, "errors of forecasts by family, scene and seed [m]", same=same, kept={"rows": []})
 
 
-def _config(family: str, scene: str, seed: int) -> Experiment:
-    """The config of a family, whose files are known by their sums wherever they lie."""
+def _is_whole(row: dict[str, Any], cell: Cell) -> bool:
+    """Whether a row is of the config as it is now, with all that is scored of it."""
+    config = _config(cell)
+    kinds = {"answer"} if config.head.kind == "regression" else {"draws", "representatives", "joint draws"}
+    return row["course"] == config.fingerprint("", 1) and row["scores"].keys() >= kinds
+
+
+def _config(cell: Cell) -> Experiment:
+    """The config of a cell, whose files are known by their sums wherever they lie."""
+    seed, scene, family = cell
     config = experiment.read(CONFIGS / f"eth_ucy_{family}.yaml")
     return config.model_copy(update={"seed": seed, "data": config.data.model_copy(update={"scene": scene})})
 
 
-def _kinds(config: Experiment) -> set[str]:
-    """Names of what is scored of a config's run; see `forecasters`."""
-    return {"answer"} if config.head.kind == "regression" else {"draws", "representatives", "joint draws"}
-
-
-def _measured(config: Experiment, arguments: Arguments) -> dict[str, Any]:
+def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     """Trains a forecaster, or takes up its run, and scores it."""
+    (seed, scene, family), config = cell, _config(cell)
     assert isinstance(config.data, EthUcyBlock)
-    run = Path(arguments.runs) / f"{config.name}-{config.data.scene}-{config.seed}"
+    row = {"family": family, "scene": scene, "seed": seed, "course": config.fingerprint("", 1)}
+    run = Path(arguments.runs) / f"{config.name}-{scene}-{seed}"
     data = config.data.model_copy(update={"folder": arguments.folder})
     config, started = config.model_copy(update={"data": data}), time.process_time()
     with joined(arguments.device) as processes:
         teach(config, lessons_of(config, processes.device), run, resume=True, processes=processes)
     trained = time.process_time() - started
-    windows = windows_of(eth_ucy.read_test(Path(data.folder), data.scene), SOCIAL_GAN)
+    windows = windows_of(eth_ucy.read_test(Path(data.folder), scene), SOCIAL_GAN)
     scores = {
-        name: dataclasses.asdict(evaluate(forecaster, windows, n=n, seed=config.seed))
+        name: dataclasses.asdict(evaluate(forecaster, windows, n=n, seed=seed))
         for name, (forecaster, n) in forecasters(experiment.load(run)).items()
     }
-    return {"scores": scores, "training_seconds": trained, "seconds": time.process_time() - started}
+    return row | {"scores": scores, "training_seconds": trained, "seconds": time.process_time() - started}
 
 
 def forecasters(run: Run) -> dict[str, tuple[Forecaster, int]]:

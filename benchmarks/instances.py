@@ -1,6 +1,6 @@
 """Objects one a step: symmetric best Dice and difference in count on drawn leaves and on rendered clutter.
 
-    python benchmarks/instances.py [--sets leaves] [--seeds 1]
+    python benchmarks/instances.py [--sets leaves] [--seeds 1] [--jobs 2]
 
 A set is a config, configs/NAME_instances.yaml, trained with several seeds and scored on its images for testing, which
 training never saw: by the most likely answer, and by one draw an image. Intervals are over images, resampled, with
@@ -13,6 +13,7 @@ that was killed goes on where it was.
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from embodied_gen import draws, experiment
 from embodied_gen.blocks import ImageSetBlock, InstancesControl, LeavesBlock
+from embodied_gen.commands import together
 from embodied_gen.commands.console import console
 from embodied_gen.commands.lessons import lessons_of
 from embodied_gen.commands.train import learn
@@ -38,6 +40,7 @@ from embodied_gen.training.processes import joined
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 TOGETHER = 64  # images that are segmented at once
+Cell = tuple[str, int]  # set and seed
 SHOWN, ENLARGED = 8, 3  # images of the picture, and how many times they are enlarged
 
 
@@ -53,6 +56,8 @@ class Arguments:
     """Folder of the runs."""
     device: str = "cpu"
     """Where to train: auto, cpu, cuda."""
+    jobs: int = 1
+    """Trainings at once."""
     out: str = "benchmarks/results/instances.json"
     """Record to write."""
     picture: str = "docs/images/instances.png"
@@ -65,14 +70,11 @@ def main() -> None:
     torch.set_num_threads(1)
     target = Path(arguments.out)
     record = _begun(target)
-    for name, seed in product(arguments.sets, range(arguments.seeds)):
-        config = experiment.read(CONFIGS / f"{name}_instances.yaml").model_copy(update={"seed": seed})
-        cell = {"set": name, "seed": seed, "course": config.fingerprint("", 1)}
-        if any(cell.items() <= row.items() for row in record["rows"]):
-            continue
-        row = cell | _measured(config, arguments)
-        others = [r for r in record["rows"] if any(r[key] != cell[key] for key in ("set", "seed"))]
-        record["rows"] = [*others, row]
+    cells = list(product(arguments.sets, range(arguments.seeds)))
+    due = [cell for cell in cells if not any(_key(cell).items() <= row.items() for row in record["rows"])]
+    for (name, seed), row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
+        others = [r for r in record["rows"] if (r["set"], r["seed"]) != (name, seed)]
+        record["rows"] = sorted([*others, row], key=lambda r: (r["set"], r["seed"]))
         files.write_json(target, record)
         sbd, error = np.mean(row["likely"]["sbd"]), np.abs(row["likely"]["difference"]).mean()
         console.print(f"{name}, seed {seed}: SBD {sbd:.3f}, |DiC| {error:.2f}; {row['training_seconds']:.0f} s")
@@ -85,8 +87,18 @@ def _begun(target: Path) -> dict[str, Any]:
     return records.begun(target, what, same={}, kept={"rows": []})
 
 
-def _measured(config: Experiment, arguments: Arguments) -> dict[str, Any]:
+def _config(cell: Cell) -> Experiment:
+    name, seed = cell
+    return experiment.read(CONFIGS / f"{name}_instances.yaml").model_copy(update={"seed": seed})
+
+
+def _key(cell: Cell) -> dict[str, Any]:
+    return {"set": cell[0], "seed": cell[1], "course": _config(cell).fingerprint("", 1)}
+
+
+def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     """Trains a segmenter, or takes up its run, scores it and draws some of its answers."""
+    config = _config(cell)
     folder, started = Path(arguments.runs) / f"{config.name}-{config.seed}", time.process_time()
     with joined(arguments.device) as processes:
         learn(config, lessons_of(config, processes.device), folder, resume=True, processes=processes)
@@ -97,7 +109,7 @@ def _measured(config: Experiment, arguments: Arguments) -> dict[str, Any]:
     likely, drawn = _answers(run, test)
     seconds = (time.process_time() - started) / (2 * len(test))
     _draw(Path(arguments.picture), test, likely)
-    return {
+    return _key(cell) | {
         "images": len(test),
         "likely": _plain(instance_scores(likely, test.instances)),
         "drawn": _plain(instance_scores(drawn, test.instances)),

@@ -1,9 +1,8 @@
 """`embodied-gen bench families`: families are compared on proving grounds, cell by cell."""
 
-import multiprocessing
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import tyro
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import config, pictures
+from embodied_gen.commands import together
 from embodied_gen.commands.console import console, parse, progress
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.grounds.cell import Cell, measure
@@ -115,22 +115,15 @@ def _fill_together(record: Record, due: Sequence[Cell], parsed: Arguments) -> No
     """Several cells at once."""
     for cell in {cell.place: cell for cell in due}.values():
         _episodes(cell)  # collected here, before several processes miss them
-    spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(parsed.jobs, mp_context=spawned) as pool, progress("cells", len(due)) as advance:
-        given = {pool.submit(_measured_apart, cell, parsed): cell for cell in due}
-        try:
-            for done in as_completed(given):
-                cell, found = given[done], done.result()
-                record.add(found)
-                advance(f"{cell.place}: {cell.family}, seed {cell.seed}, {_summary(found).strip()}")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    work = partial(_measured_apart, parsed)
+    with progress("cells", len(due)) as advance:
+        for cell, found in together.done(work, due, jobs=parsed.jobs, threads=parsed.threads):
+            record.add(found)
+            advance(f"{cell.place}: {cell.family}, seed {cell.seed}, {_summary(found).strip()}")
 
 
-def _measured_apart(cell: Cell, parsed: Arguments) -> dict[str, Any]:
+def _measured_apart(parsed: Arguments, cell: Cell) -> dict[str, Any]:
     """What `measure` finds, in a process of its own."""
-    torch.set_num_threads(parsed.threads)
     processes = Processes(0, 1, resolve_device(parsed.device))
     episodes = cell.ground.episodes(lambda _: None)
     return measure(cell, episodes, processes=processes, workers=parsed.workers, report=lambda step, values: None)

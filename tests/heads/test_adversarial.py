@@ -16,7 +16,9 @@ from embodied_gen.heads.derivatives import slope
 from embodied_gen.nets import ResidualMLP, Transformer
 from embodied_gen.statistics import count_modes
 from tests.heads.analytic import unit_event
-from tests.heads.cases import as_after_training, batch, mlp, trajectory
+from tests.heads.batches import batch, trajectory
+from tests.heads.builders import as_after_training
+from tests.heads.networks import mlp
 
 GAMES = {
     "minimax": games.Minimax(),

@@ -15,7 +15,10 @@ from embodied_gen.heads.decoding import shifted
 from embodied_gen.heads.emissions import Bins, Mixtures, Words
 from embodied_gen.heads.orders import Given, Learned, Shuffled
 from tests.heads.analytic import Constant, unit_event
-from tests.heads.cases import CASES, CONTEXT, autoregressive, batch, causal, recurrent
+from tests.heads.batches import CONTEXT, batch
+from tests.heads.builders import autoregressive
+from tests.heads.cases import CASES
+from tests.heads.networks import causal, recurrent
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -15,7 +15,9 @@ from embodied_gen.heads.average_velocity import SLOWNESS
 from embodied_gen.heads.identities import MeanFlow, Shortcut, Times
 from embodied_gen.nets import ResidualMLP, Transformer
 from tests.heads.analytic import normal, unit_event
-from tests.heads.cases import CHANNELS, CONTEXT, HORIZON, as_after_training, batch, mlp, trajectory
+from tests.heads.batches import CHANNELS, CONTEXT, HORIZON, batch, trajectory
+from tests.heads.builders import as_after_training
+from tests.heads.networks import mlp
 
 pytestmark = pytest.mark.usefixtures("double")
 

@@ -31,7 +31,10 @@ from embodied_gen.heads import (
 from embodied_gen.heads.emissions import Bins, Mixtures
 from embodied_gen.heads.reads_once import ReadsOnce
 from embodied_gen.nets import Net, ResidualMLP
-from tests.heads.cases import CASES, CONTEXT, autoregressive, batch, mlp, trajectory
+from tests.heads.batches import CONTEXT, batch, trajectory
+from tests.heads.builders import autoregressive
+from tests.heads.cases import CASES
+from tests.heads.networks import mlp
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

@@ -15,7 +15,9 @@ from embodied_gen.graphs.inference import Tree
 from embodied_gen.heads import CRFHead, Guide, Leaf, Made, TreeCRFHead
 from tests.crf.pictures import channels, noisy_logits, picture
 from tests.heads.analytic import unit_event
-from tests.heads.cases import CONTEXT, crf, maps, over_cells, stirred
+from tests.heads.batches import CONTEXT, maps
+from tests.heads.builders import crf
+from tests.heads.networks import over_cells, stirred
 
 C = torch.ones(1, CONTEXT)
 

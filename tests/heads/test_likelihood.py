@@ -12,8 +12,8 @@ from embodied_gen.heads.flows.trace import hutchinson
 from embodied_gen.heads.ode import DormandPrince
 from embodied_gen.heads.parametrisation import V
 from tests.heads.analytic import SCHEDULES, normal, two_modes, unit_event
+from tests.heads.batches import batch as contract_batch
 from tests.heads.cases import CASES
-from tests.heads.cases import batch as contract_batch
 
 pytestmark = pytest.mark.usefixtures("double")
 

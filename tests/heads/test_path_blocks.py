@@ -12,7 +12,7 @@ from embodied_gen.heads import ChainMarginHead, HasCostMap, HasEnergy, HasLogPro
 from embodied_gen.heads.charges import ByMove
 from embodied_gen.heads.lengths import Exactly, Fading, UntilGoal
 from embodied_gen.heads.path_loss import Smoothed
-from tests.heads.cases import over_cells
+from tests.heads.networks import over_cells
 from tests.heads.paths import context
 
 

@@ -12,7 +12,9 @@ from embodied_gen.events import LabelMap
 from embodied_gen.heads import Guide, PixelCNNHead, check_head
 from embodied_gen.nets import MaskedConvNet, RowRecurrentNet
 from tests.heads.analytic import unit_event
-from tests.heads.cases import CONTEXT, FEATURES, maps, over_cells, pixelcnn
+from tests.heads.batches import CONTEXT, maps
+from tests.heads.builders import pixelcnn
+from tests.heads.networks import FEATURES, over_cells
 
 pytestmark = pytest.mark.usefixtures("double")
 grid = pytest.mark.parametrize("raster", [MaskedConvNet, RowRecurrentNet])

@@ -13,7 +13,9 @@ from embodied_gen.events import Polygon
 from embodied_gen.heads import Guide, PolygonHead, check_head
 from embodied_gen.nets import ResidualMLP
 from tests.heads.analytic import Constant, unit_event
-from tests.heads.cases import CONTEXT, FEATURES, causal, outline, outlines, polygon, recurrent
+from tests.heads.batches import CONTEXT, outline, outlines
+from tests.heads.builders import polygon
+from tests.heads.networks import FEATURES, causal, recurrent
 
 pytestmark = pytest.mark.usefixtures("double")
 C = torch.ones(1, CONTEXT, dtype=torch.float64)

@@ -6,7 +6,8 @@ import torch
 from embodied_gen import draws
 from embodied_gen.events import Path, Trajectory
 from planners import read_guide, smallest_margin
-from tests.heads.cases import CASES, batch
+from tests.heads.batches import batch
+from tests.heads.cases import CASES
 
 FILE = """
 buffer: 0.02
