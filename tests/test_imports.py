@@ -13,7 +13,7 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
-    "draws context config outlines assignment",
+    "draws softmax context config outlines assignment",
     "nets graphs boxes",
     "events",
     "crf",

@@ -22,6 +22,8 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from embodied_gen.softmax import softmax
+
 Message = Callable[[Tensor], Tensor]  # of marginals (B, P, L), the same shape
 
 
@@ -60,11 +62,3 @@ def free_energy(logits: Tensor, now: Tensor, message: Message) -> Tensor:
     """F of the marginals with logits `now`, nat, shape `(B,)`; `logits` are -U."""
     q, log_q = softmax(now), now.log_softmax(-1)
     return (q * (log_q - logits - message(q) / 2)).flatten(1).sum(1)
-
-
-def softmax(logits: Tensor) -> Tensor:
-    """Softmax over the last axis; torch's own takes several times as long where that is short."""
-    if logits.shape[-1] > 8:
-        return logits.softmax(-1)
-    e = (logits - logits.amax(-1, keepdim=True)).exp()
-    return e / (e @ e.new_ones(e.shape[-1], 1))

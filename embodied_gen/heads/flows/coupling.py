@@ -38,6 +38,7 @@ class Coupling(Layer):
     """
 
     mask: Tensor
+    moved: Tensor
 
     def __init__(self, net: nn.Module, transform: Elementwise, mask: Tensor, *, time: float = 0.0):
         super().__init__()
@@ -45,18 +46,29 @@ class Coupling(Layer):
             raise ValueError("a coupling must keep some entries and move others; got a mask with all of one kind.")
         self.net, self.transform, self.time = net, transform, time
         self.register_buffer("mask", mask, persistent=False)
+        self.register_buffer("moved", (~mask).flatten().nonzero().flatten(), persistent=False)
 
     def normalise(self, x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
         """One call of the network."""
-        y, log_slope = self.transform.forward(x, self._numbers(x, c))
-        return torch.where(self.mask, x, y), total(log_slope.masked_fill(self.mask, 0))
+        y, log_slope = self.transform.forward(self._moved(x), self._numbers(x, c))
+        return self._with(x, y), total(log_slope)
 
     def generate(self, z: Tensor, c: Context) -> Tensor:
         """One call of the network."""
-        return torch.where(self.mask, z, self.transform.inverse(z, self._numbers(z, c)))
+        return self._with(z, self.transform.inverse(self._moved(z), self._numbers(z, c)))
+
+    def _moved(self, x: Tensor) -> Tensor:
+        """The entries that move, `(M, *E)` to `(M, V)`."""
+        return x.flatten(1).index_select(1, self.moved)
+
+    def _with(self, x: Tensor, values: Tensor) -> Tensor:
+        """The same with others in their places."""
+        return x.flatten(1).index_copy(1, self.moved, values).view_as(x)
 
     def _numbers(self, x: Tensor, c: Context) -> Tensor:
-        return read(self.net, x.masked_fill(~self.mask, 0), self.time, c, self.transform.numbers)
+        """Of the entries that move, shape `(M, V, numbers)`."""
+        found = read(self.net, x.masked_fill(~self.mask, 0), self.time, c, self.transform.numbers)
+        return found.flatten(1, -2).index_select(1, self.moved)
 
 
 def alternating(shape: tuple[int, ...], layers: int) -> list[Tensor]:

@@ -20,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from embodied_gen.softmax import softmax
+
 LEAST = 1e-3  # width and height of a bin as a share of all, and slope at a knot
 
 
@@ -84,7 +86,7 @@ def inverse(y: Tensor, at: Knots) -> Tensor:
 def _ends(raw: Tensor, bound: float) -> Tensor:
     """Ascending knots from -bound to bound, whose distances are a softmax."""
     count = raw.shape[-1]
-    share = LEAST + (1 - LEAST * count) * raw.softmax(-1)
+    share = LEAST + (1 - LEAST * count) * softmax(raw)
     inner = bound * (2 * share.cumsum(-1)[..., :-1] - 1)
     return functional.pad(functional.pad(inner, (1, 0), value=-bound), (0, 1), value=bound)
 
