@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from embodied_gen.softmax import softmax
+
 Generator = torch.Generator | Sequence[torch.Generator]
 
 
@@ -83,7 +85,7 @@ def categorical(log_weights: Tensor, *, generator: Generator) -> Tensor:
     Returns:
         Indices, int64, shape `(M,)`. A row whose weights are all zero gives index 0.
     """
-    cumulated = torch.nan_to_num(log_weights.softmax(-1)).cumsum(-1)
+    cumulated = torch.nan_to_num(softmax(log_weights)).cumsum(-1)
     threshold = uniform((len(log_weights), 1), generator=generator, like=log_weights) * cumulated[:, -1:]
     return (cumulated <= threshold).sum(-1).clamp(max=log_weights.shape[-1] - 1) * (cumulated[:, -1] > 0)
 

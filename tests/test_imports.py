@@ -13,7 +13,8 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
-    "draws softmax context config outlines assignment",
+    "softmax",
+    "draws context config outlines assignment",
     "nets graphs boxes",
     "events",
     "crf",
