@@ -28,6 +28,7 @@ from typing import Any, final
 
 import numpy as np
 import records
+import scored
 import torch
 import tyro
 from boxed_pictures import boxed, titled
@@ -200,9 +201,7 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     """Trains a detector, or takes up its run, and scores it."""
     clock, config, run = _clock(arguments.device), cell.config(), cell.run(arguments.runs)
     started = clock()
-    with joined(arguments.device) as processes:
-        teach(config, config.data.training(), run, resume=True, processes=processes)
-    trained = clock() - started
+    trained = scored.seconds_of(run, lambda: _train(config, run, arguments.device), clock)
     examples, classes = config.data.testing()
     device = resolve_device(arguments.device)
     predictor, examples = detection.load(run, device).predictor, examples.to(device)
@@ -214,6 +213,11 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
             for boxes, steps in product(arguments.boxes, arguments.steps)
         ]
     return found | {"training_seconds": trained, "seconds": clock() - started}
+
+
+def _train(config: detection.Detection, run: Path, device: str) -> None:
+    with joined(device) as processes:
+        teach(config, config.data.training(), run, resume=True, processes=processes)
 
 
 def _scored(predictor: Predictor, examples: BoxedImages, classes: tuple[str, ...], seed: int) -> detection.Scored:

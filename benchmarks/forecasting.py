@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import records
+import scored
 import torch
 import tyro
 
@@ -83,8 +84,6 @@ def main() -> None:
     cells = list(product(range(arguments.seeds), arguments.scenes, arguments.families))
     due = [cell for cell in cells if cell not in known or not _is_whole(known[cell], cell)]
     for cell, row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
-        if cell in known and known[cell]["course"] == row["course"]:  # its run was trained before, and only taken up
-            row["training_seconds"] = known[cell]["training_seconds"]
         known[cell] = row
         record["rows"] = [known[cell] for cell in (*cells, *(known.keys() - set(cells))) if cell in known]
         files.write_json(target, record)
@@ -121,15 +120,18 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     run = Path(arguments.runs) / f"{config.name}-{scene}-{seed}"
     data = config.data.model_copy(update={"folder": arguments.folder})
     config, started = config.model_copy(update={"data": data}), time.process_time()
-    with joined(arguments.device) as processes:
-        teach(config, lessons_of(config, processes.device), run, resume=True, processes=processes)
-    trained = time.process_time() - started
+    trained = scored.seconds_of(run, lambda: _train(config, run, arguments.device), time.process_time)
     windows = windows_of(eth_ucy.read_test(Path(data.folder), scene), SOCIAL_GAN)
     scores = {
         name: dataclasses.asdict(evaluate(forecaster, windows, n=n, seed=seed))
         for name, (forecaster, n) in forecasters(experiment.load(run)).items()
     }
     return row | {"scores": scores, "training_seconds": trained, "seconds": time.process_time() - started}
+
+
+def _train(config: Experiment, run: Path, device: str) -> None:
+    with joined(device) as processes:
+        teach(config, lessons_of(config, processes.device), run, resume=True, processes=processes)
 
 
 def forecasters(run: Run) -> dict[str, tuple[Forecaster, int]]:

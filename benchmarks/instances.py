@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import records
+import scored
 import torch
 import tyro
 from PIL import Image
@@ -99,10 +100,9 @@ def _key(cell: Cell) -> dict[str, Any]:
 def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     """Trains a segmenter, or takes up its run, scores it and draws some of its answers."""
     config = _config(cell)
-    folder, started = Path(arguments.runs) / f"{config.name}-{config.seed}", time.process_time()
-    with joined(arguments.device) as processes:
-        learn(config, lessons_of(config, processes.device), folder, resume=True, processes=processes)
-    trained, run = time.process_time() - started, experiment.load(folder)
+    folder = Path(arguments.runs) / f"{config.name}-{config.seed}"
+    trained = scored.seconds_of(folder, lambda: _train(config, folder, arguments.device), time.process_time)
+    run = experiment.load(folder)
     assert isinstance(config.control, InstancesControl) and isinstance(config.data, LeavesBlock | ImageSetBlock)
     test = config.data.examples("test", config.control.size)
     started = time.process_time()
@@ -117,6 +117,11 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
         "training_seconds": trained,
         "seconds_an_image": seconds,
     }
+
+
+def _train(config: Experiment, folder: Path, device: str) -> None:
+    with joined(device) as processes:
+        learn(config, lessons_of(config, processes.device), folder, resume=True, processes=processes)
 
 
 def _answers(run: Run, test: InstanceExamples) -> tuple[Tensor, Tensor]:

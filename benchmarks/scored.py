@@ -30,17 +30,29 @@ def variant(config: Path, path: Path, change: Callable[[dict[str, Any]], None]) 
 def train(config: Path, folder: Path, *, seed: int, flags: Sequence[str] = ()) -> float:
     """Trains a run, with values of its config that flags give, and returns the seconds that it took.
 
-    A finished run in the folder is not trained again; an interrupted one goes on, and its seconds are added up.
+    A finished run in the folder is taken up; an interrupted one goes on, and its seconds are added up.
     """
-    clock = folder / "training.json"
-    if not (folder / "card.md").exists():
-        before = json.loads(clock.read_text())["seconds"] if clock.exists() else 0.0
-        started = time.perf_counter()
-        try:
-            run(["train", str(config), "--out", str(folder), "--seed", str(seed), "--resume", *flags])
-        finally:
-            files.write_json(clock, {"seconds": before + time.perf_counter() - started})
-    return float(json.loads(clock.read_text())["seconds"])
+    arguments = ["train", str(config), "--out", str(folder), "--seed", str(seed), "--resume", *flags]
+    return seconds_of(folder, lambda: run(arguments))
+
+
+def seconds_of(folder: Path, training: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Trains a run, and returns the seconds that its training took by a clock, those before it was interrupted too.
+
+    Raises:
+        ValueError: If the run was trained by another, who did not note them.
+    """
+    known, finished = folder / "training.json", (folder / "card.md").exists()
+    if finished and not known.exists():
+        raise ValueError(f"how long {folder} was trained is not known. Take it away, and it is trained here.")
+    before = json.loads(known.read_text())["seconds"] if known.exists() else 0.0
+    started = clock()
+    try:
+        training()
+    finally:
+        if not finished:
+            files.write_json(known, {"seconds": before + clock() - started})
+    return float(json.loads(known.read_text())["seconds"])
 
 
 def train_and_score(
