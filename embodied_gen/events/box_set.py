@@ -192,7 +192,7 @@ class BoxSet(Event):
     def _unique(self, pool: Tensor, slots: int, threshold: float) -> Tensor:
         """The likeliest boxes of sets `(B, P, 4 + K)` without duplicates, `(B, slots, 4 + K)`, physical units."""
         pairs = pool[..., 4:].flatten(1)
-        score, pair = pairs.topk(min(max(POOLED, slots), pairs.shape[1]), 1)
+        score, pair = pairs.topk(min(POOLED, pairs.shape[1]), 1)
         label, boxes = pair % self.classes, pool[..., :4].gather(1, _wide(pair // self.classes, 4))
         kept = suppress(corners(boxes), score, label, threshold=threshold)
         score, first = torch.where(kept, score, -torch.inf).topk(min(slots, score.shape[1]), 1)

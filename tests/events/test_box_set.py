@@ -302,3 +302,15 @@ def test_many_boxes_of_one_thing_leave_room_for_the_others(monkeypatch):
     sets = of.scale(torch.cat([one, other])).repeat(1, 4, 1, 1)
     score = of.decode(of.merged(sets))[0, :, 5]
     torch.testing.assert_close(score, torch.tensor([0.9, 0.5, 0, 0, 0, 0], dtype=torch.float64))
+
+
+def test_of_very_many_boxes_only_the_likeliest_are_compared(monkeypatch, generator):
+    # All pairs of the thousands of boxes of a dense detector would fill the memory.
+    monkeypatch.setattr("embodied_gen.events.box_set.POOLED", 6)
+    of = event(count=20, classes=1)
+    x = torch.full((2, 1, 20, 5), 0.01, dtype=torch.float64)
+    x[..., :2] = torch.linspace(0, 1, 20)[:, None]  # boxes apart
+    x[..., 4] = torch.rand(2, 1, 20, generator=generator) / 2 + 0.25
+    score = of.decode(of.merged(of.scale(x)))[..., 5]
+    best = x[:, 0, :, 4].sort(descending=True).values[:, :6]
+    torch.testing.assert_close(score, torch.cat([best, best.new_zeros(2, 14)], 1))
