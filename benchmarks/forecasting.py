@@ -5,8 +5,8 @@
 FOLDER holds the files as the Trajectron++ repository has them (`embodied-gen data eth-ucy --from FOLDER` checks it). A
 family is a config, configs/eth_ucy_NAME.yaml; all have the same data, encoder, event and training. Each is trained
 without the scene that it is judged on, whose windows are Social-GAN's, and scored three times: by 20 draws of each
-window, by 20 representatives of 200 draws, which are no draws (see `forecasting.representatives`), and by 20 joint
-draws, in which nobody walks into anybody (see `forecasting.joint`).
+window, by 20 representatives of 200 others, which are no draws (see `forecasting.representatives`), and by 20 joint
+draws, in which nobody walks into anybody (see `forecasting.joint`), put together of the same 200.
 
 Writes benchmarks/results/forecasting.json after every cell, which is a family on a scene with a seed. Cells that the
 file holds of the same config, data and versions are kept: take the file away to measure all anew. Runs lie in RUNS, and
@@ -14,19 +14,20 @@ one that was killed goes on where it was.
 """
 
 import dataclasses
+import hashlib
 import time
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import records
 import scored
 import torch
 import tyro
 
-from embodied_gen import experiment
+from embodied_gen import draws, experiment
 from embodied_gen.blocks import EthUcyBlock, ForecastControl
 from embodied_gen.commands import together
 from embodied_gen.commands.console import console
@@ -34,7 +35,7 @@ from embodied_gen.commands.lessons import lessons_of
 from embodied_gen.commands.train import teach
 from embodied_gen.experiment import Experiment, Run
 from embodied_gen.forecasting import eth_ucy
-from embodied_gen.forecasting.forecaster import Forecaster
+from embodied_gen.forecasting.forecaster import Forecaster, Observed
 from embodied_gen.forecasting.joint import JointForecaster
 from embodied_gen.forecasting.learned import AgentForecaster, DenseForecaster
 from embodied_gen.forecasting.representatives import Representatives
@@ -142,11 +143,29 @@ def forecasters(run: Run) -> dict[str, tuple[Forecaster, int]]:
     drawn = make(run.predictor, neighbours=control.neighbours)
     if isinstance(head, RegressionHead):
         return {"answer": (drawn, 1)}
+    many = Remembered(drawn)
     return {
         "draws": (drawn, DRAWS),
-        "representatives": (Representatives(drawn), DRAWS),
-        "joint draws": (JointForecaster(drawn), DRAWS),
+        "representatives": (Representatives(many), DRAWS),
+        "joint draws": (JointForecaster(many), DRAWS),
     }
+
+
+@final
+class Remembered:
+    """A forecaster that draws once for the same scenes, and then answers with those draws whatever the generator."""
+
+    def __init__(self, forecaster: Forecaster):
+        self._forecaster = forecaster
+        self._drawn: dict[tuple[bytes, int], torch.Tensor] = {}
+
+    def forecast(self, observed: Observed, n: int, *, generator: draws.Generator) -> torch.Tensor:
+        """N futures of every scene, shape `(B, n, A, 12, 2)`."""
+        seen = b"".join(part.cpu().numpy().tobytes() for part in (observed.tracks, observed.present))
+        key = hashlib.sha256(seen).digest(), n
+        if key not in self._drawn:
+            self._drawn[key] = self._forecaster.forecast(observed, n, generator=generator)
+        return self._drawn[key]
 
 
 def _said(row: dict[str, Any]) -> str:
