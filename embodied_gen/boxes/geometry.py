@@ -51,6 +51,11 @@ def giou(a: Tensor, b: Tensor) -> Tensor:
 
 def _shares(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Areas of intersection and union."""
-    first, last = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
-    shared = (last - first).clamp(min=0).prod(-1)
+    shared = _overlap(a, b, 0) * _overlap(a, b, 1)
     return shared, area(a) + area(b) - shared
+
+
+def _overlap(a: Tensor, b: Tensor, axis: int) -> Tensor:
+    """How long boxes overlap along an axis."""
+    first, last = torch.maximum(a[..., axis], b[..., axis]), torch.minimum(a[..., axis + 2], b[..., axis + 2])
+    return (last - first).clamp(min=0)

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from embodied_gen.boxes.geometry import iou
 
+_PAIRS, _MANY = 1 << 20, 1 << 26  # that are compared at once: of a processor, whose caches hold them, and of others
+
 
 def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, *, threshold: float = 0.5) -> Tensor:
     """Which boxes are kept.
@@ -37,12 +39,17 @@ def suppress(boxes: Tensor, scores: Tensor, labels: Tensor, *, threshold: float 
         raise ValueError(f"threshold must be an IoU in [0, 1]; got {threshold}.")
     order = scores.argsort(dim=1, descending=True, stable=True)
     sorted_boxes = boxes.gather(1, order.unsqueeze(-1).expand_as(boxes))
-    sorted_labels = labels.gather(1, order)
-    overlap = iou(sorted_boxes.unsqueeze(2), sorted_boxes.unsqueeze(1)) > threshold
-    same = sorted_labels.unsqueeze(2) == sorted_labels.unsqueeze(1)
-    duplicates = (overlap & same).triu(1).to(boxes.dtype)
-    kept = _fixed_point(duplicates)
+    size = max(1, (_PAIRS if boxes.device.type == "cpu" else _MANY) // max(1, boxes.shape[1] ** 2))
+    parts = zip(sorted_boxes.split(size), labels.gather(1, order).split(size), strict=True)
+    kept = torch.cat([_fixed_point(_duplicates(*part, threshold)) for part in parts])
     return torch.zeros_like(kept).scatter(1, order, kept)
+
+
+def _duplicates(boxes: Tensor, labels: Tensor, threshold: float) -> Tensor:
+    """d_ij of boxes in order, `(B, P, P)`, of their dtype."""
+    overlap = iou(boxes.unsqueeze(2), boxes.unsqueeze(1)) > threshold
+    same = labels.unsqueeze(2) == labels.unsqueeze(1)
+    return (overlap & same).triu(1).to(boxes.dtype)
 
 
 def _fixed_point(duplicates: Tensor) -> Tensor:

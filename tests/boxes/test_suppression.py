@@ -64,3 +64,16 @@ def test_a_chain_is_followed_to_its_end_and_images_do_not_meet():
 def test_a_threshold_that_is_no_overlap_is_refused():
     with pytest.raises(ValueError, match=r"an IoU in \[0, 1\]; got 1.5"):
         suppress(*example(0), threshold=1.5)
+
+
+@pytest.mark.parametrize("pairs", [1, 2 * 40**2, 1 << 30])
+def test_it_does_not_matter_how_many_images_are_compared_at_once(monkeypatch, pairs):
+    whole = suppress(*example(5))
+    monkeypatch.setattr("embodied_gen.boxes.suppression._PAIRS", pairs)
+    assert torch.equal(suppress(*example(5)), whole)
+
+
+def test_no_boxes_and_no_images_are_kept_as_they_are():
+    for shape in ((0, 4), (2, 0)):
+        scores = torch.zeros(shape)
+        assert suppress(torch.zeros(*shape, 4), scores, scores.long()).shape == shape
