@@ -96,8 +96,8 @@ def _fill(record: dict[str, Any], target: Path, cells: list[Cell], arguments: Ar
     known = {(row["seed"], row["arm"]) for row in record["rows"]}
     due = [cell for cell in cells if cell not in known or not _answer(cell, arguments).exists()]
     for (seed, arm), row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
-        others = [r for r in record["rows"] if (r["seed"], r["arm"]) != (seed, arm)]
-        record["rows"] = sorted([*others, row], key=lambda r: (r["seed"], ARMS.index(r["arm"])))
+        rows = records.replaced(record["rows"], row, ("seed", "arm"))
+        record["rows"] = sorted(rows, key=lambda r: (r["seed"], ARMS.index(r["arm"])))
         record["summary"] = _summary(record["rows"], Path(arguments.runs))
         files.write_json(target, record)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in row["scores"].items())

@@ -29,7 +29,8 @@ def table(record: dict[str, Any]) -> str:
         lines.append(f"| {NAMES[row['arm']]} | {shown} | {error:.3f} | {' | '.join(speeds)} | {row['seeds']} |")
     width, height = record["size"]
     said = f"{width} x {height}, {' and '.join(map(str, record['steps']))} steps"
-    return "\n".join([*lines, "", footnote(record, said)])
+    threads = f"{record['machine']['torch_threads']} threads"
+    return "\n".join([*lines, "", footnote(record, said, threads)])
 
 
 def _shown(found: Mapping[str, Any], first: bool) -> str:

@@ -127,8 +127,8 @@ def main() -> None:
     due = [cell for cell in cells if not any(_key(cell).items() <= row.items() for row in record["rows"])]
     for cell, row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
         places = ("data", "kind", "seed")
-        others = [r for r in record["rows"] if any(r[key] != row[key] for key in places)]
-        record["rows"] = sorted([*others, row], key=lambda r: [r[key] for key in places])
+        rows = records.replaced(record["rows"], row, places)
+        record["rows"] = sorted(rows, key=lambda r: [r[place] for place in places])
         files.write_json(Path(arguments.out), record)
         said = ", ".join(f"{name} {row['scores'][name] or 0:.3f}" for name in ("ap", "ap50", "ap75"))
         console.print(f"{cell.kind} on {cell.data}, seed {cell.seed}: {said}; {row['seconds']:.0f} s", soft_wrap=True)

@@ -86,7 +86,7 @@ def main() -> None:
     due = [cell for cell in cells if cell not in known or not _is_whole(known[cell], cell)]
     for cell, row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
         known[cell] = row
-        record["rows"] = [known[cell] for cell in (*cells, *(known.keys() - set(cells))) if cell in known]
+        record["rows"] = [known[place] for place in dict.fromkeys([*cells, *known]) if place in known]
         files.write_json(target, record)
         seed, scene, family = cell
         console.print(f"{family} on {scene}, seed {seed}: {_said(row)}", soft_wrap=True)

@@ -74,8 +74,8 @@ def main() -> None:
     cells = list(product(arguments.sets, range(arguments.seeds)))
     due = [cell for cell in cells if not any(_key(cell).items() <= row.items() for row in record["rows"])]
     for (name, seed), row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
-        others = [r for r in record["rows"] if (r["set"], r["seed"]) != (name, seed)]
-        record["rows"] = sorted([*others, row], key=lambda r: (r["set"], r["seed"]))
+        rows = records.replaced(record["rows"], row, ("set", "seed"))
+        record["rows"] = sorted(rows, key=lambda r: (r["set"], r["seed"]))
         files.write_json(target, record)
         sbd, error = np.mean(row["likely"]["sbd"]), np.abs(row["likely"]["difference"]).mean()
         console.print(f"{name}, seed {seed}: SBD {sbd:.3f}, |DiC| {error:.2f}; {row['training_seconds']:.0f} s")

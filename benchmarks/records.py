@@ -1,11 +1,13 @@
 """Records that go on: what a benchmark wrote before it was interrupted, where it is of the same settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from embodied_gen import provenance
 from embodied_gen.training import files
+
+Row = dict[str, Any]
 
 
 def begun(
@@ -28,3 +30,8 @@ def begun(
         if all(found.get(key) == bound[key] for key in bound):
             record |= {key: found.get(key, kept[key]) for key in kept}
     return record
+
+
+def replaced(rows: Sequence[Row], row: Row, places: Sequence[str]) -> list[Row]:
+    """Rows with another one last, in place of the one that has the same values at some places."""
+    return [*(other for other in rows if any(other[place] != row[place] for place in places)), row]
