@@ -11,7 +11,8 @@ for each seed:
     learned    the network with a CRF-RNN, trained end to end from the weights of the network
 
 All are scored on test. Intervals are those of a bootstrap over the images of test, of the mean over seeds and of its
-difference to the network alone. Images per second are of one process, without reading: bytes in, labels out.
+difference to the network alone. Images per second are of one process, without reading: bytes in, labels out; they are
+measured at the end, when nothing else runs here.
 
 Writes benchmarks/results/camvid.json after every cell, which is an arm with a seed; runs and what they answered lie in
 RUNS, and a benchmark that was killed goes on where it was. A picture of some images of test is written to RUNS, not to
@@ -30,8 +31,9 @@ import numpy as np
 import records
 import torch
 import tyro
-from camvid_search import GRID, best, with_crf
+from camvid_search import GRID, Point, best, with_crf
 from camvid_summary import Answer, summary
+from image_speed import BATCHES, images_a_second
 from scored import train
 from torch import Tensor
 
@@ -49,8 +51,6 @@ from embodied_gen.training import files
 CONFIGS = Path(__file__).parents[1] / "configs"
 ARMS = ("unary", "further", "searched", "learned")
 Cell = tuple[int, str]  # seed and arm
-BATCHES = (1, 8)
-TIMED = 7  # calls of each size, after one to warm up
 
 
 @dataclass
@@ -87,7 +87,12 @@ def main() -> None:
     record = _begun(target, unary, learned, arguments)
     for arms in (ARMS[:1], ARMS[1:]):  # the others begin with the first one's weights
         _fill(record, target, list(product(range(arguments.seeds), arms)), arguments)
-    _draw(_images(unary, arguments.folder, "test"), arguments)
+    test = _images(unary, arguments.folder, "test")
+    for row in record["rows"]:
+        if "images_per_second" not in row:
+            row["images_per_second"] = _speeds(row, test.images, arguments)
+            files.write_json(target, record)
+    _draw(test, arguments)
     console.print(f"written: {target}")
 
 
@@ -138,9 +143,7 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     unary = experiment.read(CONFIGS / f"{arguments.unary}.yaml")
     images = {part: _images(unary, arguments.folder, part) for part in ("val", "test")}
     trained = _trained(arm, seed, arguments)
-    predictor = experiment.load(
-        _run("unary" if arm == "searched" else arm, seed, arguments), arguments.device
-    ).predictor
+    predictor = _network(arm, seed, arguments)
     started = time.perf_counter()
     if arm == "searched":
         chosen, found["search"] = best(Segmenter(predictor), images["val"])
@@ -148,10 +151,8 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
         found["chosen"] = dataclasses.asdict(chosen)
     search = time.perf_counter() - started
     scores = _scored(Segmenter(predictor), images["test"], _answer(cell, arguments))
-    speed = {f"batch_{size}": _speed(predictor, images["test"].images[:size]) for size in BATCHES}
     return found | {
         "scores": scores,
-        "images_per_second": speed,
         "training_seconds": trained,
         "search_seconds": search if arm == "searched" else 0.0,
         "seconds": trained + time.perf_counter() - started,
@@ -179,6 +180,12 @@ def _trained(arm: str, seed: int, arguments: Arguments) -> float:
     return train(config, _run(arm, seed, arguments), seed=seed, flags=flags)
 
 
+def _network(arm: str, seed: int, arguments: Arguments) -> Predictor:
+    """What an arm has learned; the searched one, the network that its CRF is put behind."""
+    folder = _run("unary" if arm == "searched" else arm, seed, arguments)
+    return experiment.load(folder, arguments.device).predictor
+
+
 def _run(arm: str, seed: int, arguments: Arguments) -> Path:
     return Path(arguments.runs) / f"{arm}-{seed}"
 
@@ -195,15 +202,21 @@ def _scored(segmenter: Segmenter, test: LabelledImages, answer: Path) -> dict[st
     return Answer.read(answer).scores() | {"calibration_error": calibration_error(p.numpy(), truth, valid=valid)}
 
 
-def _speed(predictor: Predictor, images: Tensor) -> float:
-    """Images per second, from bytes to labels: the median of some calls."""
-    device = predictor.head.event.low.device
-    segmenter, images, seconds = Segmenter(predictor, batch=len(images)), images.to(device), []
-    for _ in range(TIMED + 1):
-        started = time.perf_counter()
-        segmenter.labels(images).cpu()  # which waits for the device
-        seconds.append(time.perf_counter() - started)
-    return len(images) / float(np.median(seconds[1:]))
+def _speeds(row: dict[str, Any], images: Tensor, arguments: Arguments) -> dict[str, float]:
+    """Images per second of an arm, from bytes to labels, by the number of images at once."""
+    predictor = _network(row["arm"], row["seed"], arguments)
+    if row["arm"] == "searched":
+        predictor = with_crf(predictor, Point(**row["chosen"]))
+    found = {}
+    for size in BATCHES:
+        segmenter, seen = Segmenter(predictor, batch=size), images[:size].to(arguments.device)
+        found[f"batch_{size}"] = images_a_second(partial(_labels, segmenter, seen), size)
+    return found
+
+
+def _labels(segmenter: Segmenter, images: Tensor, call: int) -> Tensor:
+    """Labels, which no call draws."""
+    return segmenter.labels(images)
 
 
 def _summary(rows: list[dict[str, Any]], runs: Path) -> list[dict[str, Any]]:

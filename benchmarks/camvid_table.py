@@ -24,7 +24,8 @@ def table(record: dict[str, Any]) -> str:
     for row in record["summary"]:
         runs = [run for run in record["rows"] if run["arm"] == row["arm"]]
         error = np.mean([run["scores"]["calibration_error"] for run in runs])
-        speeds = [f"{np.median([run['images_per_second'][key] for run in runs]):.1f}" for key in ("batch_1", "batch_8")]
+        timed = [run["images_per_second"] for run in runs if "images_per_second" in run]
+        speeds = [f"{np.median([t[key] for t in timed]):.1f}" if timed else "" for key in ("batch_1", "batch_8")]
         shown = " | ".join(_shown(row[name], row["arm"] == "unary") for name in SHOWN)
         lines.append(f"| {NAMES[row['arm']]} | {shown} | {error:.3f} | {' | '.join(speeds)} | {row['seeds']} |")
     width, height = record["size"]

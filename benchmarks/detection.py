@@ -5,8 +5,8 @@
 The images are those of configs/tabletop_images.yaml, collected where they are missing; detectors are those of
 configs/boxes_KIND.yaml. How long a step of training takes is measured for each kind, as CPU time of one thread (on an
 accelerator as wall time), and every kind takes as many steps as fit into SECONDS. Scores are those of the test part. A
-detector that draws boxes from noise is scored with other numbers of boxes and of steps, too. Images a second: medians
-over repeated calls after warm ones, without loading.
+detector that draws boxes from noise is scored with other numbers of boxes and of steps, too. Images a second are
+medians over repeated calls after warm ones, without loading; they are measured at the end, when nothing else runs here.
 
 With --bccd FOLDER (the photographs of the BCCD data set: images, boxes.csv, trainval.txt, test.txt) the same detectors
 are trained on those, too, from scratch.
@@ -16,7 +16,6 @@ docs/images/detection.png. Cells that the file holds of the same config and vers
 measure all anew. Runs lie in RUNS, and one that was killed goes on where it was.
 """
 
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +31,7 @@ import scored
 import torch
 import tyro
 from boxed_pictures import boxed, titled
+from image_speed import BATCHES, images_a_second
 from PIL import Image
 
 from embodied_gen import detection, draws
@@ -49,9 +49,7 @@ from embodied_gen.training.processes import joined, resolve_device
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = ("denoising", "queries", "dense")
 BOXES, STEPS = (50, 100, 300, 1000), (1, 2, 4, 8)
-BATCHES = (1, 8)
 PHOTO_SIZE = (320, 240)
-WARM, REPEATS = 2, 10
 FIRST, PACED = 4, 20  # steps that are taken before those that are timed, and these
 PICTURED, LIKELY = (0, 1), 0.4  # test images, and the score of what is drawn into them
 
@@ -124,7 +122,7 @@ def main() -> None:
         _paced(record, Cell(data, kind, seed, sources[data], 0), arguments)
         for data, seed, kind in product(sources, range(arguments.seeds), arguments.kinds)
     ]
-    due = [cell for cell in cells if not any(_key(cell).items() <= row.items() for row in record["rows"])]
+    due = [cell for cell in cells if not _is_measured(record, cell, arguments.runs)]
     for cell, row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
         places = ("data", "kind", "seed")
         rows = records.replaced(record["rows"], row, places)
@@ -132,6 +130,11 @@ def main() -> None:
         files.write_json(Path(arguments.out), record)
         said = ", ".join(f"{name} {row['scores'][name] or 0:.3f}" for name in ("ap", "ap50", "ap75"))
         console.print(f"{cell.kind} on {cell.data}, seed {cell.seed}: {said}; {row['seconds']:.0f} s", soft_wrap=True)
+    for cell in cells:
+        row = _row(record, cell)
+        if row is not None and "speeds" not in row:
+            _time(row, cell, arguments)
+            files.write_json(Path(arguments.out), record)
     _draw([cell for cell in cells if (cell.data, cell.seed) == ("tabletop", 0)], arguments)
     console.print(f"written: {arguments.out}")
 
@@ -167,6 +170,16 @@ def _paced(record: dict[str, Any], cell: Cell, arguments: Arguments) -> Cell:
         record["paces"][name] = _seconds_a_step(cell, arguments.device)
         files.write_json(Path(arguments.out), record)
     return replace(cell, steps=max(1, round(arguments.seconds / record["paces"][name])))
+
+
+def _is_measured(record: dict[str, Any], cell: Cell, runs: str) -> bool:
+    """Whether a cell has all its numbers, or its run lies there to be timed."""
+    row = _row(record, cell)
+    return row is not None and ("speeds" in row or cell.run(runs).is_dir())
+
+
+def _row(record: dict[str, Any], cell: Cell) -> dict[str, Any] | None:
+    return next((row for row in record["rows"] if _key(cell).items() <= row.items()), None)
 
 
 def _key(cell: Cell) -> dict[str, Any]:
@@ -206,7 +219,6 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     device = resolve_device(arguments.device)
     predictor, examples = detection.load(run, device).predictor, examples.to(device)
     found = _key(cell) | {"steps": cell.steps, "scores": asdict(_scored(predictor, examples, classes, cell.seed))}
-    found["speeds"] = [_speed(predictor, examples, batch) for batch in BATCHES]
     if (cell.data, cell.kind) == ("tabletop", "denoising"):
         found["table"] = [
             {"boxes": boxes, "steps": steps} | _adjusted(predictor, examples, classes, cell.seed, boxes, steps)
@@ -227,23 +239,36 @@ def _scored(predictor: Predictor, examples: BoxedImages, classes: tuple[str, ...
 def _adjusted(
     predictor: Predictor, examples: BoxedImages, classes: tuple[str, ...], seed: int, boxes: int, steps: int
 ) -> dict[str, Any]:
-    """Scores and speed with other numbers of boxes and steps."""
+    """Scores with other numbers of boxes and steps."""
     detection.adjust(predictor, boxes=boxes, steps=steps)
-    scores = asdict(_scored(predictor, examples, classes, seed))
-    return {"scores": scores, "speeds": [_speed(predictor, examples, batch) for batch in BATCHES]}
+    return {"scores": asdict(_scored(predictor, examples, classes, seed))}
 
 
-def _speed(predictor: Predictor, examples: BoxedImages, batch: int) -> dict[str, float]:
-    """Images a second: the median of some calls."""
-    seen = examples.batch(torch.arange(batch, device=examples.device) % examples.images).observations
-    times = []
-    with torch.no_grad():
-        for call in range(WARM + REPEATS):
-            stream = draws.generator(call, device=examples.device)
-            started = time.perf_counter()
-            predictor.predict(seen, generator=stream).cpu()
-            times.append(time.perf_counter() - started)
-    return {"batch": batch, "images_a_second": batch / statistics.median(times[WARM:])}
+def _time(row: dict[str, Any], cell: Cell, arguments: Arguments) -> None:
+    """Adds images a second to a row; with other numbers of boxes and steps, those of the first seed."""
+    device = resolve_device(arguments.device)
+    predictor = detection.load(cell.run(arguments.runs), device).predictor
+    examples = cell.config().data.testing()[0].to(device)
+    console.print(f"images a second: {cell.kind} on {cell.data}, seed {cell.seed}", soft_wrap=True)
+    speeds = _speeds(predictor, examples)
+    for entry in row.get("table", ()) if cell.seed == 0 else ():
+        detection.adjust(predictor, boxes=entry["boxes"], steps=entry["steps"])
+        entry["speeds"] = _speeds(predictor, examples)
+    row["speeds"] = speeds
+
+
+def _speeds(predictor: Predictor, examples: BoxedImages) -> list[dict[str, float]]:
+    """Images a second by the number of images at once."""
+    found = []
+    for batch in BATCHES:
+        seen = examples.batch(torch.arange(batch, device=examples.device) % examples.images).observations
+        answer = partial(_answer, predictor, seen)
+        found.append({"batch": batch, "images_a_second": images_a_second(answer, batch)})
+    return found
+
+
+def _answer(predictor: Predictor, seen: torch.Tensor, call: int) -> torch.Tensor:
+    return predictor.predict(seen, generator=draws.generator(call, device=seen.device))
 
 
 def _draw(cells: list[Cell], arguments: Arguments) -> None:

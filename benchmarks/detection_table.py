@@ -34,7 +34,8 @@ def effort(record: Record) -> str:
         for n in steps:
             some = [entry for entry in entries if (entry["boxes"], entry["steps"]) == (boxes, n)]
             ap, ap50 = (_mean([entry["scores"][key] for entry in some]) for key in ("ap", "ap50"))
-            cells.append(f"{ap:.3f} / {ap50:.3f}, {_speed(some, 1):.2g}/s" if some else "")
+            speed = _speed(some, 1)
+            cells.append(f"{ap:.3f} / {ap50:.3f}{f', {speed}/s' if speed else ''}" if some else "")
         lines.append(f"| {boxes} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", _note(record)])
 
@@ -63,7 +64,7 @@ def _kinds(record: Record, data: str) -> list[str]:
     for kind in dict.fromkeys(row["kind"] for row in record["rows"] if row["data"] == data):
         rows = _rows(record, data, kind)
         found = {name: [row["scores"][name] for row in rows] for name in (*NAMES, "calibration")}
-        speeds = [f"{_speed(rows, batch):.2g}" for batch in (1, 8)]
+        speeds = [_speed(rows, batch) for batch in (1, 8)]
         scores = [f"{_mean(found[name]):.3f}" for name in ("ap50", "ap75", "calibration")]
         steps = f"{np.mean([row['steps'] for row in rows]):,.0f}"
         entries = [f"{_mean(found['ap']):.3f}", _interval(found["ap"]), *scores, *speeds, steps]
@@ -86,10 +87,10 @@ def _rows(record: Record, data: str, kind: str) -> list[Record]:
     return [row for row in record["rows"] if (row["data"], row["kind"]) == (data, kind)]
 
 
-def _speed(entries: list[Record], batch: int) -> float:
-    """Images a second: the median over seeds."""
-    speeds = [speed for entry in entries for speed in entry["speeds"] if speed["batch"] == batch]
-    return float(np.median([speed["images_a_second"] for speed in speeds]))
+def _speed(entries: list[Record], batch: int) -> str:
+    """Images a second, of those that are timed: the median over seeds."""
+    speeds = [speed for entry in entries for speed in entry.get("speeds", ()) if speed["batch"] == batch]
+    return f"{np.median([speed['images_a_second'] for speed in speeds]):.2g}" if speeds else ""
 
 
 def _mean(values: list[float]) -> float:
