@@ -1,22 +1,16 @@
 """A config becomes a predictor, a run comes back as it was saved, and every mistake is named."""
 
-import ast
 import json
-import pickle
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import safetensors.torch
 import scenes
 import shapely
 import tiny
 import torch
-import yaml
 from crowds import crowd
 
-from embodied_gen import config as configs
 from embodied_gen import draws, experiment
 from embodied_gen.blocks import (
     ForecastControl,
@@ -28,11 +22,10 @@ from embodied_gen.blocks import (
 )
 from embodied_gen.demos.collect import expert_of, record
 from embodied_gen.demos.episodes import Episodes
-from embodied_gen.experiment import Experiment, Sizes
+from embodied_gen.experiment import Sizes
 from embodied_gen.forecasting.windows import SOCIAL_GAN, windows_of
 from embodied_gen.heads import Particles, Steered
 from embodied_gen.slots import EnvMaker
-from embodied_gen.training import checkpoint, files
 from planners.guides import read_guide
 from tests.images.labelled import SIZE, labelled_pictures
 
@@ -176,114 +169,6 @@ def test_a_config_comes_back_from_plain_data():
     assert experiment.parse(json.loads(json.dumps(config.model_dump(mode="json"))), "json") == config
 
 
-def mistakes(**changes):
-    with pytest.raises(ValueError) as caught:
-        experiment.parse(tiny.content("data", **changes), "tiny.yaml")
-    return str(caught.value).splitlines()
-
-
-def test_an_unknown_key_names_the_nearest_at_every_depth():
-    content = tiny.content("data", train={"stesp": 3})
-    content["haed"] = {}
-    content["head"]["sampler"] = {"kind": "ddim", "eta_": 0.1}
-    with pytest.raises(ValueError) as caught:
-        experiment.parse(content, "tiny.yaml")
-    assert sorted(str(caught.value).splitlines()) == [
-        "tiny.yaml: haed: unknown key; did you mean 'head'?",
-        "tiny.yaml: head.sampler.eta_: unknown key; did you mean 'eta'?",
-        "tiny.yaml: train.stesp: unknown key; did you mean 'steps'?",
-    ]
-
-
-def test_an_unknown_key_that_is_near_nothing_lists_the_known_ones():
-    (line,) = mistakes(control={"zzz": 1})
-    assert line == "tiny.yaml: control.zzz: unknown key; known keys: kind, history, horizon, actions, ensemble, places"
-
-
-def test_all_mistakes_of_a_file_are_told_at_once_each_with_its_path_and_value():
-    lines = mistakes(
-        train={"steps": -1, "rate": "fast"},
-        control={"horizon": 0},
-        head={"kind": "denoising", "schedule": {"kind": "cosine", "levels": 1}},
-        seed=-3,
-    )
-    assert [line.split(": ")[1] for line in sorted(lines)] == [
-        "control.horizon",
-        "head.schedule.levels",
-        "seed",
-        "train.rate",
-        "train.steps",
-    ]
-    assert any(line.endswith("greater than or equal to 1; got -1") for line in lines)
-    assert any("got 'fast'" in line for line in lines)
-
-
-@pytest.mark.parametrize(("block", "kind"), [("head", "diffusion"), ("net", "resnet"), ("event", "boxes")])
-def test_an_unknown_kind_lists_the_kinds(block, kind):
-    (line,) = mistakes(**{block: {"kind": kind}})
-    assert line.startswith(f"tiny.yaml: {block}: ") and f"'{kind}'" in line and "expected tags: '" in line
-
-
-def test_a_block_without_a_kind_lists_the_kinds():
-    content = tiny.content("data")
-    del content["net"]["kind"], content["head"]["kind"]
-    content["head"]["schedule"] = {}
-    with pytest.raises(ValueError) as caught:
-        experiment.parse(content, "tiny.yaml")
-    head, net = sorted(str(caught.value).splitlines())
-    assert head.startswith(
-        "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture, "
-    )
-    assert net.startswith("tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer, scene, ")
-
-
-def test_a_missing_block_is_named():
-    content = tiny.content("data")
-    del content["env"], content["data"]["dataset"]
-    with pytest.raises(ValueError) as caught:
-        experiment.parse(content, "tiny.yaml")
-    assert sorted(str(caught.value).splitlines()) == [
-        "tiny.yaml: data.dataset: Field required",
-        "tiny.yaml: env: Field required",
-    ]
-
-
-def test_no_more_actions_are_executed_than_are_predicted():
-    (line,) = mistakes(control={"horizon": 4, "actions": 5})
-    assert line == "tiny.yaml: config: control.actions (5) must not exceed control.horizon (4)"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("name: [1, 2", "is not YAML: .*line 1"),
-        ("- a\n- b\n", "must hold a mapping with the keys name, env, data; got list"),
-        ("", "must hold a mapping with the keys name, env, data; got nothing"),
-        ("hello", "must hold a mapping with the keys name, env, data; got str"),
-    ],
-)
-def test_a_file_that_is_no_config_is_named(text, message, tmp_path):
-    path = tmp_path / "odd.yaml"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=f"{path} {message}"):
-        experiment.read(path)
-
-
-def test_bytes_that_are_no_text_are_named(tmp_path):
-    path = tmp_path / "odd.yaml"
-    path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match="is not YAML"):
-        experiment.read(path)
-
-
-def test_a_missing_config_suggests_a_near_one(tmp_path):
-    (tmp_path / "avoid_flow.yaml").touch()
-    with pytest.raises(
-        FileNotFoundError, match=r"there is no config file .*avoid_flwo.yaml. Did you mean .*avoid_flow."
-    ):
-        experiment.read(tmp_path / "avoid_flwo.yaml")
-
-
 def test_weights_are_a_function_of_the_seed_and_the_global_random_state_is_left_alone():
     config, other = tiny.experiment_of(), tiny.experiment_of(seed=1)
     before = torch.get_rng_state()
@@ -313,152 +198,6 @@ def test_bounds_and_statistics_are_those_of_the_demonstrations():
     torch.testing.assert_close(predictor.head.event.high, episodes.actions.amax(0))
     torch.testing.assert_close(predictor.encoder.mean, episodes.observations.mean(0))
     torch.testing.assert_close(predictor.encoder.deviation, episodes.observations.std(0, correction=0))
-
-
-HEADS = [
-    {"kind": "denoising", "steps": 3},
-    {"kind": "denoising", "steps": 3, "schedule": {"kind": "cosine"}, "prediction": "noise"},
-    {"kind": "regression"},
-    {"kind": "two_step", "temperature": 1.0},
-    {"kind": "mixture", "components": 3},
-    {"kind": "planar", "layers": 2},
-    {"kind": "coupling", "layers": 2, "transform": {"kind": "affine"}, "chain": {"steps": 3}},
-    {"kind": "coupling", "layers": 2, "transform": {"kind": "spline", "bins": 3}},
-    {"kind": "maf", "layers": 2},
-    {"kind": "iaf", "layers": 2, "transform": {"kind": "spline", "bins": 3}},
-    {"kind": "bnaf", "iterations": 8},
-    {"kind": "residual_flow", "layers": 2, "iterations": 10, "truncation": {"kind": "first", "terms": 3}},
-    {"kind": "residual_flow", "layers": 1, "truncation": {"kind": "poisson"}},
-    {"kind": "continuous_flow", "solver": {"kind": "fixed", "method": "midpoint", "steps": 2}},
-    {"kind": "continuous_flow", "solver": {"kind": "dormand_prince", "relative": 1e-3, "absolute": 1e-3}},
-    {"kind": "autoencoder", "latent": 3},
-    {"kind": "vae", "latent": 3, "beta": 0.5, "prior": "learned", "chain": {"steps": 3}},
-    {"kind": "joint_vae", "latent": 2, "classes": 3},
-    {"kind": "hierarchical_vae", "latent": 2, "levels": 2},
-    {"kind": "vqvae", "positions": 2, "words": 4},
-    {"kind": "latent_diffusion", "latent": 3, "steps": 3, "guidance": {"kind": "steered"}},
-]
-
-# Heads that need a network with a quality of its own.
-NETS = {
-    "maf": {"kind": "masked", "width": 16, "depth": 1},
-    "iaf": {"kind": "masked", "width": 16, "depth": 1},
-    "bnaf": {"kind": "monotone", "block": 2},
-    "residual_flow": {"kind": "lipschitz", "width": 16},
-}
-SMALL = {"kind": "mlp", "width": 16, "depth": 1}
-
-
-@pytest.mark.parametrize("event", ["path", "trajectory"])
-@pytest.mark.parametrize("head", HEADS, ids=lambda head: head["kind"])
-def test_a_saved_run_loads_and_draws_exactly_the_same(head, event, tmp_path):
-    config = tiny.experiment_of(head=head, net=NETS.get(head["kind"], SMALL), event={"kind": event})
-    predictor = tiny.predictor_of(config)
-    experiment.save_config(tmp_path, config, experiment.sizes_of(predictor))
-    checkpoint.save_model(tmp_path, 7, predictor)
-    state = torch.get_rng_state()
-    run = experiment.load(tmp_path)
-    assert torch.get_rng_state().equal(state)
-    assert (run.folder, run.experiment, run.step) == (tmp_path, config, 7)
-    assert not run.predictor.training
-    observations = torch.randn(3, 2, 4)
-    for question in ("sample", "predict"):
-        mine, theirs = (
-            getattr(p, question)(observations, 2, generator=draws.generator(5)) for p in (predictor, run.predictor)
-        )
-        assert mine.equal(theirs)
-
-
-@pytest.mark.parametrize("kind", NETS)
-def test_a_head_says_which_network_it_needs(kind):
-    config = tiny.experiment_of(head={"kind": kind}, net=SMALL)
-    with pytest.raises(ValueError, match=rf"got ResidualMLP, .* Set net.kind to {NETS[kind]['kind']}\."):
-        tiny.predictor_of(config)
-
-
-def test_a_run_is_loaded_without_unpickling_anything(tiny_run, monkeypatch):
-    def refuse(*_, **__):
-        raise AssertionError("something was unpickled")
-
-    for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load"), (np, "load")):
-        monkeypatch.setattr(module, name, refuse)
-    run = experiment.load(tiny_run)
-    assert run.step == 40
-    files.read_tensors(checkpoint.state_path(tiny_run))
-
-
-def test_nothing_in_the_package_can_unpickle_but_the_pipes_to_our_own_workers():
-    found = set()
-    for path in [path for folder in ("embodied_gen", "planners", "envs") for path in (ROOT / folder).rglob("*.py")]:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                names = [node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
-                found |= {(path.name, n) for n in names if n in ("pickle", "marshal", "shelve", "joblib", "dill")}
-            elif isinstance(node, ast.Call) and ast.unparse(node.func) in (
-                *("torch.load", "np.load", "numpy.load", "eval", "exec", "yaml.load", "yaml.unsafe_load"),
-            ):
-                if "allow_pickle=False" in [ast.unparse(keyword) for keyword in node.keywords]:
-                    continue
-                found.add((path.name, ast.unparse(node.func)))
-    assert found == {("slots_process.py", "pickle")}
-
-
-def test_a_folder_that_is_no_run_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=rf"{tmp_path} is not a run: it has no config.json. Train one"):
-        experiment.load(tmp_path)
-
-
-def test_a_run_without_weights_names_the_file(own_run):
-    checkpoint.model_path(own_run).unlink()
-    with pytest.raises(FileNotFoundError, match=r"model.safetensors"):
-        experiment.load(own_run)
-
-
-def test_weights_of_another_network_are_named(own_run):
-    path = own_run / "config.json"
-    content = json.loads(path.read_text())
-    content["experiment"]["net"]["depth"] = 2
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"model.safetensors does not fit the config beside it: head.* more differ"):
-        experiment.load(own_run)
-
-
-def test_weights_of_another_width_are_named(own_run):
-    path = own_run / "config.json"
-    content = json.loads(path.read_text())
-    content["experiment"]["net"]["width"] = 8
-    path.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match="does not fit the config beside it"):
-        experiment.load(own_run)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda c: c.pop("sizes"), "sizes must hold the numbers observation and action"),
-        (lambda c: c.pop("experiment"), "must hold a mapping with the keys name, env, data; got nothing"),
-        (lambda c: c["experiment"].pop("env"), "config.json: env: Field required"),
-        (lambda c: c.update(schema=99), "has schema 99"),
-    ],
-)
-def test_a_damaged_config_of_a_run_is_named_and_left_as_it_is(change, message, own_run):
-    path = own_run / "config.json"
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=message):
-        experiment.load(own_run)
-    assert path.read_bytes() == before
-
-
-def test_foreign_weights_are_refused_and_left_as_they_are(own_run):
-    path = checkpoint.model_path(own_run)
-    path.write_bytes(safetensors.torch.save({"weight": torch.ones(1)}))
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=f"{path} was not written by embodied-gen"):
-        experiment.load(own_run)
-    assert path.read_bytes() == before
 
 
 def test_the_fingerprint_is_that_of_everything_that_fixes_the_course_of_training():
@@ -508,32 +247,3 @@ def test_trackers_and_courses_name_channels_of_the_plan(name, block, channels, g
     sentence = f"control.{name} must name as many positions as velocities among the 2 channels of the plan; got {got}"
     with pytest.raises(ValueError, match=sentence):
         planner_of(**{name: block | channels})
-
-
-def test_a_run_can_be_moved_and_copied(tiny_run, tmp_path):
-    moved = shutil.copytree(tiny_run, tmp_path / "elsewhere" / "run")
-    first, second = experiment.load(tiny_run), experiment.load(moved)
-    observations = torch.randn(2, 2, 4)
-    assert first.predictor.sample(observations, generator=draws.generator(0)).equal(
-        second.predictor.sample(observations, generator=draws.generator(0))
-    )
-
-
-def test_every_field_of_a_config_is_documented():
-    def models(model):
-        yield model
-        for field in model.model_fields.values():
-            for inner in configs._models(field.annotation):
-                yield from models(inner)
-
-    for model in {m for m in models(Experiment)}:
-        assert model.__doc__, model
-        blocks = {name for name, field in model.model_fields.items() if configs._models(field.annotation)}
-        for name, field in model.model_fields.items():
-            assert field.description or name == "kind" or name in blocks, f"{model.__name__}.{name}"
-
-
-def test_a_written_config_reads_as_yaml_too(tmp_path):
-    path = tmp_path / "again.yaml"
-    path.write_text(yaml.safe_dump(tiny.experiment_of().model_dump(mode="json")))
-    assert experiment.read(path) == tiny.experiment_of()
