@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from embodied_gen.nets.base import require_heads, require_positive, zero_
 from embodied_gen.nets.decoder import Decoder
+from embodied_gen.softmax import softmax
 
 
 @final
@@ -71,7 +72,7 @@ class CausalTransformer(Decoder):
     def start(self, rows: int, like: Tensor) -> Tensor:
         """An empty cache, keys and values of each block: `(2 depth, rows, heads, length, width / heads)`."""
         size = self.positions.shape[1] // self.heads
-        return like.new_zeros(2 * len(self.blocks), rows, self.heads, self.length, size)
+        return like.new_empty(2 * len(self.blocks), rows, self.heads, self.length, size)
 
     def step(self, x: Tensor, c: Tensor, position: int, state: Tensor) -> tuple[Tensor, Tensor]:
         """Reads one position and writes its keys and values into the cache."""
@@ -114,7 +115,7 @@ class CausalBlock(nn.Module):
             kept[:, :, position] = own[:, :, 0]
         keys, values = cache[:, :, :, : position + 1].unbind(0)
         # Of one query, plain products are up to twice as quick on a CPU as fused attention.
-        weights = torch.matmul(queries * queries.shape[-1] ** -0.5, keys.mT).softmax(-1)
+        weights = softmax(torch.matmul(queries * queries.shape[-1] ** -0.5, keys.mT))
         return self._merge(h, torch.matmul(weights, values))
 
     def _split(self, h: Tensor) -> tuple[Tensor, ...]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen.nets.base import require_heads, require_positive
+from embodied_gen.softmax import softmax
 
 POINT = 3
 """Numbers of a pedestrian at a step: x, y and whether it is there."""
@@ -90,7 +91,7 @@ class NeighbourAttention(nn.Module):
         queries = self.query(own).unflatten(-1, (self.heads, -1))
         keys, values = self.attend(others).unflatten(-1, (2, self.heads, -1)).unbind(-3)
         logits = torch.einsum("bhf,bkhf->bhk", queries, keys) / math.sqrt(queries.shape[-1])
-        share = (logits + weight.unsqueeze(1)).softmax(-1)
+        share = softmax(logits + weight.unsqueeze(1))
         return torch.einsum("bhk,bkhf->bhf", share, values).flatten(1)
 
 

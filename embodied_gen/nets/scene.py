@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from embodied_gen.nets.base import modulate, require_heads, require_positive, zero_
 from embodied_gen.nets.time import TimeEmbedding
+from embodied_gen.softmax import softmax
 
 POSE = 5
 """Numbers of an agent's context that are its pose and presence."""
@@ -155,7 +156,7 @@ class _Block(nn.Module):
         queries, keys, values = split.permute(2, 0, 3, 1, 4).unbind(0)  # (M, heads, A, W / heads)
         logits = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
         logits = logits + self.bias(related).permute(0, 3, 1, 2)
-        weight = logits.masked_fill(absent, -math.inf).softmax(-1)
+        weight = softmax(logits.masked_fill(absent, -math.inf))
         mixed = (weight @ values).transpose(1, 2).flatten(2)
         # sum_j w_ij V r_ij of each head, by weighing the relations before they become values.
         seen = torch.einsum("mhij,mijr->mihr", weight, related)
