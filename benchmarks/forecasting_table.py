@@ -1,4 +1,4 @@
-"""Tables of learned forecasters: best of n by scene, and all measures."""
+"""Tables of learned forecasters: best of n by scene, and all measures, in full and in brief."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -38,6 +38,27 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join([*lines, "", _note(record)])
 
 
+def brief(record: dict[str, Any]) -> str:
+    """Means over scenes of what matters most, by family: three ways to answer side by side."""
+    counted = _counted(record)
+    lines = [
+        "| family | best of 20, draws | representatives | mean of draws | exact NLL [nat] | collide, draws "
+        "| collide, joint draws | collide, people |",
+        "|---|" + "---|" * 7,
+    ]
+    for family in dict.fromkeys(row["family"] for row in counted):
+        rows = [row["scores"] for row in counted if row["family"] == family]
+        first = [next(iter(scores.values())) for scores in rows]
+        entries = ["", "", _pair(first, "ade_of_mean", "fde_of_mean"), "", _share(first, "collision"), ""]
+        if len(rows[0]) > 1:
+            drawn, few, joint = ([scores[of] for scores in rows] for of in ("draws", "representatives", "joint draws"))
+            entries[:2] = [_pair(drawn, "best_ade", "best_fde"), _pair(few, "best_ade", "best_fde")]
+            entries[3] = "" if drawn[0]["nll"] is None else f"{_mean(drawn, 'nll'):.2f}"
+            entries[5] = _share(joint, "collision")
+        lines.append(f"| {family} | {' | '.join([*entries, _share(first, 'true_collision')])} |")
+    return "\n".join([*lines, "", _note(record)])
+
+
 def measures(record: dict[str, Any]) -> str:
     """Every measure, means over scenes and seeds."""
     rows, counted = [], _counted(record)
@@ -69,6 +90,10 @@ def _interval(means: list[float]) -> str:
 
 def _pair(scores: Sequence[Scores], ade: str, fde: str) -> str:
     return f"{_mean(scores, ade):.2f} / {_mean(scores, fde):.2f}"
+
+
+def _share(scores: Sequence[Scores], name: str) -> str:
+    return f"{100 * _mean(scores, name):.1f} %"
 
 
 def _mean(scores: Sequence[Scores], name: str) -> float:

@@ -22,6 +22,7 @@ from detection_table import effort as detection_effort
 from detection_table import photos as detection_photos
 from detection_table import picks as tabletop_detected
 from detection_table import table as detection
+from forecasting_table import brief as forecasters_brief
 from forecasting_table import measures as forecasters_measures
 from forecasting_table import table as forecasters
 from instances_table import table as instances
@@ -64,6 +65,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "constant_velocity": (("constant_velocity",), constant_velocity),
     "forecasting": (("constant_velocity",), constant_velocity_measures),
     "forecasters": (("forecasting",), forecasters),
+    "forecasters_brief": (("forecasting",), forecasters_brief),
     "forecasters_measures": (("forecasting",), forecasters_measures),
     "decoding_speed": (("decoding_speed",), decoding_speed),
     "crowd": (("crowd",), crowd),
