@@ -9,7 +9,8 @@ from embodied_gen.config import Block
 from embodied_gen.events import Event
 from embodied_gen.heads import AutoregressiveHead, Head
 from embodied_gen.heads.emissions import Bins, Emission, Mixtures, Words
-from embodied_gen.heads.orders import Given, Learned, Order, Shuffled
+from embodied_gen.heads.orders import Given, InStep, InTurn, Learned, OfAgents, Order, Shuffled
+from embodied_gen.heads.teaching import ClosedLoop, ScheduledSampling, TeacherForcing, Teaching
 from embodied_gen.nets import CausalTransformer, Decoder, RecurrentDecoder
 
 
@@ -95,29 +96,103 @@ class WordsBlock(Block):
 EmissionBlock = Annotated[BinsBlock | MixturesBlock | WordsBlock, Field(discriminator="kind")]
 
 
+Sequence = Literal["given", "shuffled", "learned"]
+_ORDERS: dict[Sequence, type[Order]] = {"given": Given, "shuffled": Shuffled, "learned": Learned}
+
+
+class PositionsBlock(Block):
+    """An order of all positions."""
+
+    kind: Literal["positions"] = "positions"
+    sequence: Sequence = Field("given", description="As in the event, every order in training, or one that is learned.")
+
+    def build(self, event: Event, positions: int) -> Order:
+        """The order."""
+        return _ORDERS[self.sequence](positions)
+
+
+class AgentsBlock(Block):
+    """An order of the agents of a scene."""
+
+    kind: Literal["in_turn", "in_step"]
+    sequence: Sequence = Field("given", description="Of the agents: that of the scene, every one, or a learned one.")
+
+    def build(self, event: Event, positions: int) -> Order:
+        """The order.
+
+        Raises:
+            ValueError: If the event is not one of several agents.
+        """
+        if len(event.shape) != 3:
+            raise ValueError(
+                f"head.order.kind {self.kind} is of the agents of a scene, of shape (A, T, D); the event has shape "
+                f"{event.shape}. Set event.kind to scene, or head.order.kind to positions."
+            )
+        kinds: dict[str, type[OfAgents]] = {"in_turn": InTurn, "in_step": InStep}
+        return kinds[self.kind](_ORDERS[self.sequence](event.shape[0]), positions // event.shape[0])
+
+
+OrderBlock = Annotated[PositionsBlock | AgentsBlock, Field(discriminator="kind")]
+
+
+class TeacherForcingBlock(Block):
+    """The decoder reads the truth in training."""
+
+    kind: Literal["teacher_forcing"] = "teacher_forcing"
+
+    def build(self) -> Teaching:
+        """The teaching."""
+        return TeacherForcing()
+
+
+class ScheduledSamplingBlock(Block):
+    """The decoder reads the truth and, more and more, own draws in its place."""
+
+    kind: Literal["scheduled_sampling"] = "scheduled_sampling"
+    share: float = Field(0.25, ge=0, le=1, description="Of own draws, at last.")
+    ramp: float = Field(0.5, ge=0, le=1, description="Part of training over which their share grows.")
+
+    def build(self) -> Teaching:
+        """The teaching."""
+        return ScheduledSampling(self.share, ramp=self.ramp)
+
+
+class ClosedLoopBlock(Block):
+    """The decoder reads own draws and is asked for the way back to the truth; set `start_from` to a trained run."""
+
+    kind: Literal["closed_loop"] = "closed_loop"
+    draws: int = Field(8, ge=1, description="At each position, of which the nearest to the way back is followed.")
+
+    def build(self) -> Teaching:
+        """The teaching."""
+        return ClosedLoop(self.draws)
+
+
+TeachingBlock = Annotated[TeacherForcingBlock | ScheduledSamplingBlock | ClosedLoopBlock, Field(discriminator="kind")]
+
+
 class AutoregressiveBlock(Block):
     """The numbers of an event one after the other."""
 
     kind: Literal["autoregressive"] = "autoregressive"
     decoder: DecoderBlock = RecurrentBlock()
     emission: EmissionBlock = BinsBlock()
-    order: Literal["given", "shuffled", "learned"] = Field("given", description="Order of the positions.")
+    order: OrderBlock = PositionsBlock()
     features: int = Field(64, ge=1, description="Features of a position that the network makes of the context.")
-    own: float = Field(0.0, ge=0, le=1, description="Share of own draws among what is read in training.")
+    teaching: TeachingBlock = TeacherForcingBlock()
     candidates: int = Field(64, ge=1, description="Proposals for each draw under a guide.")
 
     def build(self, event: Event, make_net: MakeNet) -> Head:
         """The head."""
         emission = self.emission.build(event)
         positions = AutoregressiveHead.positions(event, emission)
-        orders: dict[str, type[Order]] = {"given": Given, "shuffled": Shuffled, "learned": Learned}
         decoder = self.decoder.build(positions, emission.inputs + self.features, emission.width, self.features)
         return AutoregressiveHead(
             event,
             make_net(AutoregressiveHead.width(event, emission, self.features)),
             decoder,
             emission,
-            order=orders[self.order](positions),
-            own=self.own,
+            order=self.order.build(event, positions),
+            teaching=self.teaching.build(),
             candidates=self.candidates,
         )

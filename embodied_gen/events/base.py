@@ -86,6 +86,14 @@ class Event(nn.Module, abc.ABC):
         """What an estimate lacks of the event, entry by entry, as `error` compares them; model units, `(B, *E)`."""
         return x - x_hat
 
+    def recovery(self, x: Tensor, own: Tensor) -> Tensor:
+        """What leads on from where other entries have come to, back to the event; model units, `(B, *E)` each.
+
+        Entry by entry it is what `x` would be at this entry, had all before it been those of `own`: the same as `x`
+        where entries stand on their own, and where each is a step from the one before, the step from where `own` is.
+        """
+        return x
+
     def check(self, x: Tensor, name: str = "x") -> None:
         """Raises `ValueError` unless `x` has shape `(B, *E)`."""
         if x.ndim != len(self.shape) + 1 or tuple(x.shape[1:]) != self.shape:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.events.base import bounds_of
-from embodied_gen.events.steps import Steps
+from embodied_gen.events.steps import Steps, way_back
 
 
 @final
@@ -63,10 +63,18 @@ class Path(Steps):
 
     def unscaling(self) -> Callable[[Tensor], Tensor]:
         """One affine map and one sum."""
-        rest = (self.shape[0] - 1, -1)
-        centre = torch.cat([self.centre[None], self._step_centre.expand(rest)])
-        half = torch.cat([self.half_width[None], self._step_half.expand(rest)])
+        centre = torch.cat([self.centre[None], self._step_centre.expand(self.shape[0] - 1, -1)])
+        half = self._halves
         return lambda x: torch.addcmul(centre, x, half).cumsum(-2)
+
+    def recovery(self, x: Tensor, own: Tensor) -> Tensor:
+        """See `Event`."""
+        return way_back(x, own, self._halves)
+
+    @property
+    def _halves(self) -> Tensor:
+        """What a unit stands for, of the start and of every step, `(T, D)`."""
+        return torch.cat([self.half_width[None], self._step_half.expand(self.shape[0] - 1, -1)])
 
     @property
     def _step_centre(self) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.events.base import bounds_of
-from embodied_gen.events.steps import Steps
+from embodied_gen.events.steps import Steps, way_back
 
 STATE = 7
 """Numbers of an agent's state: x, y, heading, speed, length, width, valid."""
@@ -70,6 +70,10 @@ class Scene(Steps):
     def unscale(self, x: Tensor) -> Tensor:
         """Steps to motions; shape `(..., A, T, D)`."""
         return (x * self._step_half + self._step_centre).cumsum(-2)
+
+    def recovery(self, x: Tensor, own: Tensor) -> Tensor:
+        """See `Event`."""
+        return way_back(x, own)
 
     @property
     def _step_centre(self) -> Tensor:

@@ -5,6 +5,7 @@ error(x_hat, x) = sum_{t valid} |x_hat_t - x_t|^2 / (D * number of valid steps)
 
 import abc
 
+import torch
 from torch import Tensor
 
 from embodied_gen.events.base import Event
@@ -30,3 +31,15 @@ class Steps(Event, abc.ABC):
             return steps.mean(-1)
         weight = valid.flatten(1).to(steps.dtype)
         return (steps * weight).sum(-1) / weight.sum(-1).clamp(min=1)
+
+
+def way_back(x: Tensor, own: Tensor, half: Tensor | float = 1.0) -> Tensor:
+    """`Event.recovery` of events whose value is the sum of their steps.
+
+    Args:
+        x: Steps of the event, model units, shape `(..., T, D)`.
+        own: Other steps, likewise.
+        half: What a unit of each step stands for, which broadcasts; 1 where all stand for the same.
+    """
+    behind = torch.cumsum((x - own) * half, -2)
+    return x + torch.cat([torch.zeros_like(behind[..., :1, :]), behind[..., :-1, :]], -2) / half

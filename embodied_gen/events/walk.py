@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.events.base import bounds_of
-from embodied_gen.events.steps import Steps
+from embodied_gen.events.steps import Steps, way_back
 
 _DEVIATIONS = 3.0
 
@@ -67,6 +67,10 @@ class Walk(Steps):
         """One affine map and one sum."""
         centre, half = self._centre, self._half
         return lambda x: torch.addcmul(centre, x, half).cumsum(-2)
+
+    def recovery(self, x: Tensor, own: Tensor) -> Tensor:
+        """See `Event`."""
+        return way_back(x, own)
 
     @property
     def _centre(self) -> Tensor:

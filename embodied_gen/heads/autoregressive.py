@@ -8,14 +8,12 @@ and its channels are joint through the component that they share. Positions come
 
 Two networks: `net(0, 0, c)` maps the context to F features for each position, as any network of any other head does,
 and a decoder reads what was drawn so far beside these features. Training reads the true values (teacher forcing), at
-once for all positions. With scheduled sampling a share of what the decoder reads in training are its own draws, made
-under teacher forcing, so that it learns to go on from its mistakes; the loss is then no likelihood.
+once for all positions, a mixture of true values and own draws, or own draws alone (see `teaching`).
 
 Guides are followed by proposals: k finished events are drawn for each sample and one is kept, which tends to the exact
 conditional as k grows. Where hardly any draw holds a constraint, the one that is nearest to it is kept.
 
-Sources: Uria et al. 2016, "Neural autoregressive distribution estimation" (arXiv:1605.02226); Bengio et al. 2015
-(arXiv:1506.03099) and Mihaylova and Martins 2019 (arXiv:1906.07651) for scheduled sampling.
+Sources: Uria et al. 2016, "Neural autoregressive distribution estimation" (arXiv:1605.02226).
 """
 
 import math
@@ -32,6 +30,7 @@ from embodied_gen.heads.emissions import Emission
 from embodied_gen.heads.guidance import RowGuide, drawn
 from embodied_gen.heads.orders import Given, Order
 from embodied_gen.heads.reads_once import ReadsOnce
+from embodied_gen.heads.teaching import Exercise, TeacherForcing, Teaching
 
 
 @final
@@ -45,7 +44,7 @@ class AutoregressiveHead(ReadsOnce):
             `channels_out` the emission's `width`.
         emission: What a position stands for, and its distribution.
         order: Of the S positions; that of the event where absent.
-        own: Probability in [0, 1] that a value that the decoder reads in training is its own draw.
+        teaching: What the decoder reads in training; the truth where absent.
         candidates: Finished events for each draw under a guide.
 
     Raises:
@@ -62,12 +61,10 @@ class AutoregressiveHead(ReadsOnce):
         emission: Emission,
         *,
         order: Order | None = None,
-        own: float = 0.0,
+        teaching: Teaching | None = None,
         candidates: int = 64,
     ):
         super().__init__(event)
-        if not 0 <= own <= 1:
-            raise ValueError(f"own must lie in [0, 1], as a probability; got {own}.")
         if candidates < 1:
             raise ValueError(f"candidates must be at least 1; got {candidates}.")
         positions = self.positions(event, emission)
@@ -76,7 +73,7 @@ class AutoregressiveHead(ReadsOnce):
         if self.order.positions != positions:
             raise ValueError(f"the order must be one of {positions} positions; got {self.order.positions}.")
         self.net, self.decoder, self.emission = net, decoder, emission
-        self.own, self.candidates = own, candidates
+        self.teaching, self.candidates = teaching or TeacherForcing(), candidates
         self.places = nn.Parameter(0.1 * torch.randn(positions, decoder.context))
 
     @staticmethod
@@ -105,32 +102,30 @@ class AutoregressiveHead(ReadsOnce):
         or not: positions that come after a padded one read it.
         """
         self.event.check(x)
-        values = self.emission.nearest(self._values(x))
         order = self.order.draw(len(x), generator=generator, like=x)
-        values, conditions = _in_order(values, order), _in_order(self._conditions(c), order)
-        heard = values if self.own == 0 else self._partly_own(values, conditions, generator)
-        loss = -self._log_prob(heard, values, conditions) / x[0].numel()
+        exercise = self._exercise(x, order, _in_order(self._conditions(c), order), generator)
+        heard, asked = self.teaching.lesson(exercise)
+        loss = -self.emission.log_prob(exercise.outputs(heard), asked).sum(1) / x[0].numel()
         return loss + self.order.lesson(order, loss)
+
+    def _exercise(self, x: Tensor, order: Tensor, conditions: Tensor, generator: draws.Generator) -> Exercise:
+        """What is taught of events in some order of their positions."""
+        back = order.argsort(1)
+
+        def recovery(own: Tensor) -> Tensor:
+            gone = _in_order(own, back).reshape(x.shape)
+            return _in_order(self._values(self.event.recovery(x, gone)), order)
+
+        values = _in_order(self.emission.nearest(self._values(x)), order)
+        return Exercise(values, conditions, self.decoder, self.emission, recovery, generator)
 
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
         """Log p(x | c) in the settled order, exact, nat with respect to model units, shape `(B,)`."""
         self.event.check(x)
         order = self.order.settled(x)
         values = self._values(x)[:, order]
-        return self._log_prob(values, values, self._conditions(c)[:, order])
-
-    def _log_prob(self, heard: Tensor, values: Tensor, conditions: Tensor) -> Tensor:
-        """Of values after a decoder that heard others, both in order, `(B, S, V)`."""
-        output = read(self.decoder, self.emission.embed(heard), conditions).to(values.dtype)
+        output = read(self.decoder, self.emission.embed(values), self._conditions(c)[:, order]).to(values.dtype)
         return self.emission.log_prob(output, values).sum(1)
-
-    @torch.no_grad()
-    def _partly_own(self, values: Tensor, conditions: Tensor, generator: draws.Generator) -> Tensor:
-        """Values of which a share is drawn by the head itself, after true ones."""
-        output = read(self.decoder, self.emission.embed(values), conditions).to(values.dtype)
-        drawn = self.emission.draw(output.flatten(0, 1), generator=generator).view(values.shape)
-        taken = draws.uniform(values.shape[:2], generator=generator, like=values) < self.own
-        return torch.where(taken.unsqueeze(-1), drawn, values)
 
     def _values(self, x: Tensor) -> Tensor:
         """Events as values of positions, `(B, *E)` to `(B, S, V)`."""

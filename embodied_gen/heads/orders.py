@@ -15,6 +15,10 @@ which is the order of a_i + g_i for Gumbel noise g. Scores follow the score-func
 
 which is unbiased, as b does not depend on o. Events are drawn in the most probable order, by falling score.
 
+The positions of a scene are the steps of its agents. `InTurn` and `InStep` lift an order of the A agents to all of
+them: agent after agent, each with all its steps, or step after step, each with all agents, so that everybody knows what
+everybody else did up to now.
+
 Sources: Plackett 1975; Luce 1959; Uria et al. 2014 (arXiv:1310.1757) for training on all orders; Kool et al. 2019
 (arXiv:1903.06059) for Gumbel noise, and their 2019 workshop paper "Buy 4 REINFORCE samples" for the mean of the others.
 """
@@ -112,3 +116,68 @@ class Learned(Order):
         others = (value.sum() - value) / max(len(value) - 1, 1)
         taught = (value - others) * self.log_prob(order)
         return taught - taught.detach()
+
+
+class OfAgents(Order, abc.ABC):
+    """An order of agents, lifted to the positions of their steps; those of one agent follow each other in the event.
+
+    Args:
+        agents: Order of the A agents.
+        steps: P, positions of each agent, >= 1, in time.
+
+    Raises:
+        ValueError: If there is no step.
+    """
+
+    def __init__(self, agents: Order, steps: int):
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1; got {steps}.")
+        super().__init__(agents.positions * steps)
+        self.agents, self.steps = agents, steps
+
+    def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
+        """That of the agents, lifted."""
+        return self._lifted(self.agents.draw(rows, generator=generator, like=like))
+
+    def settled(self, like: Tensor) -> Tensor:
+        """That of the agents, lifted."""
+        return self._lifted(self.agents.settled(like)[None])[0]
+
+    def lesson(self, order: Tensor, loss: Tensor) -> Tensor:
+        """That of the agents."""
+        return self.agents.lesson(self._first(order) // self.steps, loss)
+
+    def _lifted(self, agents: Tensor) -> Tensor:
+        """Orders of positions `(M, A P)` of orders of agents `(M, A)`."""
+        positions = agents.unsqueeze(-1) * self.steps + torch.arange(self.steps, device=agents.device)
+        return self._laid(positions)
+
+    @abc.abstractmethod
+    def _laid(self, positions: Tensor) -> Tensor:
+        """Positions `(M, A, P)` by agent in order and step, one after the other, `(M, A P)`."""
+
+    @abc.abstractmethod
+    def _first(self, order: Tensor) -> Tensor:
+        """The first position of each agent, in order, `(M, A P)` to `(M, A)`."""
+
+
+@final
+class InTurn(OfAgents):
+    """Agent after agent, each with all its steps."""
+
+    def _laid(self, positions: Tensor) -> Tensor:
+        return positions.flatten(1)
+
+    def _first(self, order: Tensor) -> Tensor:
+        return order[:, :: self.steps]
+
+
+@final
+class InStep(OfAgents):
+    """Step after step, each with all agents."""
+
+    def _laid(self, positions: Tensor) -> Tensor:
+        return positions.transpose(1, 2).flatten(1)
+
+    def _first(self, order: Tensor) -> Tensor:
+        return order[:, : self.agents.positions]

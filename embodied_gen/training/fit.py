@@ -27,6 +27,7 @@ from embodied_gen.training.metrics_log import MetricsLog
 from embodied_gen.training.order import Order
 from embodied_gen.training.precision import autocast, resolve
 from embodied_gen.training.processes import Processes
+from embodied_gen.training.progress import listeners
 from embodied_gen.training.settings import TrainSettings
 
 Report = Callable[[int, dict[str, float]], None]
@@ -111,6 +112,7 @@ class _Loop:
         self.windows, self.held_out, self.report = windows, held_out, report
         self.predictor = predictor
         self.average = Average(predictor, settings.average)
+        self.listeners = listeners(predictor, self.average.module)
         self.precision = resolve(settings.precision, processes.device)
         self.optimizer = torch.optim.AdamW(
             predictor.parameters(),
@@ -177,6 +179,8 @@ class _Loop:
         draws.reseed(self.noise, self.course.seed, _NOISE, self.step, self.processes.rank)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        for part in self.listeners:
+            part.progress(self.step / self.settings.steps)
         self.optimizer.zero_grad(set_to_none=True)
         with autocast(self.precision, self.processes.device):
             losses = self.model(batch.observations, batch.value, batch.valid, self.noise)

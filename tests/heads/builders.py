@@ -52,6 +52,7 @@ from embodied_gen.heads.path_head import PathHead
 from embodied_gen.heads.renewal import Renewal
 from embodied_gen.heads.samplers import DDIM
 from embodied_gen.heads.schedules import Cosine
+from embodied_gen.heads.teaching import Teaching
 from embodied_gen.nets import (
     BoxDecoder,
     BoxQueries,
@@ -89,8 +90,8 @@ def autoregressive(
     event: Event,
     emission: Emission,
     decoder: Callable[[int, int, int], Decoder] = recurrent,
-    order: type[Order] = Given,
-    own: float = 0.0,
+    order: Callable[[int], Order] = Given,
+    teaching: Teaching | None = None,
 ) -> Head:
     positions = AutoregressiveHead.positions(event, emission)
     net = ResidualMLP(
@@ -102,7 +103,7 @@ def autoregressive(
         depth=1,
     )
     reads = decoder(positions, emission.inputs + FEATURES, emission.width)
-    return AutoregressiveHead(event, net, reads, emission, order=order(positions), own=own)
+    return AutoregressiveHead(event, net, reads, emission, order=order(positions), teaching=teaching)
 
 
 def pixelcnn(raster: Callable[..., RasterNet], event: LabelMap) -> Head:

@@ -66,6 +66,7 @@ from embodied_gen.heads.orders import Learned, Shuffled
 from embodied_gen.heads.parametrisation import Clean, Noise, V, VariationalBound, Velocity
 from embodied_gen.heads.samplers import DDIM, Ancestral, DPMSolver, Heun
 from embodied_gen.heads.schedules import Cosine, Karras, Linear, Rectified
+from embodied_gen.heads.teaching import ClosedLoop, ScheduledSampling
 from embodied_gen.nets import (
     MaskedConvNet,
     RowRecurrentNet,
@@ -211,7 +212,14 @@ CASES = [
     Case("autoregressive_learned_order", lambda e: autoregressive(e, Bins(8), causal, Learned)),
     Case("autoregressive_mixtures", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), causal)),
     Case("autoregressive_words", lambda e: autoregressive(e, Words(e.shape[-1], count=12))),
-    Case("autoregressive_own", lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), own=0.5)),
+    Case(
+        "autoregressive_scheduled",
+        lambda e: autoregressive(e, Mixtures(e.shape[-1], components=3), teaching=ScheduledSampling(0.5)),
+    ),
+    Case(
+        "autoregressive_closed_loop",
+        lambda e: autoregressive(e, Words(e.shape[-1], count=12), teaching=ClosedLoop(2)),
+    ),
     Case("pixelcnn", lambda e: pixelcnn(MaskedConvNet, LabelMap(3, 4, 3)), maps),
     Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),
     Case("cellwise", lambda e: cellwise(LabelMap(3, 4, 3)), maps, leaves_padding_out=True),

@@ -175,31 +175,6 @@ def test_what_lies_outside_of_the_bins_counts_as_the_nearest_inside_in_training(
     assert head.log_prob(torch.tensor([[[1.4, 0.1]]]), c).item() == -math.inf
 
 
-def test_own_draws_are_heard_as_often_as_asked():
-    head = stirred(autoregressive(Trajectory(4, [-1.0], [1.0]), Mixtures(1, components=2)))
-    head.own = 0.3
-    values, c = torch.full((500, 4, 1), 7.0), torch.zeros(500, CONTEXT)
-    heard = head._partly_own(values, head._conditions(c), draws.generator(1))
-    share = (heard != 7.0).double().mean().item()
-    assert abs(share - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 2000)
-    head.own = 1.0
-    assert (head._partly_own(values, head._conditions(c), draws.generator(1)) != 7.0).all()
-
-
-def test_hearing_own_draws_changes_nothing_for_a_decoder_that_does_not_listen():
-    head = stirred(autoregressive(Trajectory(4, [-1.0], [1.0]), Mixtures(1, components=2)))
-    x, c = batch()[0].double()[:, :, :1], batch()[1].double()
-
-    def loss(own):
-        head.own = own
-        return head.loss(x, c, generator=draws.generator(0))
-
-    assert not torch.allclose(loss(0.0), loss(1.0))
-    with torch.no_grad():
-        head.decoder.input.weight[:, : head.emission.inputs] = 0
-    torch.testing.assert_close(loss(0.0), loss(1.0))
-
-
 @pytest.mark.parametrize("order", [Given, Shuffled])
 def test_training_learns_how_two_numbers_hang_together(order):
     """x_2 = +- x_1 + noise: no mean and no product of marginals describes it."""
@@ -241,7 +216,12 @@ def test_it_keeps_the_contract_in_double_precision(name):
 @pytest.mark.parametrize("order", ["given", "shuffled", "learned"])
 def test_its_block_builds_it(emission, decoder, order):
     block = AutoregressiveBlock.model_validate(
-        {"emission": {"kind": emission}, "decoder": {"kind": decoder, "width": 16}, "order": order, "features": 3}
+        {
+            "emission": {"kind": emission},
+            "decoder": {"kind": decoder, "width": 16},
+            "order": {"kind": "positions", "sequence": order},
+            "features": 3,
+        }
     )
     event = Path(4, [-1.0, 0.0], [1.0, 5.0], [-0.2, -0.1], [0.2, 0.3])
     widths = []
@@ -280,7 +260,6 @@ def build(**changes):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"own": 1.5}, r"own must lie in \[0, 1\], as a probability; got 1.5"),
         ({"candidates": 0}, "candidates must be at least 1; got 0"),
         ({"order": Given(3)}, "the order must be one of 2 positions; got 3"),
         ({"decoder": recurrent(1, 10, 4)}, "length at least 2, channels_in 10 .*channels_out 4; got 1, 10 and 4"),

@@ -55,6 +55,15 @@ def snapshot(folder):
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+SCHEDULED = {
+    "kind": "autoregressive",
+    "decoder": {"kind": "recurrent", "width": 8},
+    "emission": {"kind": "mixtures", "components": 2},
+    "features": 4,
+    "teaching": {"kind": "scheduled_sampling", "share": 0.5, "ramp": 0.6},
+}
+
+
 class Stop(Exception):
     pass
 
@@ -66,6 +75,7 @@ HEADS = {
     "mixture": {"kind": "mixture", "components": 2},
     "adversarial": {"kind": "adversarial", "latent": 3},
     "mean_flow": {"kind": "mean_flow"},
+    "scheduled": SCHEDULED,
 }
 NETS = {
     "mlp": {"kind": "mlp", "width": 16, "depth": 1},
@@ -94,6 +104,15 @@ def test_stopped_anywhere_and_resumed_it_ends_with_the_same_state_for_every_head
     train(tmp_path / "broken", config=config, resume=True)
     assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
     assert state(tmp_path / "broken") == state(tmp_path / "whole")
+
+
+def test_a_schedule_is_told_how_much_of_training_is_over(tmp_path):
+    config = tiny.experiment_of(head=SCHEDULED, train=SHORT)
+    predictor, told = experiment.build(config, tiny.windows_of(config)), []
+    train(
+        tmp_path, config=config, predictor=predictor, report=lambda *_: told.append(predictor.head.teaching.done.item())
+    )
+    assert told == pytest.approx([step / 12 for step in range(12)])
 
 
 def test_without_momentum_the_first_moment_is_the_last_gradient(tmp_path):
