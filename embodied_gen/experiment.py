@@ -42,13 +42,13 @@ from embodied_gen.slots import EnvMaker
 from embodied_gen.training import checkpoint, files
 from embodied_gen.training.settings import TrainSettings
 
-# Data without an environment, and the control that goes with each.
+# Data without an environment, and the controls that go with each.
 _ALONE = {
-    "eth_ucy": "forecast",
-    "tracks": "forecast",
-    "labelled_images": "segmentation",
-    "leaves": "instances",
-    "image_set": "instances",
+    "eth_ucy": ("forecast", "crowd"),
+    "tracks": ("forecast", "crowd"),
+    "labelled_images": ("segmentation",),
+    "leaves": ("instances",),
+    "image_set": ("instances",),
 }
 # Controls whose values are of one kind, and the event of that kind.
 _EVENTS = {"segmentation": "label_map", "instances": "instances"}
@@ -98,11 +98,11 @@ class Experiment(config.Block):
 
     @model_validator(mode="after")
     def _check_source(self) -> "Experiment":
-        wanted = _ALONE.get(self.data.kind)
-        fits = self.control.kind not in _ALONE.values() if wanted is None else self.control.kind == wanted
+        wanted, alone = _ALONE.get(self.data.kind), {kind for kinds in _ALONE.values() for kind in kinds}
+        fits = self.control.kind not in alone if wanted is None else self.control.kind in wanted
         if not fits or (wanted is None) == (self.env is None):
             raise ValueError(
-                "recordings (data.kind eth_ucy, tracks) go with control.kind forecast and no env, images "
+                "recordings (data.kind eth_ucy, tracks) go with control.kind forecast or crowd and no env, images "
                 "(labelled_images) with control.kind segmentation and no env, images (leaves, image_set) with "
                 "control.kind instances and no env, demonstrations with an env and another control; got data.kind "
                 f"{self.data.kind}, control.kind {self.control.kind} and {'no env' if self.env is None else 'an env'}"
@@ -111,6 +111,8 @@ class Experiment(config.Block):
 
     @model_validator(mode="after")
     def _check_event(self) -> "Experiment":
+        if self.control.kind == "crowd" and self.event.kind != "scene":
+            raise ValueError(f"control.kind crowd needs event.kind scene; got {self.event.kind}")
         for control, event in _EVENTS.items():
             if (self.control.kind == control) != (self.event.kind == event):
                 raise ValueError(

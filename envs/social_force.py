@@ -3,10 +3,14 @@ r"""People who cross a square plaza and keep clear of one another by social forc
 Person a wants to go on to a goal at speed v_a, and gives way to every person b, and to a guest, whose space is an
 ellipse that reaches ahead along its own way. With r = x_a - x_b and s = v_b DELTA the way that b is about to go:
 
-    dv_a/dt = (v_a e_a - v) / TAU + sum_b w f_b + noise
+    dv_a/dt = (v_a e_a - v) / TAU + sum_b w f_b + sum_o w f_o + noise
     f_b = -grad V(b),  V = V_0 exp(-(b - ROOM) / SIGMA),  2 b = sqrt((|r| + |r - s|)^2 - |s|^2)
+    f_o = -grad U(|q|),  U = U_0 exp(-|q| / REACH),  q from the nearest point of the obstacle o
 
 The weight w is 1 for what lies within 100 degrees of the direction e_a, 1/2 behind. Nobody walks faster than 1.3 v_a.
+Obstacles push likewise, and within one towards its edge. People do not look for a way around: obstacles are to be
+convex, such as pillars, along which they slide.
+
 Desired speeds are N(1.34, 0.26^2) m/s. Who has crossed leaves, and somebody else enters at a random side.
 
 Source: Helbing and Molnár 1995, Social force model for pedestrian dynamics (Physical Review E 51), with two numbers
@@ -14,9 +18,11 @@ changed. There people are points (ROOM = 0), and one who stands still is walked 
 from ROOM on. There DELTA is 2 s, with which people who meet jerk from side to side, at 2.6 times the mean acceleration.
 """
 
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
+import shapely
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -25,6 +31,7 @@ PERIOD = 0.1
 """Time of a step [s]."""
 TAU, V_0, SIGMA = 0.5, 2.1, 0.3  # [s], [m^2/s^2], [m]
 ROOM, DELTA = 0.3, 0.5  # [m], [s]
+U_0, REACH = 10.0, 0.2  # of obstacles [m^2/s^2], [m]
 _SIGHT, _BEHIND = np.cos(np.radians(100)), 0.5
 _SPEED, _SPEED_SPREAD, _FASTEST = 1.34, 0.26, 1.3
 _SLOWEST = 0.5  # desired speed at least [m/s]
@@ -44,6 +51,7 @@ class SocialForce:
         half: Half of the width of the plaza [m].
         generator: Of everything that is drawn.
         guest: Where somebody stands who is no person, and where nobody enters [m], shape `(2,)`; None for nobody.
+        obstacles: Polygons or lines [m], convex.
 
     Attributes:
         positions: [m], shape `(P, 2)`.
@@ -52,8 +60,15 @@ class SocialForce:
         present: All true, shape `(P,)`.
     """
 
-    def __init__(self, people: int, half: float, generator: np.random.Generator, guest: Array | None = None) -> None:
-        self.half, self._generator = half, generator
+    def __init__(
+        self,
+        people: int,
+        half: float,
+        generator: np.random.Generator,
+        guest: Array | None = None,
+        obstacles: Sequence[shapely.Geometry] = (),
+    ) -> None:
+        self.half, self._generator, self._obstacles = half, generator, tuple(obstacles)
         self.positions, self.velocities, self._goals = (np.full((people, 2), np.inf) for _ in range(3))
         self._speeds = np.full(people, _SPEED)
         self.numbers = np.zeros(people, dtype=np.int64)
@@ -79,6 +94,8 @@ class SocialForce:
         force += seen(ahead, pushed).sum(1)
         if guest is not None:
             force += seen(ahead, repulsion(self.positions, guest[None, :2], guest[None, 2:])).sum(1)
+        if self._obstacles:
+            force += seen(ahead, pushed_off(self.positions, self._obstacles)).sum(1)
         force += self._generator.normal(0, _NOISE, force.shape)
         velocities = self.velocities + PERIOD * force
         speed = np.linalg.norm(velocities, axis=1, keepdims=True)
@@ -96,9 +113,14 @@ class SocialForce:
         others = self.positions[np.arange(len(self.positions)) != person]
         guests = np.zeros((0, 2)) if guest is None else guest[None]
         places = [start + share * (goal - start) for start, goal in drawn]
-        room = [min(_clearance(place, others), _clearance(place, guests) - _FROM_GUEST) for place in places]
+        spaces = (
+            [_clearance(place, others) for place in places],
+            [_clearance(place, guests) - _FROM_GUEST for place in places],
+            shapely.distance(shapely.points(places)[:, None], np.array(self._obstacles, object)).min(1, initial=np.inf),
+        )
+        room = np.min(spaces, axis=0)
         # The first with room enough, or the one with most.
-        start, goal = drawn[next((i for i, space in enumerate(room) if space > _ROOM), int(np.argmax(room)))]
+        start, goal = drawn[next((i for i, space in enumerate(room) if space > _ROOM), int(room.argmax()))]
         self.positions = self.positions.copy()  # others hold the last one
         self.positions[person], self._goals[person] = start + share * (goal - start), goal
         self._speeds[person] = max(self._generator.normal(_SPEED, _SPEED_SPREAD), _SLOWEST)
@@ -139,6 +161,27 @@ def repulsion(positions: Array, others: Array, velocities: Array) -> Array:
     return force
 
 
+def pushed_off(positions: Array, obstacles: Sequence[shapely.Geometry]) -> Array:
+    """Forces f_o of obstacles on people [m/s^2].
+
+    Args:
+        positions: Of people [m], shape `(P, 2)`.
+        obstacles: K polygons or lines [m].
+
+    Returns:
+        Shape `(P, K, 2)`.
+    """
+    points, solid = shapely.points(positions)[:, None], np.array(obstacles, dtype=object)
+    edges = np.where(shapely.get_dimensions(solid) == 2, shapely.boundary(solid), solid)
+    nearest = shapely.get_coordinates(shapely.shortest_line(edges[None], points)).reshape(len(positions), -1, 2, 2)
+    q = positions[:, None] - nearest[:, :, 0]
+    away = np.maximum(np.linalg.norm(q, axis=-1, keepdims=True), 1e-9)
+    inside = shapely.contains(solid[None], points)[..., None]
+    size = U_0 / REACH * np.where(inside, 1.0, np.exp(-away / REACH))
+    force: Array = size * q / away * np.where(inside, -1.0, 1.0)
+    return force
+
+
 def seen(ahead: Array, forces: Array) -> Array:
     """Forces `(P, K, 2)` weighed by whether their source lies in sight of directions `(P, 2)`."""
     towards = -(ahead[:, None] * forces).sum(-1)
@@ -151,7 +194,15 @@ def _clearance(point: Array, others: Array) -> float:
     return float(np.linalg.norm(others - point, axis=1).min(initial=np.inf))
 
 
-def walked(people: int, frames: int, *, half: float, every: int, generator: np.random.Generator) -> tuple[Array, Array]:
+def walked(
+    people: int,
+    frames: int,
+    *,
+    half: float,
+    every: int,
+    generator: np.random.Generator,
+    obstacles: Sequence[shapely.Geometry] = (),
+) -> tuple[Array, Array]:
     """A walk of people on a plaza, without a guest.
 
     Args:
@@ -160,11 +211,12 @@ def walked(people: int, frames: int, *, half: float, every: int, generator: np.r
         half: Half of the width of the plaza [m].
         every: Steps of 0.1 s between two frames.
         generator: Of everything that is drawn.
+        obstacles: Convex polygons or lines [m].
 
     Returns:
         Positions [m], shape `(F, P, 2)`, and who is who, shape `(F, P)`.
     """
-    plaza = SocialForce(people, half, generator)
+    plaza = SocialForce(people, half, generator, obstacles=obstacles)
     positions, numbers = np.zeros((frames, people, 2)), np.zeros((frames, people))
     for frame in range(frames):
         positions[frame], numbers[frame] = plaza.positions, plaza.numbers

@@ -13,9 +13,9 @@ from crowds import crowd
 
 from embodied_gen import draws, experiment
 from embodied_gen.blocks import (
-    ForecastControl,
     InstancesControl,
     LeavesBlock,
+    RecordingsControl,
     SceneControl,
     SegmentationControl,
     WholeWayControl,
@@ -76,9 +76,11 @@ def examples_of(config):
     if isinstance(config.control, SceneControl):
         seen = scenes.episodes((60, 60), agents=config.control.agents)
         return config.control.examples(seen), Sizes(seen.observations.shape[1], 4)
-    if isinstance(config.control, ForecastControl):
-        windows = windows_of([crowd(5, 30)], SOCIAL_GAN)
-        return config.control.varied(windows, config.data), Sizes(*config.control.sizes(0, 0))
+    if isinstance(config.control, RecordingsControl):
+        windows, data = windows_of([crowd(5, 30)], SOCIAL_GAN), config.data
+        if getattr(data, "map", None):
+            data = data.model_copy(update={"map": str(Path(__file__).with_name("pillars.wkt"))})
+        return config.control.varied(windows, data), Sizes(*config.control.sizes(0, 0))
     if isinstance(config.control, WholeWayControl):
         examples = config.control.examples(ways())
         return examples, Sizes(len(examples.observations()[0]), 2)

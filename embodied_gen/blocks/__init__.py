@@ -10,7 +10,14 @@ from embodied_gen.blocks.control import (
 )
 from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.event import BinaryBlock, EventBlock, LabelMapBlock, TrajectoryBlock
-from embodied_gen.blocks.forecast import EthUcyBlock, ForecastControl, RecordingsBlock, TracksBlock
+from embodied_gen.blocks.forecast import (
+    CrowdControl,
+    EthUcyBlock,
+    ForecastControl,
+    RecordingsBlock,
+    RecordingsControl,
+    TracksBlock,
+)
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.instances import ImageSetBlock, InstancesControl, LeavesBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
@@ -22,6 +29,7 @@ __all__ = [
     "AheadControl",
     "BinaryBlock",
     "ControlBlock",
+    "CrowdControl",
     "DataBlock",
     "DenoisingBlock",
     "EnvBlock",
@@ -40,6 +48,7 @@ __all__ = [
     "PlannerControl",
     "PolicyControl",
     "RecordingsBlock",
+    "RecordingsControl",
     "SceneControl",
     "SegmentationControl",
     "TrackerBlock",

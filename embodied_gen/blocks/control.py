@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from embodied_gen.blocks.forecast import ForecastControl
+from embodied_gen.blocks.forecast import CrowdControl, ForecastControl
 from embodied_gen.blocks.instances import InstancesControl
 from embodied_gen.blocks.segmentation import SegmentationControl
 from embodied_gen.blocks.ways import AheadControl, Channels, WholeWayControl
@@ -299,6 +299,7 @@ ControlBlock = Annotated[
     | InverseControl
     | SceneControl
     | ForecastControl
+    | CrowdControl
     | SegmentationControl
     | InstancesControl
     | WholeWayControl

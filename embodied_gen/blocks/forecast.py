@@ -10,11 +10,17 @@ from torch import Tensor
 
 from embodied_gen.config import Block
 from embodied_gen.demos.examples import Examples
-from embodied_gen.forecasting import eth_ucy, track_file
-from embodied_gen.forecasting.examples import AgentExamples
+from embodied_gen.encoder import SceneEncoder
+from embodied_gen.events.scene import STATE
+from embodied_gen.forecasting import eth_ucy, track_file, walls
+from embodied_gen.forecasting.examples import AgentExamples, Around, CrowdExamples
+from embodied_gen.forecasting.forecaster import Forecaster
+from embodied_gen.forecasting.groups import GroupForecaster
+from embodied_gen.forecasting.learned import AgentForecaster
 from embodied_gen.forecasting.variants import Varied
 from embodied_gen.forecasting.windows import ALONE_TOO, OBSERVED, PREDICTED, CrowdWindows, windows_of
 from embodied_gen.nets.neighbours import POINT, NeighbourAttention
+from embodied_gen.predictor import Predictor
 
 
 class RecordingsBlock(Block, abc.ABC):
@@ -32,6 +38,15 @@ class RecordingsBlock(Block, abc.ABC):
             FileNotFoundError: If a file is missing.
             ValueError: If a file is not the one expected, or holds too little.
         """
+
+    def walls(self) -> Tensor | None:
+        """Ends of the walls by which people walk [m], shape `(K, 2, 2)`; None where none are known.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a file is none of walls.
+        """
+        return None
 
     @abc.abstractmethod
     def describe(self) -> tuple[str, str]:
@@ -66,6 +81,7 @@ class TracksBlock(RecordingsBlock):
     kind: Literal["tracks"] = "tracks"
     file: str = Field(description="Rows of frame, pedestrian, x, y; such as `embodied-gen data crowd` writes.")
     held_out: float = Field(0.1, gt=0, lt=1, description="Share of the frames, the last, that the loss is measured on.")
+    map: str | None = Field(None, description="File of walls, a line of well-known text for each; null for none.")
 
     def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
         """What lies before the cut, and what lies after it."""
@@ -73,20 +89,17 @@ class TracksBlock(RecordingsBlock):
         cut = round((1 - self.held_out) * len(tracks.frames))
         return windows_of([tracks.part(0, cut)], ALONE_TOO), windows_of([tracks.part(cut, None)], ALONE_TOO)
 
+    def walls(self) -> Tensor | None:
+        """Those of the map."""
+        return None if self.map is None else walls.pieces_of(walls.read(Path(self.map)))
+
     def describe(self) -> tuple[str, str]:
         """The file."""
         return f"the pedestrians of `{self.file}`", f"all but the last {self.held_out:g} of its frames"
 
 
-@final
-class ForecastControl(Block):
-    """How a pedestrian goes on, from what it and those around it did."""
-
-    kind: Literal["forecast"] = "forecast"
-    neighbours: int = Field(8, ge=0, description="The nearest pedestrians that are seen.")
-    radius: float = Field(6.0, gt=0, description="Within which they are seen [m].")
-    width: int = Field(64, ge=1, description="Features of oneself, and of all neighbours together.")
-    heads: int = Field(4, ge=1, description="Attention heads over neighbours; divide the width.")
+class RecordingsControl(Block, abc.ABC):
+    """What is predicted of pedestrians, and from what."""
 
     @property
     def history(self) -> int:
@@ -98,13 +111,36 @@ class ForecastControl(Block):
         """Predicted frames."""
         return PREDICTED
 
-    def examples(self, windows: CrowdWindows, device: torch.device | str = "cpu") -> Examples:
-        """What is predicted of the pedestrians of some windows."""
-        return AgentExamples(windows, neighbours=self.neighbours, device=device)
+    @abc.abstractmethod
+    def examples(self, windows: CrowdWindows, data: RecordingsBlock, device: torch.device | str = "cpu") -> Around:
+        """What is predicted of the pedestrians of some windows of the data."""
 
     def varied(self, windows: CrowdWindows, data: RecordingsBlock, device: torch.device | str = "cpu") -> Examples:
         """What the forecaster learns from: the same in several sizes, and mirrored."""
-        return Varied(self.examples(windows, device), sizes=data.sizes)
+        return Varied(self.examples(windows, data, device), sizes=data.sizes)
+
+    @abc.abstractmethod
+    def forecaster(self, predictor: Predictor) -> Forecaster:
+        """What draws with a trained predictor."""
+
+
+@final
+class ForecastControl(RecordingsControl):
+    """How a pedestrian goes on, from what it and those around it did."""
+
+    kind: Literal["forecast"] = "forecast"
+    neighbours: int = Field(8, ge=0, description="The nearest pedestrians that are seen.")
+    radius: float = Field(6.0, gt=0, description="Within which they are seen [m].")
+    width: int = Field(64, ge=1, description="Features of oneself, and of all neighbours together.")
+    heads: int = Field(4, ge=1, description="Attention heads over neighbours; divide the width.")
+
+    def examples(self, windows: CrowdWindows, data: RecordingsBlock, device: torch.device | str = "cpu") -> Around:
+        """Each on its own."""
+        return AgentExamples(windows, neighbours=self.neighbours, device=device)
+
+    def forecaster(self, predictor: Predictor) -> Forecaster:
+        """Draws each on its own."""
+        return AgentForecaster(predictor, neighbours=self.neighbours)
 
     def sizes(self, observation: int, action: int) -> tuple[int, int]:
         """Numbers of an observed frame and of a position, whatever an environment has."""
@@ -125,4 +161,45 @@ class ForecastControl(Block):
         return (
             f"{PREDICTED} positions of a pedestrian from {OBSERVED} of its own and of the {self.neighbours} nearest to "
             f"it within {self.radius:g} m"
+        )
+
+
+@final
+class CrowdControl(RecordingsControl):
+    """How a pedestrian and those nearest to it go on together, from what they did and the walls around them."""
+
+    kind: Literal["crowd"] = "crowd"
+    neighbours: int = Field(4, ge=0, description="The nearest pedestrians, who are predicted together with one.")
+    points: int = Field(0, ge=0, description="Nearest points of walls that each of them sees; the data need a map.")
+
+    def examples(self, windows: CrowdWindows, data: RecordingsBlock, device: torch.device | str = "cpu") -> Around:
+        """All together.
+
+        Raises:
+            ValueError: If points are asked for and the data have no map.
+        """
+        return CrowdExamples(windows, neighbours=self.neighbours, walls=data.walls(), points=self.points, device=device)
+
+    def forecaster(self, predictor: Predictor) -> Forecaster:
+        """Draws groups."""
+        return GroupForecaster(predictor, neighbours=self.neighbours, points=self.points)
+
+    def sizes(self, observation: int, action: int) -> tuple[int, int]:
+        """Numbers of an observed frame and of a position, whatever an environment has."""
+        return (STATE + 2 * self.points) * (1 + self.neighbours), 2
+
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """Axes of the value."""
+        return 1 + self.neighbours, self.horizon, channels
+
+    def encoder(self, mean: Tensor, deviation: Tensor) -> SceneEncoder:
+        """What reads the observations; only their number counts."""
+        return SceneEncoder(self.history, 1 + self.neighbours, len(mean))
+
+    def describe(self) -> str:
+        """In words."""
+        walls = f", and the {self.points} points of walls nearest to each" if self.points else ""
+        return (
+            f"{PREDICTED} positions of a pedestrian and of the {self.neighbours} nearest to it together, from "
+            f"{OBSERVED} of each{walls}"
         )

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 from embodied_gen.commands.console import console, parse
-from embodied_gen.forecasting import eth_ucy, track_file
+from embodied_gen.forecasting import eth_ucy, track_file, walls
 from embodied_gen.forecasting.tracks import PERIOD, Tracks, on_grid
 from embodied_gen.forecasting.windows import PROTOCOLS, CrowdWindows, Protocol, windows_of
 from envs.crowd_layout import EVERY
@@ -44,6 +44,8 @@ class Arguments:
     """crowd: on the plaza all the time."""
     half: float = 8.0
     """crowd: half of the width of the plaza [m]."""
+    map: str | None = None
+    """crowd: file of convex walls to walk around, a line of well-known text for each, such as POLYGON ((...))."""
     seed: int = 0
     """crowd: of everything."""
 
@@ -83,7 +85,8 @@ def _crowd(parsed: Arguments) -> None:
             f"{parsed.half} m and {frames} frames. Raise --people, --half or --minutes."
         )
     generator = np.random.default_rng(parsed.seed)
-    at, who = walked(parsed.people, frames, half=parsed.half, every=EVERY, generator=generator)
+    obstacles = [] if parsed.map is None else walls.read(Path(parsed.map))
+    at, who = walked(parsed.people, frames, half=parsed.half, every=EVERY, generator=generator, obstacles=obstacles)
     number = torch.arange(0, frames * _STEP, _STEP).repeat_interleave(parsed.people)
     rows = torch.from_numpy(who).long().flatten(), torch.from_numpy(at).flatten(0, 1)
     tracks = on_grid(number, *rows, step=_STEP, source=parsed.out)

@@ -11,12 +11,12 @@ from torch import Tensor
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen.blocks import (
-    ForecastControl,
     ImageSetBlock,
     InstancesControl,
     LabelledImagesBlock,
     LeavesBlock,
     RecordingsBlock,
+    RecordingsControl,
     SegmentationControl,
 )
 from embodied_gen.commands.console import console
@@ -55,7 +55,7 @@ def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
         FileNotFoundError: If the data are missing.
         ValueError: If they do not fit the experiment.
     """
-    if isinstance(experiment.control, ForecastControl) and isinstance(experiment.data, RecordingsBlock):
+    if isinstance(experiment.control, RecordingsControl) and isinstance(experiment.data, RecordingsBlock):
         return _of_recordings(experiment.control, experiment.data, device)
     if isinstance(experiment.control, SegmentationControl) and isinstance(experiment.data, LabelledImagesBlock):
         return _of_label_maps(experiment.control, experiment.data, experiment.seed, device)
@@ -76,13 +76,14 @@ def _of_label_maps(control: SegmentationControl, data: LabelledImagesBlock, seed
     )
 
 
-def _of_recordings(control: ForecastControl, data: RecordingsBlock, device: torch.device) -> Lessons:
+def _of_recordings(control: RecordingsControl, data: RecordingsBlock, device: torch.device) -> Lessons:
     train, val = data.windows()
+    walls = [] if (known := data.walls()) is None else [known]
     subject, which = data.describe()
     return Lessons(
         control.varied(train, data, device),
-        control.examples(val, device),
-        _digest(values for part in (train, val) for values in (part.tracks, part.valid, part.starts)),
+        control.examples(val, data, device),
+        _digest([*(values for part in (train, val) for values in (part.tracks, part.valid, part.starts)), *walls]),
         f"{len(train)} windows",
         subject,
         f"Recordings: {which}, {len(train)} windows, {len(train.tracks):,} tracks",
@@ -113,7 +114,7 @@ def _digest(data: Iterable[Tensor]) -> str:
 def _of_demonstrations(experiment: Experiment, device: torch.device) -> Lessons:
     env, data = experiment.task
     control = experiment.control
-    assert not isinstance(control, ForecastControl | SegmentationControl | InstancesControl)  # which have no task
+    assert not isinstance(control, RecordingsControl | SegmentationControl | InstancesControl)  # which have no task
     episodes = store.read(data.dataset, root=Path(data.root), episodes=data.episodes)
     check_spaces(experiment, episodes)
     control.check(episodes)

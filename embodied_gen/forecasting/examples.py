@@ -6,7 +6,8 @@ observations.
     AgentExamples   the future of one pedestrian in its moving frame, from its past and that of its neighbours in its
                     present frame; for any head over chunks (event `Walk`, `NeighbourAttention` or `StateEncoder`)
     CrowdExamples   the joint futures of a pedestrian and its neighbours, each in its own present frame, from states of
-                    all; for heads over scenes (event `Scene` with two channels, `SceneEncoder`, `SceneTransformer`)
+                    all and the points of walls that are nearest to each; for heads over scenes (event `Scene` with two
+                    channels, `SceneEncoder`, `SceneTransformer`)
 """
 
 import abc
@@ -16,10 +17,13 @@ import torch
 from torch import Tensor
 
 from embodied_gen.demos.examples import Batch, Examples
+from embodied_gen.events.scene import STATE
 from embodied_gen.forecasting.frames import frames_of, moving_frames_of, states_of
+from embodied_gen.forecasting.walls import nearest_points
 from embodied_gen.forecasting.windows import FRAMES, OBSERVED, CrowdWindows
 
 _SOME = 4096  # examples of which bounds and statistics are taken
+_POINT = 3  # numbers of an observed pedestrian: x, y and whether it is there
 _HELD = 1 << 16  # tracks whose neighbours are looked for at once
 
 
@@ -49,7 +53,7 @@ def nearest(last: Tensor, present: Tensor, neighbours: int) -> Near:
     return Near(index, there)
 
 
-class _Around(Examples, abc.ABC):
+class Around(Examples, abc.ABC):
     """A track and its neighbours.
 
     Args:
@@ -88,6 +92,15 @@ class _Around(Examples, abc.ABC):
         """Where the data are kept."""
         return self._tracks.device
 
+    @abc.abstractmethod
+    def stretched(self, observations: Tensor, factors: Tensor) -> Tensor:
+        """Observations `(B, H, O)` of the same scenes in other sizes and mirrored.
+
+        Args:
+            observations: As in a batch.
+            factors: Of the two axes, `(B, 2)`, equal or opposite; the first one is positive.
+        """
+
     def place(self, example: int) -> tuple[int, int]:
         """The recording of a track, and the number of its first frame."""
         recording, frame = self._places[example].tolist()
@@ -112,8 +125,8 @@ class _Around(Examples, abc.ABC):
 
 
 @final
-class AgentExamples(_Around):
-    """Each pedestrian on its own; see the module and `_Around`."""
+class AgentExamples(Around):
+    """Each pedestrian on its own; see the module and `Around`."""
 
     def batch(self, index: Tensor) -> Batch:
         """Observations `(B, 8, 3 (1 + K))`, values `(B, 12, 2)` [m] and their valid steps `(B, 12)`.
@@ -124,17 +137,61 @@ class AgentExamples(_Around):
         value = moving_frames_of(tracks[:, 0, :OBSERVED]).inwards(tracks[:, 0, OBSERVED:])
         return Batch(agent_observations(tracks[:, :, :OBSERVED], there), value, valid[:, 0, OBSERVED:])
 
+    def stretched(self, observations: Tensor, factors: Tensor) -> Tensor:
+        """Positions times factors."""
+        scale = torch.cat([factors, torch.ones_like(factors[:, :1])], -1)
+        return (observations.unflatten(-1, (-1, _POINT)) * scale[:, None, None]).flatten(-2)
+
 
 @final
-class CrowdExamples(_Around):
-    """A pedestrian and its neighbours together; see the module and `_Around`."""
+class CrowdExamples(Around):
+    """A pedestrian and its neighbours together; see the module and `Around`.
+
+    Args:
+        windows: Tracks.
+        neighbours: K, >= 0.
+        walls: Ends of straight walls [m], shape `(W, 2, 2)`; None where none are known.
+        points: P, the nearest points of walls that each sees, >= 0.
+        device: Where the data are kept.
+
+    Raises:
+        ValueError: If a number is negative, or there are fewer walls than points.
+    """
+
+    def __init__(
+        self,
+        windows: CrowdWindows,
+        *,
+        neighbours: int,
+        walls: Tensor | None = None,
+        points: int = 0,
+        device: torch.device | str = "cpu",
+    ):
+        super().__init__(windows, neighbours=neighbours, device=device)
+        require_walls(walls, points)
+        self._walls = None if walls is None or points == 0 else walls.to(self._tracks)
+        self._points = points
 
     def batch(self, index: Tensor) -> Batch:
-        """Observations `(B, 8, 7 (1 + K))` of states, values `(B, 1 + K, 12, 2)` [m], valid steps `(B, 1 + K, 12)`."""
+        """Observations `(B, 8, (7 + 2 P) (1 + K))`, values `(B, 1 + K, 12, 2)` [m], valid steps `(B, 1 + K, 12)`.
+
+        See `crowd_observations`.
+        """
         tracks, valid, there = self._around(index)
         seen, later = tracks[:, :, :OBSERVED], tracks[:, :, OBSERVED:]
         value = frames_of(seen).inwards(later) * there[..., None, None]
-        return Batch(crowd_observations(seen, there), value, valid[:, :, OBSERVED:])
+        points = None if self._walls is None else nearest_points(seen[:, :, -1], self._walls, self._points)
+        return Batch(crowd_observations(seen, there, points), value, valid[:, :, OBSERVED:])
+
+    def stretched(self, observations: Tensor, factors: Tensor) -> Tensor:
+        """Positions and points times factors, speeds by the size; headings turn over in the mirror."""
+        agents, size = self._index.shape[1], factors[:, 0]
+        states, points = observations.split([STATE * agents, 2 * self._points * agents], -1)
+        one = torch.ones_like(size)
+        scale = torch.stack([size, factors[:, 1], factors[:, 1].sign(), size, one, one, one], -1)
+        states = states.unflatten(-1, (agents, STATE)) * scale[:, None, None]
+        points = points.unflatten(-1, (self._points * agents, 2)) * factors[:, None, None]
+        return torch.cat([states.flatten(-2), points.flatten(-2)], -1)
 
 
 def agent_observations(seen: Tensor, there: Tensor) -> Tensor:
@@ -145,9 +202,30 @@ def agent_observations(seen: Tensor, there: Tensor) -> Tensor:
     return torch.cat([local, flags], -1).transpose(1, 2).flatten(2)
 
 
-def crowd_observations(seen: Tensor, there: Tensor) -> Tensor:
-    """What is observed of some pedestrians, as states of a scene; `(B, A, 8, 2)` to `(B, 8, 7 A)`."""
-    return (states_of(seen, there) * there[..., None, None]).transpose(1, 2).flatten(2)
+def crowd_observations(seen: Tensor, there: Tensor, points: Tensor | None = None) -> Tensor:
+    """What is observed of some pedestrians, as states of a scene and points around each of them.
+
+    Args:
+        seen: Tracks [m], shape `(B, A, 8, 2)`.
+        there: Who is there, bool, shape `(B, A)`.
+        points: Of walls [m], shape `(B, A, P, 2)`; None for none.
+
+    Returns:
+        Shape `(B, 8, (7 + 2 P) A)`, as `SceneEncoder` reads it.
+    """
+    states = (states_of(seen, there) * there[..., None, None]).transpose(1, 2).flatten(2)
+    if points is None:
+        return states
+    near = (points * there[..., None, None]).flatten(1)
+    return torch.cat([states, near.unsqueeze(1).expand(-1, OBSERVED, -1)], 2)
+
+
+def require_walls(walls: Tensor | None, points: int) -> None:
+    """Raises `ValueError` unless there are walls where points of them are asked for."""
+    if points < 0:
+        raise ValueError(f"points must be at least 0; got {points}.")
+    if points and walls is None:
+        raise ValueError(f"{points} points of walls are asked for and no walls are known. Give the file of the walls.")
 
 
 def _carried_on(tracks: Tensor, valid: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class Observed:
     Attributes:
         tracks: Positions, oldest first [m], shape `(B, A, 8, 2)`; finite, also of those who are not there.
         present: Who is there, bool, shape `(B, A)`; the others fill up and are not to be seen.
-        walls: Ends of straight walls [m], shape `(B, K, 2, 2)`; None where none are known.
+        walls: Ends of straight walls [m], shape `(B, K, 2, 2)`, see `walls.pieces_of`; None where none are known.
 
     Raises:
         ValueError: If a shape is another or a position is not finite.

@@ -7,7 +7,7 @@ pedestrian (see `frames`), whose first axis is its heading,
 
 of all positions of an example. Turned and shifted ones are the same example already. Sizes stretch distances between
 people along with their steps, which is not quite true of the gaps that they keep; they teach that speeds differ between
-recordings.
+recordings. How an observation is stretched and mirrored is known to the examples (`Around.stretched`).
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.demos.examples import Batch, Examples
-
-_POINT = 3  # numbers of an observed pedestrian: x, y and whether it is there
+from embodied_gen.forecasting.examples import Around
 
 
 @final
@@ -26,14 +25,14 @@ class Varied(Examples):
     """Every example of `examples` in each size, and mirrored; example i is a variant of i modulo their number.
 
     Args:
-        examples: Of single pedestrians in their own frames, such as `AgentExamples`.
+        examples: Whose values are in the frames of pedestrians.
         sizes: Factors s, one or more, positive.
 
     Raises:
         ValueError: If there is no size or one is not positive.
     """
 
-    def __init__(self, examples: Examples, *, sizes: Sequence[float]):
+    def __init__(self, examples: Around, *, sizes: Sequence[float]):
         if not sizes or not min(sizes) > 0:
             raise ValueError(f"sizes must be one or more positive factors; got {list(sizes)}.")
         self.examples, self.source = examples, examples.source
@@ -54,24 +53,20 @@ class Varied(Examples):
         """Variants, shaped as the examples are."""
         found = self.examples.batch(index % len(self.examples))
         factors = self._factors[index // len(self.examples)]
-        return Batch(_seen(found.observations, factors), found.value * factors[:, None], found.valid)
+        each = factors.view(len(factors), *[1] * (found.value.ndim - 2), 2)
+        return Batch(self.examples.stretched(found.observations, factors), found.value * each, found.valid)
 
     def values(self) -> Tensor:
         """Values of every variant."""
-        return (self.examples.values() * self._factors.cpu()[:, None, None]).flatten(0, 1)
+        values, factors = self.examples.values(), self._factors.cpu()
+        return (values * factors.view(len(factors), *[1] * (values.ndim - 1), 2)).flatten(0, 1)
 
     def observations(self) -> Tensor:
         """Observations of every variant."""
         seen = self.examples.observations()
         factors = self._factors.cpu().repeat_interleave(len(seen), 0)
-        return _seen(seen.repeat(len(self._factors), 1)[:, None], factors)[:, 0]
+        return self.examples.stretched(seen.repeat(len(self._factors), 1)[:, None], factors)[:, 0]
 
     def place(self, example: int) -> tuple[int, int]:
         """That of the example of which this is a variant."""
         return self.examples.place(example % len(self.examples))
-
-
-def _seen(observations: Tensor, factors: Tensor) -> Tensor:
-    """Observations `(B, H, 3 (1 + K))` with positions times factors `(B, 2)`."""
-    scale = torch.cat([factors, torch.ones_like(factors[:, :1])], -1)
-    return (observations.unflatten(-1, (-1, _POINT)) * scale[:, None, None]).flatten(-2)

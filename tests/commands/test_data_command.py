@@ -40,6 +40,17 @@ def test_eth_and_ucy_are_checked_and_counted(cli):
     assert "1.47 m/s" in corrected.out and "eth, Social-GAN: 563 windows" in corrected.out
 
 
+def test_a_crowd_walks_around_the_walls_of_a_map(cli, tmp_path):
+    (tmp_path / "walls.wkt").write_text("POLYGON ((-1 -1, 1 -1, 1 1, -1 1, -1 -1))")
+    made = ("data", "crowd", "--out", "crowd.txt", "--minutes", "1", "--people", "12")
+    assert cli(*made, "--map", "walls.wkt").status == 0
+    tracks = track_file.read(tmp_path / "crowd.txt")
+    within = (tracks.positions.abs() < 1).all(-1) & tracks.present
+    assert not within.any() and tracks.rows > 1000
+    missing = cli(*made, "--map", "nowhere.wkt")
+    assert missing.status == 2 and "there is no file of walls nowhere.wkt" in missing.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

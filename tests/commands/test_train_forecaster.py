@@ -66,7 +66,8 @@ def test_it_can_be_stopped_and_resumed_to_the_same_weights(cli, config, recorded
 def test_the_encoder_learns_with_the_head(cli, config, recorded, tmp_path):
     assert cli("train", config, *SMALL, "--out", "run").status == 0
     run = experiment.load(tmp_path / "run")
-    fresh = experiment.build(run.experiment, run.experiment.control.examples(run.experiment.data.windows()[0]))
+    data = run.experiment.data
+    fresh = experiment.build(run.experiment, run.experiment.control.examples(data.windows()[0], data))
     pairs = zip(fresh.encoder.parameters(), run.predictor.encoder.parameters(), strict=True)
     assert not any(torch.equal(a, b) for a, b in pairs)
 
@@ -82,7 +83,7 @@ def test_a_missing_folder_is_named(cli, config):
     [
         (
             {"control": {"kind": "policy"}},
-            "eth_ucy, tracks. go with control.kind forecast and no env, images.*demonstrations with.*got",
+            "eth_ucy, tracks. go with control.kind forecast or crowd and no env, images.*demonstrations with.*got",
         ),
         ({"env": {"id": "embodied/Avoid-v0"}}, "got data.kind eth_ucy, control.kind forecast and an env"),
         ({"data": {"kind": "eth_ucy", "scene": "mars"}}, "data.scene: .*'zara2'; got 'mars'"),

@@ -2,12 +2,26 @@
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from envs import social_force
-from envs.social_force import DELTA, PERIOD, ROOM, SIGMA, V_0, SocialForce, repulsion, seen, walked
+from envs.social_force import (
+    DELTA,
+    PERIOD,
+    REACH,
+    ROOM,
+    SIGMA,
+    U_0,
+    V_0,
+    SocialForce,
+    pushed_off,
+    repulsion,
+    seen,
+    walked,
+)
 
 points = arrays.arrays(np.float64, (2,), elements=st.floats(-4, 4))
 
@@ -90,3 +104,33 @@ def test_a_walk_is_a_function_of_its_seed():
         walked(6, 30, half=6.0, every=4, generator=np.random.default_rng(seed))[0] for seed in (0, 0, 1)
     )
     assert np.array_equal(one, same) and not np.array_equal(one, other) and one.shape == (30, 6, 2)
+
+
+PILLARS = [shapely.Point(0, 0).buffer(1.0), shapely.box(3, -4, 4, -2), shapely.LineString([(-4, 2), (-4, 4)])]
+
+
+@pytest.mark.parametrize("obstacle", PILLARS, ids=lambda geometry: geometry.geom_type)
+def test_the_force_of_an_obstacle_is_minus_the_slope_of_its_potential(obstacle):
+    def push(place):
+        return U_0 * np.exp(-obstacle.distance(shapely.Point(place)) / REACH)
+
+    step = 1e-6
+    for place in np.random.default_rng(0).uniform(-5, 5, (40, 2)):
+        if not 0.05 < obstacle.distance(shapely.Point(place)) < 2:
+            continue
+        slope = [(push(place + h) - push(place - h)) / (2 * step) for h in step * np.eye(2)]
+        assert pushed_off(place[None], [obstacle])[0, 0] == pytest.approx(-np.array(slope), abs=1e-3)
+
+
+def test_who_is_within_an_obstacle_is_pushed_out_by_the_shortest_way():
+    force = pushed_off(np.array([[0.9, 0.0], [0.0, -1.8]]), [shapely.box(-1, -2, 1, 2)])[:, 0]
+    assert force == pytest.approx(U_0 / REACH * np.array([[1.0, 0.0], [0.0, -1.0]]))
+
+
+def test_nobody_walks_through_obstacles_and_people_still_cross():
+    at, who = walked(16, 300, half=8.0, every=4, generator=np.random.default_rng(0), obstacles=PILLARS)
+    points = shapely.points(at)
+    assert not any(shapely.contains(obstacle, points).any() for obstacle in PILLARS)
+    on = shapely.linestrings(np.stack([at[:-1], at[1:]], 2))[who[1:] == who[:-1]]
+    assert not any(shapely.crosses(obstacle, on).any() for obstacle in PILLARS)
+    assert (np.diff(who, axis=0) != 0).sum() > 60
