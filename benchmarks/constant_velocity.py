@@ -18,6 +18,7 @@ from embodied_gen import provenance
 from embodied_gen.commands.console import console, progress
 from embodied_gen.forecasting import eth_ucy
 from embodied_gen.forecasting.baselines import ConstantVelocity, Line, TurnedVelocity
+from embodied_gen.forecasting.eth_ucy import CORRECTED
 from embodied_gen.forecasting.forecaster import Forecaster
 from embodied_gen.forecasting.linear import LinearGaussian
 from embodied_gen.forecasting.scores import evaluate
@@ -40,9 +41,6 @@ class Arguments:
     """Record to write."""
 
 
-CORRECTED = "eth, corrected"
-
-
 def forecasters(split: eth_ucy.Split) -> tuple[tuple[str, Forecaster, bool], ...]:
     """Names, forecasters and whether they draw."""
     return (
@@ -60,8 +58,12 @@ def main() -> None:
     folder = Path(arguments.folder)
     splits = {scene: eth_ucy.read_split(folder, scene) for scene in eth_ucy.SCENES}
     compared = {scene: forecasters(split) for scene, split in splits.items()}
-    scenes = {scene: split.test for scene, split in splits.items()}
-    scenes[CORRECTED], compared[CORRECTED] = [eth_ucy.corrected(tracks) for tracks in scenes["eth"]], compared["eth"]
+    scenes = {
+        name: recordings
+        for scene, split in splits.items()
+        for name, recordings in eth_ucy.at_each_rate(scene, split.test).items()
+    }
+    compared[CORRECTED] = compared["eth"]
     rows = []
     with progress("score", sum(map(len, compared.values())) * len(PROTOCOLS)) as advance:
         for protocol in PROTOCOLS:

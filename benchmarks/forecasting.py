@@ -3,10 +3,10 @@
     python benchmarks/forecasting.py FOLDER [--families mixture spline] [--scenes zara1] [--seeds 1] [--jobs 2]
 
 FOLDER holds the files as the Trajectron++ repository has them (`embodied-gen data eth-ucy --from FOLDER` checks it). A
-family is a config, configs/eth_ucy_NAME.yaml; all have the same data, encoder, event and training. Each is trained
-without the scene that it is judged on, whose windows are Social-GAN's, and scored three times: by 20 draws of each
-window, by 20 representatives of 200 others, which are no draws (see `forecasting.representatives`), and by 20 joint
-draws, in which nobody walks into anybody (see `forecasting.joint`), put together of the same 200.
+family is a config, configs/eth_ucy_NAME.yaml; all have the same data, encoder, event and training, but that a GAN is
+trained without momentum and at a lower rate. Each is trained without the scene that it is judged on, whose windows are
+Social-GAN's, and scored three times: by 20 draws of each window, by 20 representatives of 200 others, which are no
+draws, and by 20 joint draws of the same 200, in which nobody walks into anybody (see `forecasting.answers`).
 
 Writes benchmarks/results/forecasting.json after every cell, which is a family on a scene with a seed. Cells that the
 file holds of the same config, data and versions are kept: take the file away to measure all anew. Runs lie in RUNS, and
@@ -14,40 +14,45 @@ one that was killed goes on where it was.
 """
 
 import dataclasses
-import hashlib
 import time
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import records
 import scored
 import torch
 import tyro
 
-from embodied_gen import draws, experiment
-from embodied_gen.blocks import EthUcyBlock, ForecastControl
+from embodied_gen import experiment
+from embodied_gen.blocks import EthUcyBlock, RecordingsControl
 from embodied_gen.commands import together
 from embodied_gen.commands.console import console
 from embodied_gen.commands.lessons import lessons_of
 from embodied_gen.commands.train import teach
-from embodied_gen.experiment import Experiment, Run
+from embodied_gen.experiment import Experiment
 from embodied_gen.forecasting import eth_ucy
-from embodied_gen.forecasting.forecaster import Forecaster, Observed
-from embodied_gen.forecasting.joint import JointForecaster
-from embodied_gen.forecasting.learned import AgentForecaster, DenseForecaster
-from embodied_gen.forecasting.representatives import Representatives
+from embodied_gen.forecasting.answers import forecasters
 from embodied_gen.forecasting.scores import evaluate
 from embodied_gen.forecasting.windows import SOCIAL_GAN, windows_of
-from embodied_gen.heads import AutoregressiveHead, FlowHead, MixtureHead, RegressionHead
 from embodied_gen.training import files
 from embodied_gen.training.processes import joined
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-FAMILIES = ("regression", "mixture", "spline", "flow_matching", "diffusion", "vae", "recurrent", "words")
-EXACT = (MixtureHead, FlowHead, AutoregressiveHead)  # of the others a log_prob is a bound, or not of what is drawn
+FAMILIES = (
+    "regression",
+    "mixture",
+    "spline",
+    "flow_matching",
+    "diffusion",
+    "vae",
+    "recurrent",
+    "words",
+    "gan",
+    "joint",
+)
 DRAWS = 20
 
 Cell = tuple[int, str, str]  # seed, scene and family
@@ -116,16 +121,18 @@ def _config(cell: Cell) -> Experiment:
 def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     """Trains a forecaster, or takes up its run, and scores it."""
     (seed, scene, family), config = cell, _config(cell)
-    assert isinstance(config.data, EthUcyBlock)
+    assert isinstance(config.data, EthUcyBlock) and isinstance(config.control, RecordingsControl)
     row = {"family": family, "scene": scene, "seed": seed, "course": config.fingerprint("", 1)}
     run = Path(arguments.runs) / f"{config.name}-{scene}-{seed}"
     data = config.data.model_copy(update={"folder": arguments.folder})
     config, started = config.model_copy(update={"data": data}), time.process_time()
     trained = scored.seconds_of(run, lambda: _train(config, run, arguments.device), time.process_time)
     windows = windows_of(eth_ucy.read_test(Path(data.folder), scene), SOCIAL_GAN)
+    learned = experiment.load(run).predictor
+    answers = forecasters(config.control.forecaster(learned), learned.head, n=DRAWS)
     scores = {
         name: dataclasses.asdict(evaluate(forecaster, windows, n=n, seed=seed))
-        for name, (forecaster, n) in forecasters(experiment.load(run)).items()
+        for name, (forecaster, n) in answers.items()
     }
     return row | {"scores": scores, "training_seconds": trained, "seconds": time.process_time() - started}
 
@@ -133,39 +140,6 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
 def _train(config: Experiment, run: Path, device: str) -> None:
     with joined(device) as processes:
         teach(config, lessons_of(config, processes.device), run, resume=True, processes=processes)
-
-
-def forecasters(run: Run) -> dict[str, tuple[Forecaster, int]]:
-    """What is scored of a run, with how many draws: what it draws, and what stands for many draws."""
-    control, head = run.experiment.control, run.predictor.head
-    assert isinstance(control, ForecastControl)
-    make = DenseForecaster if isinstance(head, EXACT) else AgentForecaster
-    drawn = make(run.predictor, neighbours=control.neighbours)
-    if isinstance(head, RegressionHead):
-        return {"answer": (drawn, 1)}
-    many = Remembered(drawn)
-    return {
-        "draws": (drawn, DRAWS),
-        "representatives": (Representatives(many), DRAWS),
-        "joint draws": (JointForecaster(many), DRAWS),
-    }
-
-
-@final
-class Remembered:
-    """A forecaster that draws once for the same scenes, and then answers with those draws whatever the generator."""
-
-    def __init__(self, forecaster: Forecaster):
-        self._forecaster = forecaster
-        self._drawn: dict[tuple[bytes, int], torch.Tensor] = {}
-
-    def forecast(self, observed: Observed, n: int, *, generator: draws.Generator) -> torch.Tensor:
-        """N futures of every scene, shape `(B, n, A, 12, 2)`."""
-        seen = b"".join(part.cpu().numpy().tobytes() for part in (observed.tracks, observed.present))
-        key = hashlib.sha256(seen).digest(), n
-        if key not in self._drawn:
-            self._drawn[key] = self._forecaster.forecast(observed, n, generator=generator)
-        return self._drawn[key]
 
 
 def _said(row: dict[str, Any]) -> str:

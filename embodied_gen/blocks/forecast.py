@@ -13,10 +13,11 @@ from embodied_gen.demos.examples import Examples
 from embodied_gen.encoder import SceneEncoder
 from embodied_gen.events.scene import STATE
 from embodied_gen.forecasting import eth_ucy, track_file, walls
+from embodied_gen.forecasting.answers import forecaster_of
 from embodied_gen.forecasting.examples import AgentExamples, Around, CrowdExamples
 from embodied_gen.forecasting.forecaster import Forecaster
 from embodied_gen.forecasting.groups import GroupForecaster
-from embodied_gen.forecasting.learned import AgentForecaster
+from embodied_gen.forecasting.tracks import Tracks
 from embodied_gen.forecasting.variants import Varied
 from embodied_gen.forecasting.windows import ALONE_TOO, OBSERVED, PREDICTED, CrowdWindows, windows_of
 from embodied_gen.nets.neighbours import POINT, NeighbourAttention
@@ -49,6 +50,15 @@ class RecordingsBlock(Block, abc.ABC):
         return None
 
     @abc.abstractmethod
+    def judged(self) -> dict[str, list[Tracks]]:
+        """Recordings that a forecaster is judged on, of which it learned nothing, by the names of their scenes.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a file is not the one expected.
+        """
+
+    @abc.abstractmethod
     def describe(self) -> tuple[str, str]:
         """What is learned of, and from which recordings, as a card calls them."""
 
@@ -69,6 +79,10 @@ class EthUcyBlock(RecordingsBlock):
         split = eth_ucy.read_split(Path(self.folder), self.scene)
         return windows_of(split.train, ALONE_TOO), windows_of(split.val, ALONE_TOO)
 
+    def judged(self) -> dict[str, list[Tracks]]:
+        """The recordings of the scene; eth as published and at its true rate."""
+        return eth_ucy.at_each_rate(self.scene, eth_ucy.read_test(Path(self.folder), self.scene))
+
     def describe(self) -> tuple[str, str]:
         """The scene, and the others."""
         return f"`{self.scene}` of ETH and UCY", "all but that scene"
@@ -85,9 +99,19 @@ class TracksBlock(RecordingsBlock):
 
     def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
         """What lies before the cut, and what lies after it."""
+        before, after = self._parts()
+        return windows_of([before], ALONE_TOO), windows_of([after], ALONE_TOO)
+
+    def judged(self) -> dict[str, list[Tracks]]:
+        """What lies after the cut."""
+        _, after = self._parts()
+        return {Path(self.file).stem: [after]}
+
+    def _parts(self) -> tuple[Tracks, Tracks]:
+        """The recording before and after the cut."""
         tracks = track_file.read(Path(self.file))
         cut = round((1 - self.held_out) * len(tracks.frames))
-        return windows_of([tracks.part(0, cut)], ALONE_TOO), windows_of([tracks.part(cut, None)], ALONE_TOO)
+        return tracks.part(0, cut), tracks.part(cut, None)
 
     def walls(self) -> Tensor | None:
         """Those of the map."""
@@ -140,7 +164,7 @@ class ForecastControl(RecordingsControl):
 
     def forecaster(self, predictor: Predictor) -> Forecaster:
         """Draws each on its own."""
-        return AgentForecaster(predictor, neighbours=self.neighbours)
+        return forecaster_of(predictor, neighbours=self.neighbours)
 
     def sizes(self, observation: int, action: int) -> tuple[int, int]:
         """Numbers of an observed frame and of a position, whatever an environment has."""

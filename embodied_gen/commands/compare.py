@@ -64,7 +64,8 @@ def read_record(path: Path) -> dict[str, Any]:
         path,
         "evaluation",
         ("env", "seeds", "summary", "episodes"),
-        "Name a run's folder, or a file that embodied-gen evaluate has written.",
+        "Name a run's folder, or the eval.json, of a policy or a planner: detectors and forecasters are scored without "
+        "episodes.",
     )
 
 

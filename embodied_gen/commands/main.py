@@ -10,7 +10,7 @@ from embodied_gen.commands.offscreen import prefer_egl
 VERBS = {
     "collect": "a scripted expert fills a data set of demonstrations, or scenes are rendered",
     "train": "demonstrations become a policy, recordings a forecaster, images a detector",
-    "evaluate": "a policy or a planner is scored in closed loop, a detector on images",
+    "evaluate": "a policy or a planner is scored in closed loop, a detector on images, a forecaster on tracks",
     "compare": "scores of several runs on the same seeds are compared",
     "plan": "plans are drawn, with constraints that training never saw",
     "report": "runs become one HTML file",

@@ -33,6 +33,8 @@ TESTS = {
 SCENES = tuple(TESTS)
 RECORDINGS = (*(name for names in TESTS.values() for name in names), "crowds_zara03", "uni_examples")
 TOO_FAST, FRAMES_OF_A_PERIOD = "biwi_eth", 6  # 15 frames/s
+CORRECTED = "eth, corrected"
+"""The scene eth at its true rate, in tables."""
 
 
 @final
@@ -82,6 +84,11 @@ def path_of(folder: Path, part: str, name: str) -> Path:
 def corrected(tracks: Tracks) -> Tracks:
     """A recording at its true rate: biwi_eth read every 0.4 s, others as they are."""
     return tracks.resampled(FRAMES_OF_A_PERIOD) if TOO_FAST in Path(tracks.source).name else tracks
+
+
+def at_each_rate(scene: str, tests: list[Tracks]) -> dict[str, list[Tracks]]:
+    """What a scene is tested on, by name: the recordings as published, and eth at its true rate besides."""
+    return {scene: tests} | ({CORRECTED: [corrected(tracks) for tracks in tests]} if TOO_FAST in TESTS[scene] else {})
 
 
 def _check(path: Path, name: str) -> None:

@@ -68,7 +68,9 @@ class Scores:
     spread: float | None
 
 
-def evaluate(forecaster: Forecaster, windows: CrowdWindows, *, n: int = 20, seed: int = 0) -> Scores:
+def evaluate(
+    forecaster: Forecaster, windows: CrowdWindows, *, n: int = 20, seed: int = 0, walls: Tensor | None = None
+) -> Scores:
     """Scores a forecaster.
 
     Window w is drawn from the stream (seed, w): a score does not depend on which windows are drawn together.
@@ -78,13 +80,14 @@ def evaluate(forecaster: Forecaster, windows: CrowdWindows, *, n: int = 20, seed
         windows: Under any protocol.
         n: Draws of each window, >= 1.
         seed: Of all draws.
+        walls: By which the people of all windows walk, ends [m], shape `(K, 2, 2)`; None where none are known.
 
     Raises:
         ValueError: If n is not positive, or forecasts are not finite or of another shape.
     """
     if n < 1:
         raise ValueError(f"n must be at least 1; got {n}.")
-    found = [_measured(forecaster, part, n, seed) for part in windows.parts(max(1, _PAIRS // (n * PREDICTED)))]
+    found = [_measured(forecaster, part, n, seed, walls) for part in windows.parts(max(1, _PAIRS // (n * PREDICTED)))]
     of_tracks = {name: torch.cat([part[name].flatten() for part in found]) for name in found[0] if name != "nll"}
     of_windows = [torch.cat([part[name].mean(1) for part in found]) for name in ("scene_ade", "scene_fde")]
     means = {name: float(values.mean()) for name, values in of_tracks.items()}
@@ -107,9 +110,9 @@ def _exact(found: Sequence[dict[str, Tensor]], windows: CrowdWindows) -> float |
     return float(torch.cat([part["nll"] for part in found]).sum()) / (len(windows.tracks) * PREDICTED)
 
 
-def _measured(forecaster: Forecaster, part: Part, n: int, seed: int) -> dict[str, Tensor]:
+def _measured(forecaster: Forecaster, part: Part, n: int, seed: int, walls: Tensor | None) -> dict[str, Tensor]:
     """Measures of each track of windows of A pedestrians, `(B, A)` each; "nll" `(B,)`."""
-    observed = observed_of(part)
+    observed = observed_of(part, walls)
     future, valid = part.tracks[:, :, OBSERVED:], part.valid[:, :, OBSERVED:]
     streams = [draws.generator(seed, window) for window in part.numbers.tolist()]
     drawn = forecaster.forecast(observed, n, generator=streams)
@@ -133,9 +136,10 @@ def _measured(forecaster: Forecaster, part: Part, n: int, seed: int) -> dict[str
     return rows
 
 
-def observed_of(part: Part) -> Observed:
-    """What a forecaster sees of windows."""
-    return Observed(part.tracks[:, :, :OBSERVED], part.valid[:, :, OBSERVED - 1])
+def observed_of(part: Part, walls: Tensor | None = None) -> Observed:
+    """What a forecaster sees of windows, by walls with ends `(K, 2, 2)` [m]."""
+    around = None if walls is None else walls.expand(len(part.tracks), -1, -1, -1)
+    return Observed(part.tracks[:, :, :OBSERVED], part.valid[:, :, OBSERVED - 1], around)
 
 
 def _spread(drawn: Tensor, future: Tensor, valid: Tensor) -> dict[str, Tensor]:

@@ -36,6 +36,11 @@ def read(path: Path) -> Tracks:
         ValueError: If it has no rows or fewer than 8 frames; if a row is not four finite numbers, frames are not
             regular, or a pedestrian occurs twice in a frame. The error names file and line.
     """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there is no track file {path}. Name a file of rows, frame, pedestrian, x, y; where a config or a run "
+            "names it, by --data.file."
+        )
     rows = [
         _row(words, path, number)
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)

@@ -12,6 +12,7 @@ from embodied_gen import draws, experiment
 from embodied_gen.blocks import EthUcyBlock, TracksBlock
 from embodied_gen.forecasting import eth_ucy, track_file
 from embodied_gen.forecasting.learned import AgentForecaster
+from embodied_gen.forecasting.windows import ALONE_TOO, windows_of
 from embodied_gen.training import checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,7 @@ def test_a_forecaster_is_trained_and_comes_back(cli, config, recorded, tmp_path)
     assert forecaster.forecast(seen, 2, generator=draws.generator(0)).shape == (3, 2, 4, 12, 2)
     card = (tmp_path / "run/card.md").read_text()
     assert "`zara1` of ETH and UCY" in card and "12 positions of a pedestrian from 8 of its own" in card
-    for verb in ("info", "evaluate", "plan"):
+    for verb in ("info", "plan"):
         outcome = cli(verb, "run")
         assert (outcome.status == 0) == (verb == "info"), outcome.err
     assert "eth-ucy-mixture predicts 12 positions of a pedestrian" in outcome.err
@@ -114,6 +115,8 @@ def test_a_track_file_is_cut_by_time_and_its_end_held_out(tmp_path):
     track_file.write(path, recording([(0, 100), (0, 100), (30, 60)], seed=3))
     train, val = TracksBlock(file=str(path), held_out=0.4).windows()
     assert len(train) == 60 - 19 and len(val) == 40 - 19
+    judged = windows_of(TracksBlock(file=str(path), held_out=0.4).judged()["walk"], ALONE_TOO)
+    assert torch.equal(judged.tracks, val.tracks) and torch.equal(judged.places, val.places)
     assert int(train.places[:, 1].max()) + 190 < int(val.places[:, 1].min()) + 10
     with pytest.raises(ValueError, match="there is no window with 1 pedestrians over 20 frames in a row"):
         TracksBlock(file=str(path), held_out=0.1).windows()
@@ -127,4 +130,4 @@ def test_a_forecaster_learns_from_a_track_file(cli, tmp_path):
     assert outcome.status == 0, outcome.err
     assert experiment.load(tmp_path / "run").experiment.data.kind == "tracks"
     missing = cli("train", config, "--data.file", "nowhere.txt", "--device", "cpu")
-    assert missing.status == 2 and "nowhere.txt" in missing.err
+    assert missing.status == 2 and "there is no track file nowhere.txt. Name a file of rows" in missing.err
