@@ -44,13 +44,14 @@ from embodied_gen.training.settings import TrainSettings
 
 # Data without an environment, and the controls that go with each.
 _ALONE = {
-    "eth_ucy": ("forecast", "crowd"),
-    "tracks": ("forecast", "crowd"),
+    "eth_ucy": ("forecast", "crowd", "crowd_set"),
+    "tracks": ("forecast", "crowd", "crowd_set"),
     "labelled_images": ("segmentation",),
     "leaves": ("instances",),
     "image_set": ("instances",),
 }
-# Controls whose values are of one kind, and the event of that kind.
+# Controls whose values are of one kind, and the event of that kind; the others are events of no other control.
+_NEEDED = {"crowd": "scene", "crowd_set": "set"}
 _EVENTS = {"segmentation": "label_map", "instances": "instances"}
 
 
@@ -102,8 +103,8 @@ class Experiment(config.Block):
         fits = self.control.kind not in alone if wanted is None else self.control.kind in wanted
         if not fits or (wanted is None) == (self.env is None):
             raise ValueError(
-                "recordings (data.kind eth_ucy, tracks) go with control.kind forecast or crowd and no env, images "
-                "(labelled_images) with control.kind segmentation and no env, images (leaves, image_set) with "
+                "recordings (data.kind eth_ucy, tracks) go with control.kind forecast, crowd or crowd_set and no env, "
+                "images (labelled_images) with control.kind segmentation and no env, images (leaves, image_set) with "
                 "control.kind instances and no env, demonstrations with an env and another control; got data.kind "
                 f"{self.data.kind}, control.kind {self.control.kind} and {'no env' if self.env is None else 'an env'}"
             )
@@ -111,8 +112,9 @@ class Experiment(config.Block):
 
     @model_validator(mode="after")
     def _check_event(self) -> "Experiment":
-        if self.control.kind == "crowd" and self.event.kind != "scene":
-            raise ValueError(f"control.kind crowd needs event.kind scene; got {self.event.kind}")
+        for control, event in _NEEDED.items():
+            if self.control.kind == control and self.event.kind != event:
+                raise ValueError(f"control.kind {control} needs event.kind {event}; got {self.event.kind}")
         for control, event in _EVENTS.items():
             if (self.control.kind == control) != (self.event.kind == event):
                 raise ValueError(

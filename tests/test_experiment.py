@@ -46,6 +46,7 @@ def shrunk(config):
         "unet": {"width": 8, "groups": 4},
         "transformer": {"width": 16, "depth": 1, "heads": 2},
         "scene": {"width": 16, "depth": 1, "heads": 2},
+        "set_transformer": {"width": 16, "depth": 1, "heads": 2},
         "experts": {"width": 16, "depth": 1},
         "image_unet": {"width": 8, "groups": 4},
         "glimpse": {"features": 4, "memory": 8, "cells": 4},

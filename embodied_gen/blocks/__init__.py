@@ -12,6 +12,7 @@ from embodied_gen.blocks.denoising import DenoisingBlock
 from embodied_gen.blocks.event import BinaryBlock, EventBlock, LabelMapBlock, TrajectoryBlock
 from embodied_gen.blocks.forecast import (
     CrowdControl,
+    CrowdSetControl,
     EthUcyBlock,
     ForecastControl,
     RecordingsBlock,
@@ -30,6 +31,7 @@ __all__ = [
     "BinaryBlock",
     "ControlBlock",
     "CrowdControl",
+    "CrowdSetControl",
     "DataBlock",
     "DenoisingBlock",
     "EnvBlock",

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from embodied_gen.blocks.forecast import CrowdControl, ForecastControl
+from embodied_gen.blocks.forecast import CrowdControl, CrowdSetControl, ForecastControl
 from embodied_gen.blocks.instances import InstancesControl
 from embodied_gen.blocks.segmentation import SegmentationControl
 from embodied_gen.blocks.ways import AheadControl, Channels, WholeWayControl
@@ -300,6 +300,7 @@ ControlBlock = Annotated[
     | SceneControl
     | ForecastControl
     | CrowdControl
+    | CrowdSetControl
     | SegmentationControl
     | InstancesControl
     | WholeWayControl

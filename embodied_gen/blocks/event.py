@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Binary, Event, GridPath, InstanceMap, LabelMap, Path, Scene, Trajectory, Walk
+from embodied_gen.events import Binary, Event, GridPath, InstanceMap, LabelMap, Path, Scene, SetEvent, Trajectory, Walk
 from embodied_gen.graphs import Grid
 
 
@@ -48,6 +48,17 @@ class SceneBlock(Block):
     def build(self, motions: Tensor) -> Event:
         """The event with the bounds of motions, physical units, shape `(W, A, T, D)`."""
         return Scene.from_data(motions)
+
+
+class SetBlock(Block):
+    """Things in no order, compared in the best one."""
+
+    kind: Literal["set"] = "set"
+    empty: float = Field(0.1, ge=0, le=1, description="Weight of the numbers of an empty slot in the error.")
+
+    def build(self, sets: Tensor) -> Event:
+        """The event with the bounds of the things of sets, physical units, shape `(W, N, D + 1)`."""
+        return SetEvent.from_data(sets, empty=self.empty)
 
 
 class BinaryBlock(Block):
@@ -107,6 +118,14 @@ class InstancesBlock(Block):
 
 
 EventBlock = Annotated[
-    TrajectoryBlock | PathBlock | WalkBlock | SceneBlock | BinaryBlock | GridPathBlock | LabelMapBlock | InstancesBlock,
+    TrajectoryBlock
+    | PathBlock
+    | WalkBlock
+    | SceneBlock
+    | SetBlock
+    | BinaryBlock
+    | GridPathBlock
+    | LabelMapBlock
+    | InstancesBlock,
     Field(discriminator="kind"),
 ]

@@ -14,9 +14,10 @@ from embodied_gen.encoder import SceneEncoder
 from embodied_gen.events.scene import STATE
 from embodied_gen.forecasting import eth_ucy, track_file, walls
 from embodied_gen.forecasting.answers import forecaster_of
-from embodied_gen.forecasting.examples import AgentExamples, Around, CrowdExamples
+from embodied_gen.forecasting.examples import AgentExamples, Around, CrowdExamples, SetExamples
 from embodied_gen.forecasting.forecaster import Forecaster
 from embodied_gen.forecasting.groups import GroupForecaster
+from embodied_gen.forecasting.things import SetForecaster
 from embodied_gen.forecasting.tracks import Tracks
 from embodied_gen.forecasting.variants import Varied
 from embodied_gen.forecasting.windows import ALONE_TOO, OBSERVED, PREDICTED, CrowdWindows, windows_of
@@ -226,4 +227,44 @@ class CrowdControl(RecordingsControl):
         return (
             f"{PREDICTED} positions of a pedestrian and of the {self.neighbours} nearest to it together, from "
             f"{OBSERVED} of each{walls}"
+        )
+
+
+@final
+class CrowdSetControl(RecordingsControl):
+    """Where a pedestrian and those nearest to it will be, in no order, from what all of them did."""
+
+    kind: Literal["crowd_set"] = "crowd_set"
+    neighbours: int = Field(4, ge=0, description="The nearest pedestrians, who are seen and predicted with one.")
+    radius: float = Field(6.0, gt=0, description="Within which they are seen [m].")
+    width: int = Field(64, ge=1, description="Features of oneself, and of all neighbours together.")
+    heads: int = Field(4, ge=1, description="Attention heads over neighbours; divide the width.")
+
+    def examples(self, windows: CrowdWindows, data: RecordingsBlock, device: torch.device | str = "cpu") -> Around:
+        """Sets of futures."""
+        return SetExamples(windows, neighbours=self.neighbours, device=device)
+
+    def forecaster(self, predictor: Predictor) -> Forecaster:
+        """Draws sets, and finds out who is who."""
+        return SetForecaster(predictor, neighbours=self.neighbours)
+
+    def sizes(self, observation: int, action: int) -> tuple[int, int]:
+        """Numbers of an observed frame and of a thing, whatever an environment has."""
+        return POINT * (1 + self.neighbours), 2 * PREDICTED + 1
+
+    def shape(self, channels: int) -> tuple[int, ...]:
+        """Axes of the value."""
+        return 1 + self.neighbours, channels
+
+    def encoder(self, mean: Tensor, deviation: Tensor) -> NeighbourAttention:
+        """That of `ForecastControl`."""
+        return NeighbourAttention(
+            history=self.history, neighbours=self.neighbours, radius=self.radius, width=self.width, heads=self.heads
+        )
+
+    def describe(self) -> str:
+        """In words."""
+        return (
+            f"{PREDICTED} positions of a pedestrian and of the {self.neighbours} nearest to it within "
+            f"{self.radius:g} m, as a set in no order, from {OBSERVED} of each"
         )

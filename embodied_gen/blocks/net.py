@@ -15,6 +15,7 @@ from embodied_gen.nets import (
     MonotoneMLP,
     ResidualMLP,
     SceneTransformer,
+    SetTransformer,
     TemporalUNet,
     Transformer,
 )
@@ -105,6 +106,28 @@ class TransformerBlock(Block):
         horizon, channels_in = _chunk(shape, self.kind)
         return Transformer(
             horizon=horizon,
+            channels_in=channels_in,
+            channels_out=channels_out,
+            context=context,
+            width=self.width,
+            depth=self.depth,
+            heads=self.heads,
+        )
+
+
+class SetTransformerBlock(Block):
+    """Transformer over things in no order, for heads whose slots start from noise of their own."""
+
+    kind: Literal["set_transformer"] = "set_transformer"
+    width: int = Field(128, ge=1, description="Features of a thing.")
+    depth: int = Field(3, ge=1, description="Blocks.")
+    heads: int = Field(4, ge=1, description="Attention heads; divide the width.")
+
+    def build(self, shape: Shape, channels_out: int, context: int) -> nn.Module:
+        """The network."""
+        slots, channels_in = _chunk(shape, self.kind)
+        return SetTransformer(
+            horizon=slots,
             channels_in=channels_in,
             channels_out=channels_out,
             context=context,
@@ -268,6 +291,7 @@ NetBlock = Annotated[
     MLPBlock
     | UNetBlock
     | TransformerBlock
+    | SetTransformerBlock
     | SceneNetBlock
     | ExpertsBlock
     | MaskedBlock

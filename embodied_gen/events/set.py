@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.assignment import assign
+from embodied_gen.events.base import bounds_of
 from embodied_gen.events.channelwise import Channelwise
 
 
@@ -52,6 +53,15 @@ class SetEvent(Channelwise):
         bounds = (torch.cat([torch.as_tensor(bound), torch.tensor([q])]) for bound, q in ((low, 0.0), (high, 1.0)))
         super().__init__((slots, len(low) + 1), *bounds)
         self.empty = empty
+
+    @classmethod
+    def from_data(cls, values: Tensor, *, empty: float = 0.1) -> "SetEvent":
+        """The event whose bounds are those of the things of sets, physical units, shape `(W, N, D + 1)`.
+
+        Where nothing is there, as in values of which the shape alone is known, they are one unit to either side.
+        """
+        things = values[values[..., -1] > 0.5][:, :-1]
+        return cls(values.shape[1], *bounds_of(things if len(things) else values[:, 0, :-1]), empty=empty)
 
     def encode(self, value: Tensor) -> Tensor:
         """Physical units to model units, shape `(B, N, D + 1)`; what stands in empty slots is forgotten."""

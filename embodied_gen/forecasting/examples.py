@@ -8,6 +8,8 @@ observations.
     CrowdExamples   the joint futures of a pedestrian and its neighbours, each in its own present frame, from states of
                     all and the points of walls that are nearest to each; for heads over scenes (event `Scene` with two
                     channels, `SceneEncoder`, `SceneTransformer`)
+    SetExamples     the futures of a pedestrian and its neighbours as a set in no order, all in the present frame of
+                    the one; for heads over sets (event `SetEvent`), whose errors are those of the best matching
 """
 
 import abc
@@ -101,6 +103,10 @@ class Around(Examples, abc.ABC):
             factors: Of the two axes, `(B, 2)`, equal or opposite; the first one is positive.
         """
 
+    def stretched_values(self, values: Tensor, factors: Tensor) -> Tensor:
+        """Values `(B, ..., 2)` of the same scenes in other sizes and mirrored."""
+        return values * factors.view(len(factors), *[1] * (values.ndim - 2), 2)
+
     def place(self, example: int) -> tuple[int, int]:
         """The recording of a track, and the number of its first frame."""
         recording, frame = self._places[example].tolist()
@@ -139,8 +145,7 @@ class AgentExamples(Around):
 
     def stretched(self, observations: Tensor, factors: Tensor) -> Tensor:
         """Positions times factors."""
-        scale = torch.cat([factors, torch.ones_like(factors[:, :1])], -1)
-        return (observations.unflatten(-1, (-1, _POINT)) * scale[:, None, None]).flatten(-2)
+        return stretched_agents(observations, factors)
 
 
 @final
@@ -192,6 +197,38 @@ class CrowdExamples(Around):
         states = states.unflatten(-1, (agents, STATE)) * scale[:, None, None]
         points = points.unflatten(-1, (self._points * agents, 2)) * factors[:, None, None]
         return torch.cat([states.flatten(-2), points.flatten(-2)], -1)
+
+
+@final
+class SetExamples(Around):
+    """A pedestrian and its neighbours in no order; see the module and `Around`."""
+
+    def batch(self, index: Tensor) -> Batch:
+        """Observations `(B, 8, 3 (1 + K))` as of `AgentExamples`, values `(B, 1 + K, 25)`, valid ones `(B, 1 + K)`.
+
+        A thing of a value is 12 positions, x and y of each [m], and whether it is there.
+        """
+        tracks, valid, there = self._around(index)
+        frame = frames_of(tracks[:, 0, :OBSERVED])
+        later = frame.inwards(tracks[:, :, OBSERVED:].flatten(1, 2)).unflatten(1, (tracks.shape[1], -1))
+        value = torch.cat([later.flatten(2) * there.unsqueeze(-1), there.unsqueeze(-1).to(later)], -1)
+        whole = valid[:, :, OBSERVED:].all(-1) | ~there
+        return Batch(agent_observations(tracks[:, :, :OBSERVED], there), value, whole)
+
+    def stretched(self, observations: Tensor, factors: Tensor) -> Tensor:
+        """Positions times factors."""
+        return stretched_agents(observations, factors)
+
+    def stretched_values(self, values: Tensor, factors: Tensor) -> Tensor:
+        """Positions times factors, presence as it is."""
+        each = torch.cat([factors.repeat(1, FRAMES - OBSERVED), torch.ones_like(factors[:, :1])], 1)
+        return values * each[:, None]
+
+
+def stretched_agents(observations: Tensor, factors: Tensor) -> Tensor:
+    """Observations as of `agent_observations` with positions times factors, see `Around.stretched`."""
+    scale = torch.cat([factors, torch.ones_like(factors[:, :1])], -1)
+    return (observations.unflatten(-1, (-1, _POINT)) * scale[:, None, None]).flatten(-2)
 
 
 def agent_observations(seen: Tensor, there: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ scene's and its first member's rank, so that a forecast changes neither with the
 which pedestrians are named.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, final
 
 import torch
@@ -18,6 +19,7 @@ from embodied_gen.draws import Generator
 from embodied_gen.forecasting.examples import crowd_observations, require_walls
 from embodied_gen.forecasting.forecaster import Observed
 from embodied_gen.forecasting.frames import frames_of
+from embodied_gen.forecasting.learned import sampled
 from embodied_gen.forecasting.streams import ranks_of, streams_of
 from embodied_gen.forecasting.walls import nearest_points
 from embodied_gen.predictor import Predictor
@@ -31,6 +33,14 @@ class Groups(NamedTuple):
     scenes: Tensor  # (G,), of each group
     members: Tensor  # (G, A), numbers of pedestrians, the first member first; of no meaning where nobody is there
     there: Tensor  # (G, A), bool
+
+    def streams(self, streams: Sequence[torch.Generator], agents: int) -> list[torch.Generator]:
+        """Those of the first members, of the streams of all pedestrians of scenes of so many."""
+        return [streams[at] for at in (self.scenes * agents + self.members[:, 0]).tolist()]
+
+    def tracks(self, observed: Observed) -> Tensor:
+        """What was seen of the members, `(G, A, 8, 2)`; zero where nobody is there."""
+        return observed.tracks[self.scenes.unsqueeze(1), self.members] * self.there[..., None, None]
 
 
 def groups_of(observed: Observed, size: int) -> Groups:
@@ -49,6 +59,14 @@ def groups_of(observed: Observed, size: int) -> Groups:
         taken = torch.zeros_like(left).scatter(1, near[:, : left.shape[1]], there[:, : left.shape[1]])
         left = left & ~taken
     return Groups(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def spread(drawn: Tensor, groups: Groups, observed: Observed) -> Tensor:
+    """Futures of groups, `(G, n, A, 12, 2)`, as those of the pedestrians of scenes, `(B, n, A, 12, 2)`."""
+    found = drawn.new_zeros(*observed.present.shape, drawn.shape[1], *drawn.shape[3:])
+    group, member = groups.there.nonzero().unbind(1)
+    found[groups.scenes[group], groups.members[group, member]] = drawn[group, :, member]
+    return found.transpose(1, 2)
 
 
 def _padded(members: Tensor, size: int) -> Tensor:
@@ -77,21 +95,12 @@ class GroupForecaster:
         """
         require_walls(observed.walls, self.points)
         groups = groups_of(observed, 1 + self.neighbours)
-        streams, agents = streams_of(observed, generator), observed.present.shape[1]
-        own = [streams[at] for at in (groups.scenes * agents + groups.members[:, 0]).tolist()]
-        tracks = observed.tracks[groups.scenes.unsqueeze(1), groups.members] * groups.there[..., None, None]
+        own = groups.streams(streams_of(observed, generator), observed.present.shape[1])
+        tracks = groups.tracks(observed)
         seen = crowd_observations(tracks, groups.there, self._points_of(observed, groups, tracks))
-        seen, size = seen.to(self.predictor.head.event.low), max(1, _ROWS // n)
-        parts = [
-            self.predictor.sample(part, n, generator=own[at : at + len(part)])
-            for at, part in zip(range(0, len(seen), size), seen.split(size), strict=True)
-        ]
-        local = torch.cat(parts).to(tracks)
-        drawn = frames_of(tracks.unsqueeze(1)).outwards(local)
-        found = tracks.new_zeros(len(observed.tracks), agents, *drawn.shape[1:2], *drawn.shape[3:])
-        group, member = groups.there.nonzero().unbind(1)
-        found[groups.scenes[group], groups.members[group, member]] = drawn[group, :, member]
-        return found.transpose(1, 2)
+        seen = seen.to(self.predictor.head.event.low)
+        local = sampled(self.predictor, seen, n, own, rows=_ROWS).to(tracks)
+        return spread(frames_of(tracks.unsqueeze(1)).outwards(local), groups, observed)
 
     def _points_of(self, observed: Observed, groups: Groups, tracks: Tensor) -> Tensor | None:
         """The nearest points of walls of each member, `(G, A, P, 2)`."""

@@ -9,6 +9,7 @@ Every pedestrian is drawn from a stream of its own (`streams`), so that a draw d
 nor on the order in which pedestrians are named.
 """
 
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -42,12 +43,8 @@ class AgentForecaster:
     def forecast(self, observed: Observed, n: int, *, generator: Generator) -> Tensor:
         """N futures, independent for each pedestrian, shape `(B, n, A, 12, 2)`."""
         seen = self.seen(observed)
-        streams, size = streams_of(observed, generator), max(1, _ROWS // n)
-        parts = [
-            self.predictor.sample(part, n, generator=streams[at : at + len(part)])
-            for at, part in zip(range(0, len(seen), size), seen.split(size), strict=True)
-        ]
-        local = torch.cat(parts).to(observed.tracks).unflatten(0, observed.present.shape).transpose(1, 2)
+        drawn = sampled(self.predictor, seen, n, streams_of(observed, generator))
+        local = drawn.to(observed.tracks).unflatten(0, observed.present.shape).transpose(1, 2)
         return moving_frames_of(observed.tracks.unsqueeze(1)).outwards(local)
 
     def seen(self, observed: Observed) -> Tensor:
@@ -93,6 +90,18 @@ class DenseForecaster:
         ]
         log = torch.cat(found).to(future).view(observed.present.shape) - log_volume(event)
         return (log * observed.present).sum(-1)
+
+
+def sampled(
+    predictor: Predictor, seen: Tensor, n: int, streams: Sequence[torch.Generator], *, rows: int = _ROWS
+) -> Tensor:
+    """N draws for each observation, a stream for each, so many rows at once; `(B, n, *E)`, physical units."""
+    size = max(1, rows // n)
+    parts = [
+        predictor.sample(part, n, generator=streams[at : at + len(part)])
+        for at, part in zip(range(0, len(seen), size), seen.split(size), strict=True)
+    ]
+    return torch.cat(parts)
 
 
 def log_volume(event: Event) -> float:

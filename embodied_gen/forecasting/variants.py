@@ -53,13 +53,14 @@ class Varied(Examples):
         """Variants, shaped as the examples are."""
         found = self.examples.batch(index % len(self.examples))
         factors = self._factors[index // len(self.examples)]
-        each = factors.view(len(factors), *[1] * (found.value.ndim - 2), 2)
-        return Batch(self.examples.stretched(found.observations, factors), found.value * each, found.valid)
+        seen = self.examples.stretched(found.observations, factors)
+        return Batch(seen, self.examples.stretched_values(found.value, factors), found.valid)
 
     def values(self) -> Tensor:
         """Values of every variant."""
-        values, factors = self.examples.values(), self._factors.cpu()
-        return (values * factors.view(len(factors), *[1] * (values.ndim - 1), 2)).flatten(0, 1)
+        values = self.examples.values()
+        factors = self._factors.cpu().repeat_interleave(len(values), 0)
+        return self.examples.stretched_values(values.repeat(len(self._factors), *[1] * (values.ndim - 1)), factors)
 
     def observations(self) -> Tensor:
         """Observations of every variant."""

@@ -84,8 +84,11 @@ def test_a_missing_folder_is_named(cli, config):
     [
         (
             {"control": {"kind": "policy"}},
-            "eth_ucy, tracks. go with control.kind forecast or crowd and no env, images.*demonstrations with.*got",
+            "eth_ucy, tracks. go with control.kind forecast, crowd or crowd_set and no env, "
+            "images.*demonstrations with.*got",
         ),
+        ({"control": {"kind": "crowd"}}, "control.kind crowd needs event.kind scene; got walk"),
+        ({"control": {"kind": "crowd_set"}}, "control.kind crowd_set needs event.kind set; got walk"),
         ({"env": {"id": "embodied/Avoid-v0"}}, "got data.kind eth_ucy, control.kind forecast and an env"),
         ({"data": {"kind": "eth_ucy", "scene": "mars"}}, "data.scene: .*'zara2'; got 'mars'"),
         ({"data": {"dataset": "embodied/avoid/expert-v0"}}, "env: Field required"),

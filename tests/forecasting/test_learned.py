@@ -27,10 +27,11 @@ every = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem.remo
 dense = pytest.mark.parametrize("path", DENSE, ids=lambda path: path.stem.removeprefix("eth_ucy_"))
 
 
-def predictor_of(path):
-    """A small predictor whose weights have moved from where they start, as after training."""
+def learned_of(path):
+    """A small predictor whose weights have moved from where they start, as after training, and its control."""
     config = experiment.read(path)
-    control = config.control.model_copy(update={"neighbours": NEIGHBOURS, "width": 8})
+    smaller = {"neighbours": NEIGHBOURS} | ({"width": 8} if "width" in type(config.control).model_fields else {})
+    control = config.control.model_copy(update=smaller)
     net = config.net.model_copy(update={"width": 16, "depth": 1})
     config = config.model_copy(update={"control": control, "net": net})
     examples = control.varied(windows_of([crowd(4, 40)], SOCIAL_GAN), config.data)
@@ -39,11 +40,20 @@ def predictor_of(path):
     with torch.no_grad():
         for weight in predictor.parameters():
             weight += 0.1 * draws.normal(weight.shape, generator=stream, like=weight)
-    return predictor
+    return predictor, control
+
+
+def predictor_of(path):
+    return learned_of(path)[0]
 
 
 def forecaster_of(path):
-    return AgentForecaster(predictor_of(path), neighbours=NEIGHBOURS)
+    predictor, control = learned_of(path)
+    return (
+        AgentForecaster(predictor, neighbours=NEIGHBOURS)
+        if control.kind == "forecast"
+        else control.forecaster(predictor)
+    )
 
 
 def drawn(forecaster, seen, n=3, seed=5):
@@ -141,11 +151,16 @@ def test_a_head_without_a_density_is_named():
         DenseForecaster(predictor, neighbours=NEIGHBOURS)
 
 
-def test_families_differ_in_their_heads_alone():
-    shared = [
-        {name: block for name, block in experiment.read(path).model_dump().items() if name not in ("name", "head")}
-        for path in CONFIGS
-    ]
-    assert all(config == shared[0] for config in shared)
+def test_families_of_single_pedestrians_differ_in_their_heads_alone():
+    configs = [experiment.read(path).model_dump() for path in CONFIGS]
+    assert {c["name"] for c in configs if c["control"]["kind"] != "forecast"} == {"eth-ucy-joint", "eth-ucy-set"}
+    shared = {
+        config["name"]: {name: block for name, block in config.items() if name not in ("name", "head")}
+        for config in configs
+        if config["control"]["kind"] == "forecast"
+    }
+    usual, game = shared["eth-ucy-mixture"], shared.pop("eth-ucy-gan")
+    assert all(config == usual for config in shared.values())
+    assert game == usual | {"train": usual["train"] | {"rate": 3e-4, "momentum": 0.0}}  # as games are learned
     heads = [type(predictor_of(path).head) for path in CONFIGS]
     assert len(set(heads)) >= 5 and RegressionHead in heads
