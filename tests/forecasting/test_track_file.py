@@ -28,7 +28,7 @@ def test_rows_may_come_in_any_order(tmp_path):
     assert a.positions.equal(b.positions) and a.frames.equal(b.frames)
 
 
-FINE = "".join(ROW.format(10 * frame, 1) for frame in range(9))
+FINE, LONG = ("".join(ROW.format(10 * frame, 1) for frame in range(count)) for count in (9, 40))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +45,12 @@ FINE = "".join(ROW.format(10 * frame, 1) for frame in range(9))
         (FINE + "80 1 2 3\n", 10, "pedestrian 1 is in frame 80 twice, first in line 9"),
         (FINE + "95 1 2 3\n", 10, "frame 95 follows 80, which is no multiple of the step of 10 frames"),
         (FINE[: -len(ROW.format(80, 1)) * 2], 7, "ends after 7 frames, fewer than the 8"),
+        (FINE + "1e300 1 2 3\n", 10, r"must be finite and less than 2\^53; got \['1e300', '1', '2', '3'\]"),
+        (FINE + "90 -1e17 2 3\n", 10, r"must be finite and less than 2\^53"),
+        (FINE + "90 1 2 1e200\n", 10, r"must be finite and less than 2\^53"),
+        (LONG + "205 1 2 3\n", 41, "frame 205 follows 200, which is no multiple of the step of 10 frames"),
+        (LONG + "201 1 2 3\n", 41, "frame 201 follows 200, which is no multiple of the step of 10 frames"),
+        (LONG + "205 1 2 3\n206 1 2 3\n", 41, "frame 205 follows 200, which is no multiple of the step of 10 frames"),
     ],
 )
 def test_mistakes_are_named_by_line(tmp_path, text, line, sentence):
@@ -52,6 +58,19 @@ def test_mistakes_are_named_by_line(tmp_path, text, line, sentence):
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"wrong\.txt, line {line}: .*({sentence})"):
         track_file.read(path)
+
+
+@pytest.mark.parametrize(("frames", "step"), [([0, 10, 20, 40, 50, 80, 90, 100], 10), ([*range(0, 80, 10), 1000], 10)])
+def test_the_step_is_the_most_common_difference(tmp_path, frames, step):
+    path = tmp_path / "walk.txt"
+    path.write_text("".join(ROW.format(frame, 1) for frame in frames))
+    assert track_file.read(path).step == step
+
+
+def test_of_differences_that_are_equally_common_the_smallest_is_the_step(tmp_path):
+    path = tmp_path / "walk.txt"
+    path.write_text("".join(ROW.format(frame, 1) for frame in [0, 10, 30, 40, 60, 70, 90, 100, 120]))
+    assert track_file.read(path).step == 10
 
 
 def test_gaps_are_no_mistake_but_seen(tmp_path):
