@@ -1,6 +1,7 @@
 """Blocks of forecasters: recordings of pedestrians, and what is predicted of them from what."""
 
 import abc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, final
 
@@ -12,6 +13,7 @@ from embodied_gen.config import Block
 from embodied_gen.demos.examples import Examples
 from embodied_gen.forecasting import eth_ucy, track_file
 from embodied_gen.forecasting.examples import AgentExamples
+from embodied_gen.forecasting.tracks import Tracks
 from embodied_gen.forecasting.variants import Varied
 from embodied_gen.forecasting.windows import ALONE_TOO, OBSERVED, PREDICTED, CrowdWindows, windows_of
 from embodied_gen.nets.neighbours import POINT, NeighbourAttention
@@ -26,7 +28,7 @@ class RecordingsBlock(Block, abc.ABC):
 
     @abc.abstractmethod
     def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
-        """What is learned from and what the loss is measured on.
+        """What is learned from and what the loss is measured on, without windows that straddle a gap.
 
         Raises:
             FileNotFoundError: If a file is missing.
@@ -52,7 +54,7 @@ class EthUcyBlock(RecordingsBlock):
     def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
         """The train and val parts of all recordings but those of the scene."""
         split = eth_ucy.read_split(Path(self.folder), self.scene)
-        return windows_of(split.train, ALONE_TOO), windows_of(split.val, ALONE_TOO)
+        return _whole(split.train), _whole(split.val)
 
     def describe(self) -> tuple[str, str]:
         """The scene, and the others."""
@@ -71,11 +73,16 @@ class TracksBlock(RecordingsBlock):
         """What lies before the cut, and what lies after it."""
         tracks = track_file.read(Path(self.file))
         cut = round((1 - self.held_out) * len(tracks.frames))
-        return windows_of([tracks.part(0, cut)], ALONE_TOO), windows_of([tracks.part(cut, None)], ALONE_TOO)
+        return _whole([tracks.part(0, cut)]), _whole([tracks.part(cut, None)])
 
     def describe(self) -> tuple[str, str]:
         """The file."""
         return f"the pedestrians of `{self.file}`", f"all but the last {self.held_out:g} of its frames"
+
+
+def _whole(recordings: Sequence[Tracks]) -> CrowdWindows:
+    """Windows of pedestrians, alone or not, who are seen without a break in time."""
+    return windows_of(recordings, ALONE_TOO).contiguous()
 
 
 @final

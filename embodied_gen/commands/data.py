@@ -11,7 +11,7 @@ import tyro
 
 from embodied_gen.commands.console import console, parse
 from embodied_gen.forecasting import eth_ucy, track_file
-from embodied_gen.forecasting.tracks import PERIOD, Tracks, on_grid
+from embodied_gen.forecasting.tracks import PERIOD, Tracks, on_grid, told
 from embodied_gen.forecasting.windows import PROTOCOLS, CrowdWindows, Protocol, windows_of
 from envs.crowd_layout import EVERY
 from envs.social_force import walked
@@ -94,11 +94,8 @@ def _crowd(parsed: Arguments) -> None:
 
 
 def _described(tracks: Tracks) -> str:
-    gaps = tracks.gaps
-    longest = max(gaps, key=lambda gap: gap.length, default=None)
-    shown = f"{len(gaps)} gaps, the longest of {longest.length} after frame {longest.after}" if longest else "no gaps"
     return (
-        f"{tracks.rows} rows, {len(tracks.frames)} frames, {len(tracks.pedestrians)} pedestrians, {shown}; "
+        f"{tracks.rows} rows, {len(tracks.frames)} frames, {len(tracks.pedestrians)} pedestrians, {told(tracks.gaps)}; "
         f"median speed {float(tracks.speeds().median()):.2f} m/s"
     )
 

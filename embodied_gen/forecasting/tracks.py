@@ -4,6 +4,7 @@ Column f of the grid is the f-th frame that has a row. Frames are numbered by th
 `step` apart, which is one period of 0.4 s, except at a gap, where nobody was seen for a while.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 PERIOD = 0.4
 """Time between neighbouring frames [s]."""
+_TOLD = 3  # gaps of a recording
 
 
 class Gap(NamedTuple):
@@ -93,6 +95,16 @@ class Tracks:
         kept = present.any(1)
         positions = (between * present.unsqueeze(-1))[kept][:, seen]
         return Tracks(positions, present[kept][:, seen], frames[seen], self.pedestrians[kept], step, self.source)
+
+
+def told(gaps: Sequence[Gap]) -> str:
+    """Gaps in words: how many there are, and the frames around the longest."""
+    if not gaps:
+        return "no gaps"
+    longest = sorted(gaps, key=lambda gap: -gap.length)[:_TOLD]
+    around = ", ".join(f"{gap.after} and {gap.after + gap.length}" for gap in sorted(longest))
+    which = "the longest between" if len(gaps) > _TOLD else "between"
+    return f"{len(gaps)} gap{'s' if len(gaps) > 1 else ''}, {which} frames {around}"
 
 
 def on_grid(frames: Tensor, pedestrians: Tensor, positions: Tensor, *, step: int, source: str) -> Tracks:
