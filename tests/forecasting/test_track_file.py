@@ -5,6 +5,8 @@ import torch
 from crowds import recording
 
 from embodied_gen.forecasting import track_file
+from embodied_gen.forecasting.tracks import in_a_row
+from embodied_gen.forecasting.windows import PROTOCOLS, windows_of
 
 ROW = "{}\t{}.0\t1.5\t-2\n"
 
@@ -98,6 +100,27 @@ def test_a_recording_at_its_true_rate_is_slower_by_the_ratio_of_rates():
         straight, *(getattr(tracks, n) for n in ("present", "frames", "pedestrians", "step", "source"))
     )
     torch.testing.assert_close(slower.resampled(6).speeds().mean(), slower.speeds().mean() * 0.6)
+
+
+def test_who_is_seen_at_the_first_frame_alone_is_read():
+    tracks = recording([(0, 1), (0, 12)]).resampled(5)
+    assert tracks.present[0].tolist() == [True] + 22 * [False]
+    assert recording([(0, 1)]).resampled(4).frames.tolist() == [0]
+
+
+def test_recordings_in_a_row_keep_their_windows_and_never_meet(tmp_path):
+    parts = [recording([(0, 25), (3, 24)]), recording([(0, 22), (0, 9)], step=4, seed=1), recording([(0, 5)], seed=2)]
+    whole = in_a_row(parts, step=10, between=7, source="all")
+    assert whole.gaps == [(240, 70), (520, 70)] and whole.pedestrians.tolist() == [1, 2, 3, 4, 5]
+    assert (whole.rows, whole.source) == (sum(part.rows for part in parts), "all")
+    for protocol in PROTOCOLS:
+        joined, apart = windows_of([whole], protocol), windows_of(parts, protocol)
+        assert joined.tracks.equal(apart.tracks) and joined.starts.equal(apart.starts) and not joined.straddles.any()
+    track_file.write(tmp_path / "all.txt", whole)
+    assert track_file.read(tmp_path / "all.txt").gaps == whole.gaps
+    for recordings, between in (([], 2), (parts, 1)):
+        with pytest.raises(ValueError, match="must be one or more, at least 2 steps apart; got"):
+            in_a_row(recordings, step=10, between=between, source="all")
 
 
 def test_nothing_is_read_across_a_gap():
