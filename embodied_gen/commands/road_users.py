@@ -52,8 +52,8 @@ def recordings_of(files: Sequence[Path], kinds: Sequence[str]) -> tuple[list[Tra
     strangers = sorted(set(kinds) - set(moving))
     if strangers:
         raise ValueError(
-            f"no recording has road users of kind {', '.join(strangers)}; found are {_counts(moving)}. Name some of "
-            "these in --kinds."
+            f"no recording has road users of kind {', '.join(strangers)}; found are {_counts(moving) or 'none'}. Name "
+            "some of these in --kinds."
         )
     found, lines = [], []
     for file, period, everybody in recorded:
