@@ -5,12 +5,14 @@ from typing import Any
 from footnote import footnote
 
 from embodied_gen.forecasting.table import MEAN, markdown, row_of
+from embodied_gen.forecasting.windows import SOCIAL_GAN
 
 BESTS = {
     "best per agent": ("best_ade", "best_fde"),
     "best per scene": ("scene_ade", "scene_fde"),
     "joint": ("joint_ade", "joint_fde"),
 }
+SHARES = {"inside 50 %": "inside_half", "inside 90 %": "inside_most", "spread": "spread"}
 
 
 def table(record: dict[str, Any]) -> str:
@@ -32,3 +34,16 @@ def measures(record: dict[str, Any]) -> str:
     """Every measure, means over scenes."""
     rows = [row for row in map(row_of, record["rows"]) if row.scene == MEAN]
     return "\n".join([markdown(rows), "", footnote(record)])
+
+
+def calibration(record: dict[str, Any]) -> str:
+    """How often truth is inside the nearest 50 and 90 % of draws, and spread over error, by scene."""
+    rows = [row for row in map(row_of, record["rows"]) if row.protocol == SOCIAL_GAN.name and row.scores.draws > 1]
+    scenes = list(dict.fromkeys(row.scene for row in rows))
+    lines = [f"| forecaster | of | {' | '.join(scenes)} |", "|---|---|" + "---|" * len(scenes)]
+    for forecaster in dict.fromkeys(row.forecaster for row in rows):
+        found = {row.scene: row.scores for row in rows if row.forecaster == forecaster}
+        for of, name in SHARES.items():
+            entries = [f"{getattr(found[scene], name):.2f}" for scene in scenes]
+            lines.append(f"| {forecaster} | {of} | {' | '.join(entries)} |")
+    return "\n".join([*lines, "", footnote(record, f"windows of {SOCIAL_GAN.name}")])

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from camvid_table import table as camvid
+from constant_velocity_table import calibration
 from constant_velocity_table import measures as constant_velocity_measures
 from constant_velocity_table import table as constant_velocity
 from cost_learning_table import table as cost_learning
@@ -64,6 +65,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "cost_learning": (("cost_learning",), cost_learning),
     "constant_velocity": (("constant_velocity",), constant_velocity),
     "forecasting": (("constant_velocity",), constant_velocity_measures),
+    "calibration": (("constant_velocity",), calibration),
     "forecasters": (("forecasting",), forecasters),
     "forecasters_brief": (("forecasting",), forecasters_brief),
     "forecasters_measures": (("forecasting",), forecasters_measures),

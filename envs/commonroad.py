@@ -26,6 +26,7 @@ from envs.xml_file import Node
 VERSIONS = ("2018b", "2020a")
 _FOOT = {"crosswalk", "sidewalk", "bicycleLane"}  # types of lanelets that are not for vehicles
 _LIMIT_SIGNS = {"274", "274.1", "R2-1"}
+_LAST = 10**6  # time step
 
 
 def read(path: str | Path) -> Scenario:
@@ -133,8 +134,8 @@ def _state(node: Node, *, static: bool) -> tuple[float, float, float, float]:
 
 def _step(node: Node) -> int:
     time = node.need("time", "exact").number()
-    if time != int(time):
-        raise node.error(f"a time step must be a whole number; got {time:g}")
+    if time != int(time) or abs(time) > _LAST:
+        raise node.error(f"a time step must be a whole number up to {_LAST}; got {time:g}")
     return int(time)
 
 

@@ -1,7 +1,7 @@
 """People of a recording, as they walked; they react to nobody.
 
-A recording is a text file of rows `frame pedestrian x y` in metres, whose neighbouring frames are 0.4 s apart. Between
-frames everybody walks on straight lines. The middle of the places of the recording is the origin.
+A recording is a text file of rows `frame pedestrian x y` in metres (`track_rows`), whose neighbouring frames are 0.4 s
+apart. Between frames everybody walks on straight lines. The middle of the places of the recording is the origin.
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
+from envs import track_rows
 from envs.social_force import Array
 
 BETWEEN = 4
@@ -25,7 +26,7 @@ class Recording:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If its rows are not four finite numbers each, or somebody is in a frame twice.
+        ValueError: If its rows make no sense; see `track_rows.read`. The error names file and line.
 
     Attributes:
         positions: [m], shape `(P, T, 2)`.
@@ -34,16 +35,11 @@ class Recording:
     """
 
     def __init__(self, path: str | Path) -> None:
-        rows = _rows(path)
-        frames, people = np.unique(rows[:, 0]), np.unique(rows[:, 1])
-        step = np.diff(frames).min()
-        column = np.rint((rows[:, 0] - frames[0]) / step).astype(int)
-        row = np.searchsorted(people, rows[:, 1])
-        if len(set(zip(row.tolist(), column.tolist(), strict=True))) < len(rows):
-            raise ValueError(f"{path}: a pedestrian is in a frame twice; see track_file.read for the line.")
-        low, high = rows[:, 2:].min(0), rows[:, 2:].max(0)
+        column, pedestrians, places = track_rows.read(path)
+        people, row = np.unique(pedestrians, return_inverse=True)
+        low, high = places.min(0), places.max(0)
         coarse = np.full((len(people), int(column.max()) + 1, 2), np.nan)
-        coarse[row, column] = rows[:, 2:] - (low + high) / 2
+        coarse[row, column] = places - (low + high) / 2
         share = (np.arange(BETWEEN) / BETWEEN)[:, None]
         fine = coarse[:, :-1, None] * (1 - share) + coarse[:, 1:, None] * share  # nan where either is absent
         fine = fine.reshape(len(people), -1, 2)
@@ -97,16 +93,3 @@ class Replay:
         self.positions: Array = np.zeros((len(self.numbers), 2))
         if not ended:
             self.positions[self.present] = self._recording.positions[self.numbers[self.present] - 1, self._at]
-
-
-def _rows(path: str | Path) -> Array:
-    try:
-        rows: Array = np.loadtxt(path, ndmin=2, dtype=np.float64)
-    except ValueError as error:
-        raise ValueError(f"{path}: rows must be four numbers, frame, pedestrian, x, y; {error}.") from error
-    if rows.shape[1:] != (4,) or len(np.unique(rows[:, 0])) < 2 or not np.isfinite(rows).all():
-        raise ValueError(
-            f"{path}: rows must be four finite numbers, frame, pedestrian, x, y, of two frames or more; got shape "
-            f"{rows.shape}. See track_file.read for the line."
-        )
-    return rows

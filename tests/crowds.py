@@ -1,11 +1,14 @@
-"""Pedestrians made up for tests."""
+"""Pedestrians made up for tests, and small forecasters of them."""
 
 import torch
 
-from embodied_gen import draws
+from embodied_gen import draws, experiment
 from embodied_gen.forecasting.forecaster import Observed
 from embodied_gen.forecasting.tracks import Tracks, on_grid
-from embodied_gen.forecasting.windows import OBSERVED
+from embodied_gen.forecasting.windows import OBSERVED, SOCIAL_GAN, windows_of
+
+NEIGHBOURS = 2
+"""Whom the small forecasters see."""
 
 
 def recording(spans, *, step=10, frames=None, seed=0):
@@ -33,3 +36,24 @@ def observed(scenes=3, agents=4, seed=0) -> Observed:
     present = torch.ones(scenes, agents, dtype=torch.bool)
     present[1:2, -1] = False
     return Observed(start + steps.cumsum(2), present)
+
+
+def predictor_of(path):
+    """That of `learned_of`."""
+    return learned_of(path)[0]
+
+
+def learned_of(path):
+    """A small predictor whose weights have moved from where they start, as after training, and its control."""
+    config = experiment.read(path)
+    smaller = {"neighbours": NEIGHBOURS} | ({"width": 8} if "width" in type(config.control).model_fields else {})
+    control = config.control.model_copy(update=smaller)
+    net = config.net.model_copy(update={"width": 16, "depth": 1})
+    config = config.model_copy(update={"control": control, "net": net})
+    examples = control.varied(windows_of([crowd(4, 40)], SOCIAL_GAN), config.data)
+    predictor = experiment.build(config, examples).double().eval()
+    stream = draws.generator(7)
+    with torch.no_grad():
+        for weight in predictor.parameters():
+            weight += 0.1 * draws.normal(weight.shape, generator=stream, like=weight)
+    return predictor, control

@@ -1,6 +1,7 @@
 """Blocks of forecasters: recordings of pedestrians, and what is predicted of them from what."""
 
 import abc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, final
 
@@ -34,7 +35,7 @@ class RecordingsBlock(Block, abc.ABC):
 
     @abc.abstractmethod
     def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
-        """What is learned from and what the loss is measured on.
+        """What is learned from and what the loss is measured on, without windows that straddle a gap.
 
         Raises:
             FileNotFoundError: If a file is missing.
@@ -78,7 +79,7 @@ class EthUcyBlock(RecordingsBlock):
     def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
         """The train and val parts of all recordings but those of the scene."""
         split = eth_ucy.read_split(Path(self.folder), self.scene)
-        return windows_of(split.train, ALONE_TOO), windows_of(split.val, ALONE_TOO)
+        return _whole(split.train), _whole(split.val)
 
     def judged(self) -> dict[str, list[Tracks]]:
         """The recordings of the scene; eth as published and at its true rate."""
@@ -101,7 +102,7 @@ class TracksBlock(RecordingsBlock):
     def windows(self) -> tuple[CrowdWindows, CrowdWindows]:
         """What lies before the cut, and what lies after it."""
         before, after = self._parts()
-        return windows_of([before], ALONE_TOO), windows_of([after], ALONE_TOO)
+        return _whole([before]), _whole([after])
 
     def judged(self) -> dict[str, list[Tracks]]:
         """What lies after the cut."""
@@ -121,6 +122,11 @@ class TracksBlock(RecordingsBlock):
     def describe(self) -> tuple[str, str]:
         """The file."""
         return f"the pedestrians of `{self.file}`", f"all but the last {self.held_out:g} of its frames"
+
+
+def _whole(recordings: Sequence[Tracks]) -> CrowdWindows:
+    """Windows of pedestrians, alone or not, who are seen without a break in time."""
+    return windows_of(recordings, ALONE_TOO).contiguous()
 
 
 class RecordingsControl(Block, abc.ABC):

@@ -1,4 +1,4 @@
-"""`embodied-gen data`: recordings of pedestrians are checked and counted, or made."""
+"""`embodied-gen data`: recordings of pedestrians and road users are checked and counted, or made."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,13 +10,15 @@ import torch
 import tyro
 
 from embodied_gen.commands.console import console, parse
+from embodied_gen.commands.road_users import files_of, recordings_of
 from embodied_gen.forecasting import eth_ucy, track_file, walls
-from embodied_gen.forecasting.tracks import PERIOD, Tracks, on_grid
-from embodied_gen.forecasting.windows import PROTOCOLS, CrowdWindows, Protocol, windows_of
+from embodied_gen.forecasting.tracks import PERIOD, Tracks, in_a_row, on_grid, told
+from embodied_gen.forecasting.windows import PROTOCOLS, Protocol, windows_of
 from envs.crowd_layout import EVERY
 from envs.social_force import walked
 
 _STEP = 10  # of the frames of files that are made, as in ETH and UCY
+_BETWEEN = 10  # steps from one recording to the next
 
 
 @dataclass
@@ -25,19 +27,24 @@ class Arguments:
 
     eth-ucy compares the files of ETH and UCY with their sums, and says what is in them, how many windows and tracks
     every protocol has, and what is dropped. crowd writes the tracks of people who cross a plaza by social forces, in
-    the same format.
+    the same format. commonroad writes those of the moving road users of CommonRoad files, read every 0.4 s; the
+    recordings follow each other with a gap, and nobody is in two of them. A config with data.kind tracks learns from
+    such files.
     """
 
     what: tyro.conf.Positional[str]
-    """eth-ucy or crowd."""
-    from_: Annotated[str | None, tyro.conf.arg(name="from")] = None
-    """eth-ucy: folder with all_data, train and val; experiments/pedestrians/raw/raw of the Trajectron++ repository."""
+    """eth-ucy, crowd or commonroad."""
+    from_: Annotated[tuple[str, ...], tyro.conf.arg(name="from")] = ()
+    """eth-ucy: folder with all_data, train and val; experiments/pedestrians/raw/raw of the Trajectron++ repository.
+    commonroad: files, or folders of files *.xml."""
+    kinds: tuple[str, ...] = ()
+    """commonroad: types of road users that are kept, such as car and pedestrian; all where none is named."""
     correct_rate: tyro.conf.FlagCreatePairsOff[bool] = False
     """eth-ucy: read biwi_eth at its true rate, which published numbers do not."""
     drop_gaps: tyro.conf.FlagCreatePairsOff[bool] = False
     """eth-ucy: drop windows that straddle missing frames."""
     out: str | None = None
-    """crowd: text file to write."""
+    """crowd and commonroad: text file to write."""
     minutes: float = 10.0
     """crowd: how long people are watched."""
     people: int = 24
@@ -59,9 +66,9 @@ def main(arguments: list[str]) -> None:
 
 
 def _eth_ucy(parsed: Arguments) -> None:
-    if parsed.from_ is None:
+    if len(parsed.from_) != 1:
         raise ValueError("eth-ucy needs the folder of the files: --from FOLDER.")
-    folder = Path(parsed.from_)
+    folder = Path(parsed.from_[0])
     parts = [(part, name) for part in ("all_data", "train", "val") for name in eth_ucy.RECORDINGS]
     found = {(part, name): eth_ucy.read_part(folder, part, name) for part, name in parts}
     if parsed.correct_rate:
@@ -89,25 +96,44 @@ def _crowd(parsed: Arguments) -> None:
     at, who = walked(parsed.people, frames, half=parsed.half, every=EVERY, generator=generator, obstacles=obstacles)
     number = torch.arange(0, frames * _STEP, _STEP).repeat_interleave(parsed.people)
     rows = torch.from_numpy(who).long().flatten(), torch.from_numpy(at).flatten(0, 1)
-    tracks = on_grid(number, *rows, step=_STEP, source=parsed.out)
-    track_file.write(Path(parsed.out), tracks)
-    _say(f"{parsed.out}: {_described(tracks)}")
+    _write(on_grid(number, *rows, step=_STEP, source=parsed.out))
+
+
+def _commonroad(parsed: Arguments) -> None:
+    if parsed.out is None or not parsed.from_:
+        raise ValueError("commonroad needs files to read and a file to write: --from FOLDER_OR_FILES --out FILE.")
+    recordings, lines = recordings_of(files_of(parsed.from_), parsed.kinds)
+    for line in lines:
+        _say(line)
+    tracks = in_a_row(recordings, step=_STEP, between=_BETWEEN, source=parsed.out)
+    if len(tracks.frames) < track_file.LEAST:
+        raise ValueError(
+            f"the recordings have {len(tracks.frames)} frames of {PERIOD} s together, fewer than the "
+            f"{track_file.LEAST} that a forecaster observes. Name more files in --from."
+        )
+    _write(tracks, who="road users")
+
+
+def _write(tracks: Tracks, who: str = "pedestrians") -> None:
+    """Writes tracks to the file that they name as their source, and says what is in it."""
+    track_file.write(Path(tracks.source), tracks)
+    _say(f"{tracks.source}: {_described(tracks, who)}")
     for protocol in PROTOCOLS:
         _say(f"{protocol.name}: {_counted([tracks], protocol, drop_gaps=False)}")
 
 
-def _described(tracks: Tracks) -> str:
-    gaps = tracks.gaps
-    longest = max(gaps, key=lambda gap: gap.length, default=None)
-    shown = f"{len(gaps)} gaps, the longest of {longest.length} after frame {longest.after}" if longest else "no gaps"
+def _described(tracks: Tracks, who: str = "pedestrians") -> str:
     return (
-        f"{tracks.rows} rows, {len(tracks.frames)} frames, {len(tracks.pedestrians)} pedestrians, {shown}; "
+        f"{tracks.rows} rows, {len(tracks.frames)} frames, {len(tracks.pedestrians)} {who}, {told(tracks.gaps)}; "
         f"median speed {float(tracks.speeds().median()):.2f} m/s"
     )
 
 
 def _counted(tracks: list[Tracks], protocol: Protocol, drop_gaps: bool) -> str:
-    windows: CrowdWindows = windows_of(tracks, protocol)
+    try:
+        windows = windows_of(tracks, protocol)
+    except ValueError as nothing:
+        return str(nothing)  # of one protocol; others may have windows
     across = int(windows.straddles.sum())
     if drop_gaps:
         windows = windows.contiguous()
@@ -118,4 +144,4 @@ def _say(line: str) -> None:
     console.print(line, soft_wrap=True, markup=False)
 
 
-KINDS: dict[str, Callable[[Arguments], None]] = {"eth-ucy": _eth_ucy, "crowd": _crowd}
+KINDS: dict[str, Callable[[Arguments], None]] = {"eth-ucy": _eth_ucy, "crowd": _crowd, "commonroad": _commonroad}

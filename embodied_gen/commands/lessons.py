@@ -24,6 +24,8 @@ from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Examples
 from embodied_gen.experiment import Experiment
+from embodied_gen.forecasting.tracks import told
+from embodied_gen.forecasting.windows import CrowdWindows
 
 
 @final
@@ -38,6 +40,7 @@ class Lessons:
         kept: What is learned from, in a word or two.
         subject: What the run is for, as a card calls it.
         data: The data, as a card calls them.
+        notes: Lines on what was left out of the data, and why.
     """
 
     examples: Examples
@@ -46,6 +49,7 @@ class Lessons:
     kept: str
     subject: str
     data: str
+    notes: tuple[str, ...] = ()
 
 
 def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
@@ -87,7 +91,16 @@ def _of_recordings(control: RecordingsControl, data: RecordingsBlock, device: to
         f"{len(train)} windows",
         subject,
         f"Recordings: {which}, {len(train)} windows, {len(train.tracks):,} tracks",
+        (*_counted("learned from", train), *_counted("the loss is measured on", val)),
     )
+
+
+def _counted(role: str, windows: CrowdWindows) -> list[str]:
+    """Windows of a role and what was dropped of them; where windows were dropped across gaps, the gaps of each file."""
+    lines = [f"{role}: {len(windows)} windows, {len(windows.tracks):,} tracks; {windows.dropped}"]
+    if windows.dropped.gap_windows:
+        lines += [f"{file}: {told(gaps)}" for file, gaps in zip(windows.sources, windows.gaps, strict=True) if gaps]
+    return lines
 
 
 def _of_instances(control: InstancesControl, data: LeavesBlock | ImageSetBlock, device: torch.device) -> Lessons:

@@ -86,3 +86,5 @@ def _introduce(experiment: Experiment, predictor: Predictor, lessons: Lessons, r
         f"{len(lessons.examples):,} examples; on {device}, into {run}",
         soft_wrap=True,
     )
+    for note in lessons.notes:
+        console.print(note, soft_wrap=True, markup=False)

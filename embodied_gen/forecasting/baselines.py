@@ -8,7 +8,8 @@ With p_0 the last observed position and v the last observed step, t = 1 .. 12:
     turned velocity       p_t = p_0 + t R(angle) v,  angle ~ N(0, deviation^2), one for each pedestrian and draw
 
 The line does not begin where the pedestrian is. The turned velocity spreads draws around constant velocity, which the
-best of n rewards; it is CV-S of Schöller et al. 2020 (arXiv:1903.07933), with 25 degrees.
+best of n rewards; it is CV-S of Schöller et al. 2020 (arXiv:1903.07933), with 25 degrees. Angles come from streams of
+the pedestrians (`streams`), so that their order changes no forecast.
 """
 
 import math
@@ -17,9 +18,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from embodied_gen import draws
 from embodied_gen.draws import Generator
 from embodied_gen.forecasting.forecaster import Observed
+from embodied_gen.forecasting.streams import noise_of
 from embodied_gen.forecasting.windows import OBSERVED, PREDICTED
 
 
@@ -73,8 +74,7 @@ class TurnedVelocity:
     def forecast(self, observed: Observed, n: int, *, generator: Generator) -> Tensor:
         """N futures, shape `(B, n, A, 12, 2)`."""
         step = observed.step
-        noise = draws.normal((len(step), n, step.shape[1]), generator=generator, like=step)
-        angle = math.radians(self.degrees) * noise
+        angle = math.radians(self.degrees) * noise_of(observed, n, 1, generator).squeeze(-1)
         cos, sin, (x, y) = angle.cos(), angle.sin(), step.unsqueeze(1).unbind(-1)
         turned = torch.stack([cos * x - sin * y, sin * x + cos * y], -1)
         return _onwards(observed.last.unsqueeze(1), turned)

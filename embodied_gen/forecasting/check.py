@@ -17,6 +17,7 @@ from embodied_gen.forecasting.windows import OBSERVED, PREDICTED
 
 _DRAWS = 64
 _SIGMAS = 6.0
+_FAR = 30.0  # [m]
 
 
 def check_forecaster(forecaster: Forecaster, observed: Observed, *, seed: int = 0) -> None:
@@ -39,18 +40,29 @@ def check_forecaster(forecaster: Forecaster, observed: Observed, *, seed: int = 
 def check_no_leak(features: Callable[[Tensor], Tensor], tracks: Tensor) -> None:
     """Checks that features of windows do not move when the future does.
 
+    In one future frame after the other every track is moved by an offset of its own, so that what lies between tracks
+    changes too, such as who will be next to whom: each to where the one before it is, all to one place, and each far
+    away by a draw that is a function of the frame.
+
     Args:
         features: Of tracks of windows [m], shape `(N, 20, 2)`, any shape.
-        tracks: Some such tracks.
+        tracks: Some such tracks, of several pedestrians who are there together.
 
     Raises:
         AssertionError: Naming the first future frame that moves a feature.
     """
     here = features(tracks)
     for frame in range(OBSERVED, OBSERVED + PREDICTED):
-        other = tracks.clone()
-        other[:, frame] += torch.tensor([1.0, -0.5]).to(tracks)
-        _require(torch.equal(features(other), here), f"a feature moves with frame {frame}, which is to be predicted")
+        for moved in _moved(tracks[:, frame], draws.generator(frame)):
+            other = tracks.clone()
+            other[:, frame] = moved
+            if not torch.equal(features(other), here):
+                raise AssertionError(f"check_no_leak: a feature moves with frame {frame}, which is to be predicted.")
+
+
+def _moved(at: Tensor, stream: torch.Generator) -> tuple[Tensor, ...]:
+    """Other places for tracks at one frame: of each other, all the same, and far apart; `(N, 2)` each."""
+    return at.roll(1, 0), at[:1].expand(at.shape), at + _FAR * draws.normal(at.shape, generator=stream, like=at)
 
 
 def _require(condition: bool, law: str) -> None:

@@ -5,7 +5,8 @@ origin from the segment between their differences d_t and d_{t+1},
 
     min_t min_{0 <= s <= 1} |d_t + s (d_{t+1} - d_t)|,
 
-so nothing is missed between steps. Two pedestrians collide where it is less than the sum of their radii.
+so nothing is missed between steps. Two pedestrians collide where it is less than the sum of their radii. Of a forecast
+t goes from the first predicted position to the last: the way from the present to the first is not looked at.
 """
 
 import torch

@@ -4,8 +4,8 @@ In the frame of the last heading (see `frames`), with o the 7 positions before t
 
     y ~ N(W (1, o), C),      W by least squares,  C the mean of (y - W (1, o)) (y - W (1, o))^T
 
-for each pedestrian on its own. It knows its density exactly, as frames are turns and shifts, and it is what a network
-has to beat: anything that it misses is not linear, or lies in the others.
+for each pedestrian on its own, from a stream of its own (`streams`). It knows its density exactly, as frames are turns
+and shifts, and it is what a network has to beat: anything that it misses is not linear, or lies in the others.
 """
 
 import math
@@ -14,10 +14,10 @@ from typing import Self, final
 import torch
 from torch import Tensor
 
-from embodied_gen import draws
 from embodied_gen.draws import Generator
 from embodied_gen.forecasting.forecaster import Observed
 from embodied_gen.forecasting.frames import frames_of
+from embodied_gen.forecasting.streams import noise_of
 from embodied_gen.forecasting.windows import OBSERVED, PREDICTED, CrowdWindows
 
 FLOOR = 0.001
@@ -67,7 +67,7 @@ class LinearGaussian:
     def forecast(self, observed: Observed, n: int, *, generator: Generator) -> Tensor:
         """N futures, independent for each pedestrian, shape `(B, n, A, 12, 2)`."""
         mean = _known(observed.tracks) @ self.weight.to(observed.tracks)
-        noise = draws.normal((len(mean), n, *mean.shape[1:]), generator=generator, like=mean)
+        noise = noise_of(observed, n, ASKED, generator)
         local = (mean.unsqueeze(1) + noise @ self.factor.T.to(mean)).unflatten(-1, (PREDICTED, 2))
         return frames_of(observed.tracks.unsqueeze(1)).outwards(local)
 

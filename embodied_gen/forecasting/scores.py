@@ -38,7 +38,8 @@ class Scores:
         kernel_nll: Of single steps, by kernels on the draws [nat, per m^2]; None of a single draw. Steps depend on each
             other, so that it is above the exact one even with many draws.
         miss: Share whose best final error is more than 2 m.
-        collision, true_collision: Share that comes within 0.2 m of another, in forecasts and in truth.
+        collision, true_collision: Share that comes within 0.2 m of another from the first predicted position to the
+            last, in forecasts and in truth.
         inside_half, inside_most: Share of truths among the nearest 50 and 90 %; None of a single draw.
         spread: Root of the mean squared spread over that of the error of the mean; 1 is calibrated, None of one draw.
     """

@@ -24,6 +24,13 @@ def streams_of(observed: Observed, generator: Generator) -> list[torch.Generator
     return [found[scene][rank] for scene, ranks in enumerate(ranks_of(observed).tolist()) for rank in ranks]
 
 
+def noise_of(observed: Observed, n: int, numbers: int, generator: Generator) -> Tensor:
+    """Independent N(0, 1) numbers of every pedestrian for n draws, from its own stream, `(B, n, A, numbers)`."""
+    streams = streams_of(observed, generator)
+    noise = draws.normal((len(streams), n, numbers), generator=streams, like=observed.tracks)
+    return noise.unflatten(0, observed.present.shape).transpose(1, 2)
+
+
 def streams_of_scenes(observed: Observed, generator: Generator) -> list[torch.Generator]:
     """A stream for each of B scenes, of one generator or of as many."""
     if isinstance(generator, torch.Generator):

@@ -1,13 +1,13 @@
 """Track files: a row for each frame and pedestrian, `frame pedestrian x y`, positions in metres.
 
 This is the format in which ETH and UCY are passed on, and in which simulated crowds are written. Frames and pedestrians
-are whole numbers, which some files write as 780.0. The smallest difference of two frames is the step of the file; every
-difference must be a multiple of it, and one of more than a step is a gap.
+are whole numbers, which some files write as 780.0. The most common difference of neighbouring frames is the step of the
+file, the smallest of those that are equally common; every difference must be a multiple of it, and one of more than a
+step is a gap. A stray frame is so refused, and does not make gaps of all the others.
 
 Files are not trusted: what makes no sense is refused with the file and the line.
 """
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from embodied_gen.forecasting.tracks import Tracks, on_grid
 
 LEAST = 8
 """Frames that a file must have: as many as a forecaster observes."""
+_MOST = 2.0**53  # where whole numbers are exact no longer
 
 
 class _Row(NamedTuple):
@@ -33,8 +34,8 @@ def read(path: Path) -> Tracks:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it has no rows or fewer than 8 frames; if a row is not four finite numbers, frames are not
-            regular, or a pedestrian occurs twice in a frame. The error names file and line.
+        ValueError: If it has no rows or fewer than 8 frames; if a row is not four finite numbers below 2^53, frames are
+            not regular, or a pedestrian occurs twice in a frame. The error names file and line.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -74,8 +75,10 @@ def _row(words: list[str], path: Path, number: int) -> _Row:
         values = []
     if len(values) != 4:
         raise ValueError(f"{path}, line {number}: a row must be four numbers, frame, pedestrian, x, y; got {words}.")
-    if not all(map(math.isfinite, values)):
-        raise ValueError(f"{path}, line {number}: numbers must be finite; got {words}. Repair or drop the row.")
+    if not all(abs(value) < _MOST for value in values):  # which is false of numbers that are none
+        raise ValueError(
+            f"{path}, line {number}: numbers must be finite and less than 2^53; got {words}. Repair or drop the row."
+        )
     frame, pedestrian, x, y = values
     if frame != int(frame) or pedestrian != int(pedestrian):
         raise ValueError(f"{path}, line {number}: frame and pedestrian must be whole numbers; got {words[:2]}.")
@@ -94,7 +97,7 @@ def _check_twice(rows: list[_Row], path: Path) -> None:
 
 
 def _step(rows: list[_Row], path: Path) -> int:
-    """The smallest difference of frames, which divides all others."""
+    """The most common difference of frames, which must divide all others."""
     lines = {row.frame: row.line for row in reversed(rows)}
     frames = sorted(lines)
     if len(frames) < LEAST:
@@ -103,7 +106,8 @@ def _step(rows: list[_Row], path: Path) -> int:
             "forecaster observes. Give a longer recording."
         )
     apart = np.diff(frames)
-    step = int(apart.min())
+    steps, counts = np.unique(apart, return_counts=True)
+    step = int(steps[counts.argmax()])
     for frame, difference in zip(frames[1:], apart.tolist(), strict=True):
         if difference % step:
             raise ValueError(

@@ -4,6 +4,7 @@ Column f of the grid is the f-th frame that has a row. Frames are numbered by th
 `step` apart, which is one period of 0.4 s, except at a gap, where nobody was seen for a while.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 PERIOD = 0.4
 """Time between neighbouring frames [s]."""
+_TOLD = 3  # gaps of a recording
 
 
 class Gap(NamedTuple):
@@ -83,7 +85,7 @@ class Tracks:
         if step < 1:
             raise ValueError(f"step must be at least 1 frame; got {step}.")
         frames = torch.arange(int(self.frames[0]), int(self.frames[-1]) + 1, step)
-        after = torch.searchsorted(self.frames, frames).clamp(min=1)
+        after = torch.searchsorted(self.frames, frames)
         before = torch.where(self.frames[after] == frames, after, after - 1)
         share = (frames - self.frames[before]) / (self.frames[after] - self.frames[before]).clamp(min=1)
         unbroken = self.frames[after] - self.frames[before] <= self.step
@@ -93,6 +95,42 @@ class Tracks:
         kept = present.any(1)
         positions = (between * present.unsqueeze(-1))[kept][:, seen]
         return Tracks(positions, present[kept][:, seen], frames[seen], self.pedestrians[kept], step, self.source)
+
+
+def in_a_row(recordings: Sequence[Tracks], *, step: int, between: int, source: str) -> Tracks:
+    """Recordings one after the other as one, whose pedestrians are numbered anew, from 1 on.
+
+    Args:
+        recordings: One or more.
+        step: Difference of the numbers of neighbouring frames, of the whole.
+        between: Steps from the last frame of one to the first of the next, 2 or more, which is a gap.
+        source: Of the whole.
+
+    Raises:
+        ValueError: If there is no recording or no gap.
+    """
+    if not recordings or between < 2:
+        raise ValueError(
+            f"recordings must be one or more, at least 2 steps apart; got {len(recordings)}, {between} steps apart."
+        )
+    first, known = 0, 1
+    rows = []
+    for tracks in recordings:
+        frames = first + (tracks.frames - tracks.frames[0]) // tracks.step * step
+        column, row = tracks.present.T.nonzero().unbind(1)
+        rows.append((frames[column], known + row, tracks.positions[row, column]))
+        first, known = int(frames[-1]) + between * step, known + len(tracks.present)
+    return on_grid(*(torch.cat(parts) for parts in zip(*rows, strict=True)), step=step, source=source)
+
+
+def told(gaps: Sequence[Gap]) -> str:
+    """Gaps in words: how many there are, and the frames around the longest."""
+    if not gaps:
+        return "no gaps"
+    longest = sorted(gaps, key=lambda gap: -gap.length)[:_TOLD]
+    around = ", ".join(f"{gap.after} and {gap.after + gap.length}" for gap in sorted(longest))
+    which = "the longest between" if len(gaps) > _TOLD else "between"
+    return f"{len(gaps)} gap{'s' if len(gaps) > 1 else ''}, {which} frames {around}"
 
 
 def on_grid(frames: Tensor, pedestrians: Tensor, positions: Tensor, *, step: int, source: str) -> Tracks:

@@ -23,7 +23,7 @@ from typing import NamedTuple, final
 import torch
 from torch import Tensor
 
-from embodied_gen.forecasting.tracks import Tracks
+from embodied_gen.forecasting.tracks import Gap, Tracks
 
 OBSERVED = 8
 """Frames that a forecaster sees, 3.2 s."""
@@ -107,6 +107,7 @@ class CrowdWindows:
         straddles: Whether a window goes across a gap, bool, shape `(W,)`.
         places: Recording and first frame of each window, int64, shape `(W, 2)`.
         sources: Names of the recordings.
+        gaps: Where frames are missing in each recording.
         dropped: What was left out.
     """
 
@@ -116,6 +117,7 @@ class CrowdWindows:
     straddles: Tensor
     places: Tensor
     sources: tuple[str, ...]
+    gaps: tuple[tuple[Gap, ...], ...]
     dropped: Dropped
 
     def __len__(self) -> int:
@@ -128,8 +130,17 @@ class CrowdWindows:
         return self.starts.diff()
 
     def contiguous(self) -> "CrowdWindows":
-        """The windows that do not straddle a gap; the others count as dropped."""
+        """The windows that do not straddle a gap; the others count as dropped.
+
+        Raises:
+            ValueError: If there are none.
+        """
         kept, agents = ~self.straddles, self.agents
+        if not kept.any():
+            raise ValueError(
+                f"{', '.join(self.sources)}: all {len(self)} windows go across gaps, where frames are missing. Give a "
+                f"recording of {FRAMES} frames or more without a gap."
+            )
         rows = kept.repeat_interleave(agents)
         dropped = Dropped(gap_windows=int(self.straddles.sum()), gap_tracks=int((~rows).sum()))
         return replace(
@@ -178,6 +189,7 @@ def windows_of(recordings: Sequence[Tracks], protocol: Protocol) -> CrowdWindows
         torch.cat([part.straddles for part in found]),
         torch.cat(places),
         sources,
+        tuple(tuple(tracks.gaps) for tracks in recordings),
         dropped,
     )
 
@@ -206,6 +218,7 @@ def _windows(tracks: Tracks, protocol: Protocol) -> CrowdWindows:
         _straddling(tracks, (lengths * counted).amax(0))[kept] if starts else kept,
         torch.stack([torch.zeros(int(kept.sum()), dtype=torch.int64), tracks.frames[:starts][kept]], 1),
         (tracks.source,),
+        (tuple(tracks.gaps),),
         dropped,
     )
 

@@ -113,6 +113,19 @@ def test_the_files_of_a_scene_make_windows_without_it():
     assert not any("crowds_zara01" in source for source in (*train.sources, *val.sources))
 
 
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="EMBODIED_DATA names no folder with ETH and UCY")
+@pytest.mark.parametrize("scene", eth_ucy.SCENES)
+def test_no_window_of_eth_and_ucy_is_lost_across_gaps(scene):
+    split = eth_ucy.read_split(FOLDER, scene)
+    learned = EthUcyBlock(scene=scene, folder=str(FOLDER)).windows()
+    for windows, recordings in zip(learned, (split.train, split.val), strict=True):
+        plain = windows_of(recordings, ALONE_TOO)
+        assert windows.tracks.equal(plain.tracks) and windows.starts.equal(plain.starts)
+        assert (
+            windows.valid.equal(plain.valid) and windows.dropped == plain.dropped and windows.dropped.gap_windows == 0
+        )
+
+
 def test_a_track_file_is_cut_by_time_and_its_end_held_out(tmp_path):
     path = tmp_path / "walk.txt"
     track_file.write(path, recording([(0, 100), (0, 100), (30, 60)], seed=3))
@@ -123,6 +136,33 @@ def test_a_track_file_is_cut_by_time_and_its_end_held_out(tmp_path):
     assert int(train.places[:, 1].max()) + 190 < int(val.places[:, 1].min()) + 10
     with pytest.raises(ValueError, match="there is no window with 1 pedestrians over 20 frames in a row"):
         TracksBlock(file=str(path), held_out=0.1).windows()
+
+
+GAP = [*range(0, 500, 10), *range(800, 1500, 10)]  # 50 frames, a gap of 310, and 70 frames
+
+
+def test_nothing_is_learned_across_a_gap(tmp_path):
+    path = tmp_path / "walk.txt"
+    track_file.write(path, recording([(0, 120), (0, 120)], frames=GAP, seed=3))
+    train, val = TracksBlock(file=str(path), held_out=0.5).windows()
+    assert (len(train), len(val)) == (31, 41) and not train.straddles.any()
+    assert (train.dropped.gap_windows, train.dropped.gap_tracks, val.dropped.gap_windows) == (10, 20, 0)
+    assert train.tracks.diff(dim=1).norm(dim=-1).max() < 3  # 12 m a step across the gap
+    with pytest.raises(ValueError, match=r"walk\.txt: all 1 windows go across gaps"):
+        track_file.write(path, recording([(0, 120)], frames=[*GAP[:10], *(n + 5000 for n in GAP[:110])]))
+        TracksBlock(file=str(path), held_out=5 / 6).windows()
+
+
+def test_training_says_what_was_dropped_of_a_recording_and_why(cli, tmp_path):
+    path = tmp_path / "walk.txt"
+    track_file.write(path, recording([(0, 120), (0, 120), (3, 9)], frames=GAP, seed=3))
+    outcome = cli("train", ROOT / "configs/crowd_mixture.yaml", *SMALL, "--data.file", path, "--data.held_out", "0.5")
+    assert outcome.status == 0, outcome.err
+    assert "learned from: 31 windows, 62 tracks; dropped 9 tracks that are too short" in outcome.out
+    assert "10 windows (20 tracks) across gaps" in outcome.out
+    assert f"{path}: 1 gap, between frames 490 and 800" in outcome.out
+    assert "the loss is measured on: 41 windows, 82 tracks; dropped 0 tracks that are too short" in outcome.out
+    assert outcome.out.count("1 gap") == 1  # of no matter to what the loss is measured on
 
 
 def test_a_forecaster_learns_from_a_track_file(cli, tmp_path):

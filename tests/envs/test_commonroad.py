@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from road_files import LANES, document, lane, moving, obstacle, state
 
 from envs.commonroad import read
 from envs.maps import read_map
@@ -18,46 +19,6 @@ FILES = {
     "USA_Peach-4_8_T-1": (79, 9, 79),
     "USA_US101-4_1_T-1": (12, 22, 0),
 }
-
-
-def bound(side, points):
-    return f"<{side}>" + "".join(f"<point><x>{x}</x><y>{y}</y></point>" for x, y in points) + f"</{side}>"
-
-
-def lane(number, start, more=""):
-    left, right = [(start, 2), (start + 10, 2)], [(start, -2), (start + 10, -2)]
-    return f'<lanelet id="{number}">{bound("leftBound", left)}{bound("rightBound", right)}{more}</lanelet>'
-
-
-def state(tag, step, x, *, time="exact", value="exact"):
-    number = {
-        "exact": "<exact>{0}</exact>",
-        "interval": "<intervalStart>{0}</intervalStart><intervalEnd>{1}</intervalEnd>",
-    }
-    return (
-        f"<{tag}><position><point><x>{x}</x><y>0.5</y></point></position><orientation>{number[value].format(0.1, 0.3)}"
-        f"</orientation><time>{number[time].format(step, step + 1)}</time>"
-        f"<velocity>{number[value].format(4, 6)}</velocity></{tag}>"
-    )
-
-
-SHAPE = "<shape><rectangle><length>4.5</length><width>1.8</width></rectangle></shape>"
-
-
-def obstacle(states, *, shape=SHAPE, tag="dynamicObstacle", role=""):
-    return f'<{tag} id="9">{role}<type>car</type>{shape}{states}</{tag}>'
-
-
-def moving(count=3, **kwargs):
-    later = "".join(state("state", 5 + k, float(k)) for k in range(1, count))
-    return obstacle(state("initialState", 5, 0.0, **kwargs) + f"<trajectory>{later}</trajectory>")
-
-
-def document(body, *, version="2020a", step="0.1"):
-    return f'<commonRoad commonRoadVersion="{version}" timeStepSize="{step}" benchmarkID="Test">{body}</commonRoad>'
-
-
-LANES = lane(1, 0, '<successor ref="2"/>') + lane(2, 10, '<predecessor ref="1"/><trafficSignRef ref="50"/>')
 
 
 @pytest.fixture
@@ -125,6 +86,10 @@ def test_lanes_of_others_are_left_out_with_references_to_them(load):
         (document('<lanelet id="4"/>'), "<lanelet> has no <leftBound>"),
         (document(LANES + obstacle(state("initialState", 0, 0.0))), "a dynamic obstacle needs a <trajectory>"),
         (document(LANES + moving().replace("<exact>6</exact>", "<exact>9</exact>")), "must follow each other step by"),
+        (
+            document(LANES + obstacle(state("initialState", 1e300, 0.0), tag="staticObstacle")),
+            r"line 1: a time step must be a whole number up to 1000000; got 1e\+300",
+        ),
         (document(LANES + moving(1, time="interval")), "<time> has no <exact>|<initialState> has no <time/exact>"),
         (document(LANES + moving().replace("<length>4.5", "<length>-1")), "obstacle 9: length and width must lie in"),
         (document(LANES + moving(1).replace("velocity", "speed")), "<initialState> has no <velocity>"),

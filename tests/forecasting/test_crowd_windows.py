@@ -8,6 +8,7 @@ from crowds import recording
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embodied_gen.forecasting.tracks import told
 from embodied_gen.forecasting.windows import ALONE_TOO, PROTOCOLS, SCHOELLER, SOCIAL_GAN, Protocol, windows_of
 
 
@@ -72,6 +73,24 @@ def test_windows_across_gaps_are_marked_and_can_be_dropped():
     assert "19 windows (38 tracks) across gaps" in str(whole.dropped)
     kept = windows.tracks[(~windows.straddles).repeat_interleave(2)]
     assert whole.tracks.equal(kept)
+
+
+def test_windows_that_all_go_across_gaps_are_refused():
+    frames = [*range(0, 100, 10), *range(200, 300, 10)]
+    windows = windows_of([recording([(0, 20)], frames=frames)], ALONE_TOO)
+    with pytest.raises(
+        ValueError, match=r"made up: all 1 windows go across gaps.*Give a recording of 20 frames or mor"
+    ):
+        windows.contiguous()
+
+
+def test_windows_know_the_gaps_of_their_recordings_and_tell_of_the_longest():
+    frames = [0, 10, 20, 50, 60, 80, 90, 100, 140, 150, 200, *range(210, 600, 10)]
+    windows = windows_of([recording([(0, len(frames))], frames=frames), recording([(0, 20)])], ALONE_TOO)
+    assert windows.gaps == (((20, 30), (60, 20), (100, 40), (150, 50)), ())
+    assert told(windows.gaps[0]) == "4 gaps, the longest between frames 20 and 50, 100 and 140, 150 and 200"
+    assert told(windows.gaps[0][:1]) == "1 gap, between frames 20 and 50"
+    assert told(windows.gaps[1]) == "no gaps"
 
 
 def test_windows_never_mix_recordings():

@@ -83,10 +83,34 @@ def test_nothing_of_the_future_is_observed(kind, windows):
     )
 
 
-def test_the_check_finds_a_leak(windows):
-    central = lambda tracks: (tracks[:, 2:] - tracks[:, :-2])[:, :OBSERVED]  # noqa: E731 - what leaked in public code
-    with pytest.raises(AssertionError, match="a feature moves with frame 8"):
-        check_no_leak(central, windows.tracks)
+def among(tracks, frame):
+    """Distances of all pairs of tracks at a frame, nobody next to itself, `(N, N)`."""
+    return torch.cdist(tracks[:, frame], tracks[:, frame]).fill_diagonal_(torch.inf)
+
+
+LEAKS = {  # feature functions that see the frame named by their key, and no other that is to be predicted
+    "central differences, as in public code": (8, lambda tracks: (tracks[:, 2:] - tracks[:, :-2])[:, :OBSERVED]),
+    "one's own future": (12, lambda tracks: tracks[:, 12] - tracks[:, 7]),
+    "one's own end, turned into a class": (19, lambda tracks: (tracks[:, 19, 1] > tracks[:, 7, 1]).long()),
+    "where others will be, from where one will be": (9, lambda tracks: among(tracks, 9)),
+    "the observed track of who will be nearest": (14, lambda tracks: tracks[among(tracks, 14).argmin(1), :OBSERVED]),
+    "who will be within 2 m": (19, lambda tracks: among(tracks, 19) < 2.0),
+    "the order in which all will stand": (11, lambda tracks: tracks[tracks[:, 11, 1].argsort(), :OBSERVED]),
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+def test_a_feature_that_leaks_is_refused(leak, windows):
+    frame, features = LEAKS[leak]
+    most = int(windows.agents.argmax())
+    together = windows.tracks[windows.starts[most] : windows.starts[most + 1]]
+    for tracks in (together, windows.tracks):
+        with pytest.raises(AssertionError, match=f"check_no_leak: a feature moves with frame {frame}, which is to be"):
+            check_no_leak(features, tracks)
+
+
+def test_a_feature_of_who_is_nearest_now_is_no_leak(windows):
+    check_no_leak(lambda tracks: tracks[among(tracks, OBSERVED - 1).argmin(1), :OBSERVED], windows.tracks)
 
 
 @pytest.mark.parametrize("kind", KINDS)

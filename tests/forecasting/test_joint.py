@@ -15,7 +15,6 @@ from embodied_gen.forecasting.collisions import colliding
 from embodied_gen.forecasting.forecaster import Observed
 from embodied_gen.forecasting.joint import JointForecaster
 from embodied_gen.forecasting.scores import evaluate
-from embodied_gen.forecasting.streams import streams_of
 from embodied_gen.forecasting.windows import PREDICTED, SOCIAL_GAN, windows_of
 
 RADIUS = 0.3
@@ -30,18 +29,6 @@ class Given:
     def forecast(self, observed, n, *, generator):
         agents, m = self.futures.shape[:2]
         return self.futures.transpose(0, 1).repeat(n // m, 1, 1, 1).expand(len(observed.tracks), n, agents, -1, -1)
-
-
-class Streamed:
-    """Turned velocities, each pedestrian from a stream of its own."""
-
-    def forecast(self, observed, n, *, generator):
-        streams = streams_of(observed, generator)
-        shape = (len(streams), n, 2)
-        noise = draws.normal(shape, generator=streams, like=observed.tracks).unflatten(0, observed.present.shape)
-        steps = observed.step[:, :, None] + 0.2 * noise
-        times = torch.arange(1.0, 1.0 + PREDICTED).to(steps)[:, None]
-        return (observed.last[:, :, None, None] + times * steps.unsqueeze(-2)).transpose(1, 2)
 
 
 def narrow(seed, agents=3, m=3):
@@ -101,7 +88,7 @@ def test_the_laws_of_forecasters_hold():
 
 def drawn(seen, n=5, seed=5):
     streams = [draws.generator(seed, scene) for scene in range(len(seen.tracks))]
-    return JointForecaster(Streamed(), candidates=4, radius=0.5).forecast(seen, n, generator=streams)
+    return JointForecaster(TurnedVelocity(), candidates=4, radius=0.5).forecast(seen, n, generator=streams)
 
 
 def test_the_order_of_pedestrians_changes_no_forecast():
@@ -114,7 +101,7 @@ def test_the_order_of_pedestrians_changes_no_forecast():
 def test_a_forecast_does_not_depend_on_the_scenes_beside_it():
     seen = observed(scenes=5)
     alone = Observed(seen.tracks[3:4], seen.present[3:4])
-    joint = JointForecaster(Streamed(), candidates=4, radius=0.5)
+    joint = JointForecaster(TurnedVelocity(), candidates=4, radius=0.5)
     found = joint.forecast(alone, 5, generator=[draws.generator(5, 3)])
     torch.testing.assert_close(found, drawn(seen)[3:4])
 

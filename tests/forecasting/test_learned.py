@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from crowds import crowd, observed
+from crowds import NEIGHBOURS, crowd, learned_of, observed, predictor_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,29 +22,8 @@ from embodied_gen.heads import HasLogProb, RegressionHead
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("eth_ucy_*.yaml"))
 DENSE = [path for path in CONFIGS if path.stem.removeprefix("eth_ucy_") in ("mixture", "spline", "recurrent", "words")]
-NEIGHBOURS = 2
 every = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem.removeprefix("eth_ucy_"))
 dense = pytest.mark.parametrize("path", DENSE, ids=lambda path: path.stem.removeprefix("eth_ucy_"))
-
-
-def learned_of(path):
-    """A small predictor whose weights have moved from where they start, as after training, and its control."""
-    config = experiment.read(path)
-    smaller = {"neighbours": NEIGHBOURS} | ({"width": 8} if "width" in type(config.control).model_fields else {})
-    control = config.control.model_copy(update=smaller)
-    net = config.net.model_copy(update={"width": 16, "depth": 1})
-    config = config.model_copy(update={"control": control, "net": net})
-    examples = control.varied(windows_of([crowd(4, 40)], SOCIAL_GAN), config.data)
-    predictor = experiment.build(config, examples).double().eval()
-    stream = draws.generator(7)
-    with torch.no_grad():
-        for weight in predictor.parameters():
-            weight += 0.1 * draws.normal(weight.shape, generator=stream, like=weight)
-    return predictor, control
-
-
-def predictor_of(path):
-    return learned_of(path)[0]
 
 
 def forecaster_of(path):

@@ -3,16 +3,24 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
-from crowds import crowd, recording
+from crowds import NEIGHBOURS, crowd, observed, predictor_of, recording
 
 from embodied_gen import draws
-from embodied_gen.forecasting.baselines import ConstantVelocity, TurnedVelocity
+from embodied_gen.forecasting.baselines import ConstantVelocity, Line, Standing, TurnedVelocity
+from embodied_gen.forecasting.forecaster import Observed
+from embodied_gen.forecasting.joint import JointForecaster
+from embodied_gen.forecasting.learned import AgentForecaster, DenseForecaster
+from embodied_gen.forecasting.linear import LinearGaussian
+from embodied_gen.forecasting.representatives import Representatives
 from embodied_gen.forecasting.scores import Scores, evaluate
 from embodied_gen.forecasting.table import Row, markdown, row_of, with_means
 from embodied_gen.forecasting.windows import ALONE_TOO, OBSERVED, SCHOELLER, SOCIAL_GAN, windows_of
+
+MIXTURE = Path(__file__).parents[2] / "configs" / "eth_ucy_mixture.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +99,36 @@ def test_scores_do_not_depend_on_which_windows_are_scored_together(windows, monk
     assert_same(evaluate(TurnedVelocity(), windows, n=4), whole)
 
 
-def test_scores_do_not_depend_on_the_order_of_pedestrians(windows):
+FORECASTERS = {
+    "standing": Standing,
+    "constant velocity": ConstantVelocity,
+    "line": Line,
+    "turned velocity": TurnedVelocity,
+    "linear Gaussian": lambda: LinearGaussian.fit(windows_of([crowd(6, 60)], SOCIAL_GAN)),
+    "learned": lambda: DenseForecaster(predictor_of(MIXTURE), neighbours=NEIGHBOURS),
+    "representatives": lambda: Representatives(TurnedVelocity(), draws=3),
+    "joint": lambda: JointForecaster(TurnedVelocity(), candidates=4, radius=0.5),
+    "joint and learned": lambda: JointForecaster(AgentForecaster(predictor_of(MIXTURE), neighbours=NEIGHBOURS)),
+}
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_scores_do_not_depend_on_the_order_of_pedestrians(name, windows):
     order = torch.cat(
         [torch.arange(b - 1, a - 1, -1) for a, b in zip(windows.starts[:-1], windows.starts[1:], strict=True)]
     )
     turned = dataclasses.replace(windows, tracks=windows.tracks[order], valid=windows.valid[order])
-    assert_same(*(evaluate(ConstantVelocity(), w, n=1) for w in (windows, turned)))
+    forecaster = FORECASTERS[name]()
+    assert_same(*(evaluate(forecaster, w, n=3) for w in (windows, turned)))
+
+
+@pytest.mark.parametrize("name", FORECASTERS)
+def test_a_forecast_does_not_depend_on_the_order_of_pedestrians(name):
+    forecaster, seen, order = FORECASTERS[name](), observed(), torch.tensor([2, 0, 3, 1])
+    turned = Observed(seen.tracks[:, order], seen.present[:, order])
+    here = seen.present[:, order][:, None, :, None, None]
+    one, other = (forecaster.forecast(s, 3, generator=draws.generator(5)) for s in (seen, turned))
+    torch.testing.assert_close(other * here, one[:, :, order] * here, rtol=1e-12, atol=1e-12)
 
 
 def test_a_forecast_does_not_move_with_the_future(windows):

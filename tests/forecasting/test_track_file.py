@@ -5,6 +5,8 @@ import torch
 from crowds import recording
 
 from embodied_gen.forecasting import track_file
+from embodied_gen.forecasting.tracks import in_a_row
+from embodied_gen.forecasting.windows import PROTOCOLS, windows_of
 
 ROW = "{}\t{}.0\t1.5\t-2\n"
 
@@ -28,7 +30,7 @@ def test_rows_may_come_in_any_order(tmp_path):
     assert a.positions.equal(b.positions) and a.frames.equal(b.frames)
 
 
-FINE = "".join(ROW.format(10 * frame, 1) for frame in range(9))
+FINE, LONG = ("".join(ROW.format(10 * frame, 1) for frame in range(count)) for count in (9, 40))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,12 @@ FINE = "".join(ROW.format(10 * frame, 1) for frame in range(9))
         (FINE + "80 1 2 3\n", 10, "pedestrian 1 is in frame 80 twice, first in line 9"),
         (FINE + "95 1 2 3\n", 10, "frame 95 follows 80, which is no multiple of the step of 10 frames"),
         (FINE[: -len(ROW.format(80, 1)) * 2], 7, "ends after 7 frames, fewer than the 8"),
+        (FINE + "1e300 1 2 3\n", 10, r"must be finite and less than 2\^53; got \['1e300', '1', '2', '3'\]"),
+        (FINE + "90 -1e17 2 3\n", 10, r"must be finite and less than 2\^53"),
+        (FINE + "90 1 2 1e200\n", 10, r"must be finite and less than 2\^53"),
+        (LONG + "205 1 2 3\n", 41, "frame 205 follows 200, which is no multiple of the step of 10 frames"),
+        (LONG + "201 1 2 3\n", 41, "frame 201 follows 200, which is no multiple of the step of 10 frames"),
+        (LONG + "205 1 2 3\n206 1 2 3\n", 41, "frame 205 follows 200, which is no multiple of the step of 10 frames"),
     ],
 )
 def test_mistakes_are_named_by_line(tmp_path, text, line, sentence):
@@ -52,6 +60,19 @@ def test_mistakes_are_named_by_line(tmp_path, text, line, sentence):
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"wrong\.txt, line {line}: .*({sentence})"):
         track_file.read(path)
+
+
+@pytest.mark.parametrize(("frames", "step"), [([0, 10, 20, 40, 50, 80, 90, 100], 10), ([*range(0, 80, 10), 1000], 10)])
+def test_the_step_is_the_most_common_difference(tmp_path, frames, step):
+    path = tmp_path / "walk.txt"
+    path.write_text("".join(ROW.format(frame, 1) for frame in frames))
+    assert track_file.read(path).step == step
+
+
+def test_of_differences_that_are_equally_common_the_smallest_is_the_step(tmp_path):
+    path = tmp_path / "walk.txt"
+    path.write_text("".join(ROW.format(frame, 1) for frame in [0, 10, 30, 40, 60, 70, 90, 100, 120]))
+    assert track_file.read(path).step == 10
 
 
 def test_gaps_are_no_mistake_but_seen(tmp_path):
@@ -79,6 +100,27 @@ def test_a_recording_at_its_true_rate_is_slower_by_the_ratio_of_rates():
         straight, *(getattr(tracks, n) for n in ("present", "frames", "pedestrians", "step", "source"))
     )
     torch.testing.assert_close(slower.resampled(6).speeds().mean(), slower.speeds().mean() * 0.6)
+
+
+def test_who_is_seen_at_the_first_frame_alone_is_read():
+    tracks = recording([(0, 1), (0, 12)]).resampled(5)
+    assert tracks.present[0].tolist() == [True] + 22 * [False]
+    assert recording([(0, 1)]).resampled(4).frames.tolist() == [0]
+
+
+def test_recordings_in_a_row_keep_their_windows_and_never_meet(tmp_path):
+    parts = [recording([(0, 25), (3, 24)]), recording([(0, 22), (0, 9)], step=4, seed=1), recording([(0, 5)], seed=2)]
+    whole = in_a_row(parts, step=10, between=7, source="all")
+    assert whole.gaps == [(240, 70), (520, 70)] and whole.pedestrians.tolist() == [1, 2, 3, 4, 5]
+    assert (whole.rows, whole.source) == (sum(part.rows for part in parts), "all")
+    for protocol in PROTOCOLS:
+        joined, apart = windows_of([whole], protocol), windows_of(parts, protocol)
+        assert joined.tracks.equal(apart.tracks) and joined.starts.equal(apart.starts) and not joined.straddles.any()
+    track_file.write(tmp_path / "all.txt", whole)
+    assert track_file.read(tmp_path / "all.txt").gaps == whole.gaps
+    for recordings, between in (([], 2), (parts, 1)):
+        with pytest.raises(ValueError, match="must be one or more, at least 2 steps apart; got"):
+            in_a_row(recordings, step=10, between=between, source="all")
 
 
 def test_nothing_is_read_across_a_gap():
