@@ -42,10 +42,9 @@ from embodied_gen.blocks import LabelledImagesBlock, SegmentationControl
 from embodied_gen.commands import together
 from embodied_gen.commands.console import console
 from embodied_gen.experiment import Experiment
-from embodied_gen.images.label_folder import VOID, LabelledImages
-from embodied_gen.images.segmenter import Segmenter
+from embodied_gen.images.labelled import VOID, LabelledImages
+from embodied_gen.images.segmenter import Segmenter, judge
 from embodied_gen.predictor import Predictor
-from embodied_gen.statistics import boundary_f1, calibration_error, confusions
 from embodied_gen.training import files
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -123,7 +122,7 @@ def _begun(target: Path, unary: Experiment, learned: Experiment, arguments: Argu
 
 def _images(config: Experiment, folder: str, part: str) -> LabelledImages:
     assert isinstance(config.data, LabelledImagesBlock)
-    return _control(config).images(config.data.model_copy(update={"folder": folder}), part)
+    return config.data.model_copy(update={"folder": folder}).part(part, _control(config).size)
 
 
 def _control(config: Experiment) -> SegmentationControl:
@@ -192,14 +191,10 @@ def _run(arm: str, seed: int, arguments: Arguments) -> Path:
 
 def _scored(segmenter: Segmenter, test: LabelledImages, answer: Path) -> dict[str, float]:
     """Scores on test; what they are made of, image by image, is kept for intervals."""
-    device = segmenter.head.event.low.device
-    p = torch.cat([segmenter.probabilities(part.to(device)).cpu() for part in test.images.split(segmenter.batch)])
-    valid = (test.labels != VOID).numpy()
-    truth, called, classes = np.where(valid, test.labels.numpy(), 0), p.argmax(-1).numpy(), p.shape[-1]
-    counts = torch.from_numpy(confusions(called, truth, classes, valid=valid))
-    boundary = torch.from_numpy(boundary_f1(called, truth, classes, valid=valid))
-    files.write_tensors(answer, {"confusions": counts, "boundary": boundary}, {"images": len(test)})
-    return Answer.read(answer).scores() | {"calibration_error": calibration_error(p.numpy(), truth, valid=valid)}
+    judged = judge(segmenter, test)
+    kept = {"confusions": torch.from_numpy(judged.confusions), "boundary": torch.from_numpy(judged.boundary)}
+    files.write_tensors(answer, kept, {"images": len(test)})
+    return Answer.read(answer).scores() | {"calibration_error": judged.calibration_error}
 
 
 def _speeds(row: dict[str, Any], images: Tensor, arguments: Arguments) -> dict[str, float]:

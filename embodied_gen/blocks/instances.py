@@ -7,9 +7,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from embodied_gen.blocks.image_control import COLOURS, ImageControl
+from embodied_gen.blocks.image_control import ImageControl
 from embodied_gen.config import Block
-from embodied_gen.image_encoder import PixelEncoder
+from embodied_gen.image_encoder import COLOURS, PixelEncoder
 from embodied_gen.images import sets
 from embodied_gen.images.examples import InstanceExamples, shrunk
 from embodied_gen.images.leaves import leaves

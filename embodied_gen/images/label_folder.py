@@ -9,38 +9,13 @@ labels by the nearest one, as classes have no mean. Files are not trusted: what 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import final
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from embodied_gen.images import picture_files
-
-VOID = 255
-"""Label of pixels without one, once they are read."""
-
-
-@final
-@dataclass(frozen=True)
-class LabelledImages:
-    """N images whose pixels have classes.
-
-    Attributes:
-        images: Colours, uint8, shape `(N, 3, H, W)`.
-        labels: Classes, or `VOID`, uint8, shape `(N, H, W)`.
-        source: Where they come from, for messages.
-    """
-
-    images: Tensor
-    labels: Tensor
-    source: str
-
-    def __len__(self) -> int:
-        """The number of images."""
-        return len(self.images)
+from embodied_gen.images.labelled import VOID, LabelledImages
 
 
 def read_part(

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import torch
 import yaml
 
 from embodied_gen import experiment
-from embodied_gen.images.label_folder import VOID, read_part
+from embodied_gen.images.label_folder import read_part
+from embodied_gen.images.labelled import VOID
 from embodied_gen.images.segmenter import Segmenter
 from embodied_gen.statistics import label_scores
 from embodied_gen.training.start import start_from
@@ -95,7 +97,10 @@ def test_a_start_that_does_not_fit_is_named(cli, config, tmp_path):
     ("change", "message"),
     [
         ({"event": {"kind": "trajectory"}}, "control.kind segmentation and event.kind label_map go together; got"),
-        ({"control": {"kind": "forecast"}}, "images .labelled_images. with control.kind segmentation and no env"),
+        (
+            {"control": {"kind": "forecast"}},
+            "images .labelled_images, labelled_set. with control.kind segmentation and no env",
+        ),
         ({"env": {"id": "embodied/Avoid-v0"}}, "got data.kind labelled_images, control.kind segmentation and an env"),
     ],
 )
@@ -110,9 +115,13 @@ def test_other_nets_and_heads_are_refused_by_name(config):
     sizes = experiment.Sizes(3, 3)
     with pytest.raises(ValueError, match=r"net.kind unet predicts chunks .* or to image_unet for label maps of images"):
         experiment.empty(experiment.parse(content | {"net": {"kind": "unet"}}, "unet.yaml"), sizes)
-    generative = experiment.parse(content | {"head": {"kind": "denoising"}}, "unet.yaml")
-    with pytest.raises(ValueError, match="a segmenter needs a head with marginals of cells, such as cellwise or crf"):
-        Segmenter(experiment.empty(generative, sizes))
+    policy = tiny.predictor_of(tiny.experiment_of())
+    with pytest.raises(ValueError, match=r"a segmenter needs a predictor of label maps; got one of Path\."):
+        Segmenter(policy)
+    predictor = experiment.empty(experiment.parse(content, "unet.yaml"), sizes)
+    for numbers in ({"batch": 0}, {"drawn": 0}):
+        with pytest.raises(ValueError, match="batch and drawn must be at least 1; got"):
+            Segmenter(predictor, **numbers)
 
 
 def test_images_of_another_type_or_size_are_refused(config):
