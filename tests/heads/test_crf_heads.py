@@ -13,7 +13,7 @@ from embodied_gen.crf import DenseCRF, Exact, Kernel, Nystroem, Permutohedral
 from embodied_gen.events import LabelMap
 from embodied_gen.events.labels import UNLABELLED
 from embodied_gen.graphs.inference import Tree
-from embodied_gen.heads import CRFHead, Guide, Leaf, Made, TreeCRFHead
+from embodied_gen.heads import CRFHead, Guide, Leaf, Made, Stacked, TreeCRFHead
 from tests.crf.pictures import channels, noisy_logits, picture
 from tests.heads.analytic import unit_event
 from tests.heads.batches import CONTEXT, maps
@@ -187,6 +187,55 @@ def test_training_through_the_steps_beats_the_network_alone_and_the_untrained_cr
     head.iterations = 5
     longer, head.iterations = right(), 10
     assert abs(longer - right()) < 0.02
+
+
+def test_stacked_channels_are_those_of_their_parts_one_after_the_other():
+    c = {"image": torch.rand(2, 3, 4, 5), "depth": torch.rand(2, 1, 4, 5)}
+    stacked = Stacked([Leaf("depth"), Leaf("image"), Stacked([Leaf("depth")])])
+    assert torch.equal(stacked(c), torch.cat([c["depth"], c["image"], c["depth"]], 1))
+    with pytest.raises(ValueError, match="stacked guide channels need at least one part; got none"):
+        Stacked([])
+
+
+GUIDING = {"image": (10.0,) * 3, "depth": (0.01,), "normals": (0.2,) * 3}
+
+
+def guided_by(*names, method="exact"):
+    """A head whose guide are leaves of these names."""
+    parts = [{"kind": "leaf", "name": name, "widths": GUIDING[name]} for name in names]
+    block = {"guide": {"kind": "stacked", "parts": parts}, "method": {"kind": method}, "smooth_weight": 0.0, "near": 8}
+    return CRFBlock.model_validate(block | {"alike_weight": 5.0}).build(LabelMap(16, 24, 2), lambda channels: Given())
+
+
+def uncertain(leaf, values):
+    """Logits that are wrong in many pixels, of two areas that differ in one leaf alone; and the areas."""
+    areas = (torch.arange(24) >= 12).long().expand(1, 16, 24)
+    noise = draws.normal((1, 16, 24, 2), generator=draws.generator(0), like=torch.zeros(()))
+    c = {"logits": nn.functional.one_hot(areas, 2) + 1.5 * noise}
+    c |= {name: torch.full((1, len(widths), 16, 24), 0.5) for name, widths in GUIDING.items()}
+    c[leaf] = torch.tensor(values).T[None, :, None, :].expand(-1, -1, 16, -1).repeat_interleave(12, 3)
+    return c, areas
+
+
+@pytest.mark.parametrize(
+    ("leaf", "values"),
+    [
+        ("depth", [[0.6], [0.65]]),
+        ("normals", [[0.0, -0.4, -0.9], [0.0, 0.0, -1.0]]),
+        ("image", [[60.0] * 3, [120.0] * 3]),
+    ],
+)
+@pytest.mark.parametrize("method", ["exact", "nystroem", "permutohedral"])
+def test_areas_that_differ_in_colour_depth_or_normal_alone_are_told_apart_by_that_leaf(leaf, values, method):
+    c, areas = uncertain(leaf, values)
+    others = [name for name in GUIDING if name != leaf]
+
+    def right(*names):
+        return (guided_by(*names, method=method).marginals(c).argmax(-1) == areas).float().mean().item()
+
+    alone = (c["logits"].argmax(-1) == areas).float().mean().item()
+    assert alone < 0.8 and right(leaf) > 0.95 and right(*GUIDING) > 0.95
+    assert right(*others) < right(leaf) - 0.1
 
 
 def test_the_loss_is_the_cross_entropy_after_the_steps_of_training():
