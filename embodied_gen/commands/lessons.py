@@ -64,7 +64,7 @@ def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
         assert isinstance(experiment.data, LabelledImagesBlock | LabelledSetBlock)
         return _of_label_maps(experiment.control, experiment.data, experiment.seed, device)
     if isinstance(experiment.control, InstancesControl) and isinstance(experiment.data, LeavesBlock | ImageSetBlock):
-        return _of_instances(experiment.control, experiment.data, device)
+        return _of_instances(experiment, experiment.control, experiment.data, device)
     return _of_demonstrations(experiment, device)
 
 
@@ -101,8 +101,11 @@ def _of_recordings(control: ForecastControl, data: RecordingsBlock, device: torc
     )
 
 
-def _of_instances(control: InstancesControl, data: LeavesBlock | ImageSetBlock, device: torch.device) -> Lessons:
+def _of_instances(
+    experiment: Experiment, control: InstancesControl, data: LeavesBlock | ImageSetBlock, device: torch.device
+) -> Lessons:
     examples = data.examples("train", control.size, device)
+    experiment.event.build(examples.values())  # which refuses images with too many objects, those held out as well
     kept, held_out = examples.split(data.held_out)
     return Lessons(
         kept,
