@@ -71,6 +71,8 @@ def evaluate(folder: Path, arguments: list[str]) -> None:
 
 def _record(folder: Path, parsed: Arguments) -> dict[str, Any]:
     run = experiment.load(folder, resolve_device(parsed.device))
+    control = run.experiment.control
+    assert isinstance(control, SegmentationControl)
     assert isinstance(run.experiment.data, LabelledImagesBlock | LabelledSetBlock)
     segmenter = Segmenter(run.predictor, batch=parsed.batch, drawn=parsed.drawn, seed=parsed.seed)
     if parsed.data.classes != run.experiment.data.classes:
@@ -78,7 +80,7 @@ def _record(folder: Path, parsed: Arguments) -> dict[str, Any]:
             f"the run has the classes {', '.join(run.experiment.data.classes)}; data.classes are "
             f"{', '.join(parsed.data.classes)}. Name images with the run's classes, in their order."
         )
-    found = parsed.data.testing(run.experiment.control.size)
+    found = parsed.data.testing(control.size)
     drawn = None if isinstance(run.predictor.head, HasMarginals) else parsed.drawn
     return {
         "schema": files.SCHEMA,
