@@ -10,9 +10,9 @@ for each seed:
     searched   the network with a dense CRF whose weights and widths are the best of a grid on val, by mean IoU
     learned    the network with a CRF-RNN, trained end to end from the weights of the network
 
-All are scored on test. Intervals are those of a bootstrap over the images of test, of the mean over seeds and of its
-difference to the network alone. Images per second are of one process, without reading: bytes in, labels out; they are
-measured at the end, when nothing else runs here.
+All are scored on test. Intervals are those of a bootstrap over the images of test, of the mean over seeds, of its
+difference to the network alone, and of what the CRF-RNN has more than the training that goes on. Images per second are
+of one process, without reading: bytes in, labels out; they are measured at the end, when nothing else runs here.
 
 Writes benchmarks/results/camvid.json after every cell, which is an arm with a seed; runs and what they answered lie in
 RUNS, and a benchmark that was killed goes on where it was. A picture of some images of test is written to RUNS, not to
@@ -32,7 +32,7 @@ import records
 import torch
 import tyro
 from camvid_search import GRID, Point, best, with_crf
-from camvid_summary import Answer, summary
+from camvid_summary import Answer, difference, summary
 from image_speed import BATCHES, images_a_second
 from scored import train
 from torch import Tensor
@@ -42,10 +42,9 @@ from embodied_gen.blocks import LabelledImagesBlock, SegmentationControl
 from embodied_gen.commands import together
 from embodied_gen.commands.console import console
 from embodied_gen.experiment import Experiment
-from embodied_gen.images.label_folder import VOID, LabelledImages
-from embodied_gen.images.segmenter import Segmenter
+from embodied_gen.images.labelled import VOID, LabelledImages
+from embodied_gen.images.segmenter import Segmenter, judge
 from embodied_gen.predictor import Predictor
-from embodied_gen.statistics import boundary_f1, calibration_error, confusions
 from embodied_gen.training import files
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -103,7 +102,7 @@ def _fill(record: dict[str, Any], target: Path, cells: list[Cell], arguments: Ar
     for (seed, arm), row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
         rows = records.replaced(record["rows"], row, ("seed", "arm"))
         record["rows"] = sorted(rows, key=lambda r: (r["seed"], ARMS.index(r["arm"])))
-        record["summary"] = _summary(record["rows"], Path(arguments.runs))
+        record |= _summary(record["rows"], Path(arguments.runs))
         files.write_json(target, record)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in row["scores"].items())
         console.print(f"{arm}, seed {seed}: {shown}; {row['seconds']:.0f} s", soft_wrap=True)
@@ -118,12 +117,12 @@ def _begun(target: Path, unary: Experiment, learned: Experiment, arguments: Argu
         "grid": len(GRID),
     }
     what = "scores of label maps on CamVid's test part by arm and seed"
-    return records.begun(target, what, same=same, kept={"rows": [], "summary": []})
+    return records.begun(target, what, same=same, kept={"rows": [], "summary": [], "beyond_steps": {}})
 
 
 def _images(config: Experiment, folder: str, part: str) -> LabelledImages:
     assert isinstance(config.data, LabelledImagesBlock)
-    return _control(config).images(config.data.model_copy(update={"folder": folder}), part)
+    return config.data.model_copy(update={"folder": folder}).part(part, _control(config).size)
 
 
 def _control(config: Experiment) -> SegmentationControl:
@@ -192,14 +191,10 @@ def _run(arm: str, seed: int, arguments: Arguments) -> Path:
 
 def _scored(segmenter: Segmenter, test: LabelledImages, answer: Path) -> dict[str, float]:
     """Scores on test; what they are made of, image by image, is kept for intervals."""
-    device = segmenter.head.event.low.device
-    p = torch.cat([segmenter.probabilities(part.to(device)).cpu() for part in test.images.split(segmenter.batch)])
-    valid = (test.labels != VOID).numpy()
-    truth, called, classes = np.where(valid, test.labels.numpy(), 0), p.argmax(-1).numpy(), p.shape[-1]
-    counts = torch.from_numpy(confusions(called, truth, classes, valid=valid))
-    boundary = torch.from_numpy(boundary_f1(called, truth, classes, valid=valid))
-    files.write_tensors(answer, {"confusions": counts, "boundary": boundary}, {"images": len(test)})
-    return Answer.read(answer).scores() | {"calibration_error": calibration_error(p.numpy(), truth, valid=valid)}
+    judged = judge(segmenter, test)
+    kept = {"confusions": torch.from_numpy(judged.confusions), "boundary": torch.from_numpy(judged.boundary)}
+    files.write_tensors(answer, kept, {"images": len(test)})
+    return Answer.read(answer).scores() | {"calibration_error": judged.calibration_error}
 
 
 def _speeds(row: dict[str, Any], images: Tensor, arguments: Arguments) -> dict[str, float]:
@@ -219,11 +214,14 @@ def _labels(segmenter: Segmenter, images: Tensor, call: int) -> Tensor:
     return segmenter.labels(images)
 
 
-def _summary(rows: list[dict[str, Any]], runs: Path) -> list[dict[str, Any]]:
-    """Means over seeds with intervals, of arms that have as many seeds as the network alone."""
+def _summary(rows: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
+    """Means over seeds with intervals, of arms that have as many seeds as the network alone, and what a CRF adds."""
     seeds = {arm: sorted(row["seed"] for row in rows if row["arm"] == arm) for arm in ARMS}
     whole = [arm for arm in ARMS if seeds[arm] and seeds[arm] == seeds["unary"]]
-    return summary({arm: [Answer.read(runs / f"{arm}-{seed}.safetensors") for seed in seeds[arm]] for arm in whole})
+    answers = {arm: [Answer.read(runs / f"{arm}-{seed}.safetensors") for seed in seeds[arm]] for arm in whole}
+    both = {"learned", "further"} <= answers.keys()
+    beyond = difference(answers["learned"], answers["further"]) if both else {}
+    return {"summary": summary(answers), "beyond_steps": beyond}
 
 
 def _draw(test: LabelledImages, arguments: Arguments) -> None:

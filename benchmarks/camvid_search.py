@@ -11,7 +11,7 @@ from torch import Tensor
 from embodied_gen.commands.console import progress
 from embodied_gen.crf import DenseCRF, Kernel, Potts
 from embodied_gen.heads import CellwiseHead, CRFHead, Leaf
-from embodied_gen.images.label_folder import VOID, LabelledImages
+from embodied_gen.images.labelled import VOID, LabelledImages
 from embodied_gen.images.segmenter import Segmenter
 from embodied_gen.predictor import Predictor
 from embodied_gen.statistics import confusions, scores_of

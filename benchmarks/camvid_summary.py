@@ -1,4 +1,4 @@
-"""Means over seeds of scores of label maps, with bootstrap intervals over images, and differences to the first arm."""
+"""Means over seeds of scores of label maps, with bootstrap intervals over images, and paired differences of arms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,24 +42,37 @@ class Answer:
 def summary(answers: Mapping[str, Sequence[Answer]]) -> list[dict[str, Any]]:
     """A row for each arm; the first arm is what the others are compared with, on the same images and seeds."""
     first = next(iter(answers))
-    images = len(answers[first][0].boundary)
-    generator = np.random.default_rng(0)
-    drawn = [generator.integers(images, size=images) for _ in range(RESAMPLES)]
     means = {arm: _means(given, None) for arm, given in answers.items()}
-    resampled = {arm: np.array([_means(given, chosen) for chosen in drawn]) for arm, given in answers.items()}
+    resampled = {arm: _resampled(given) for arm, given in answers.items()}
     rows = []
     for arm, given in answers.items():
         row: dict[str, Any] = {"arm": arm, "seeds": len(given)}
         for place, name in enumerate(MEASURES):
-            spread, difference = resampled[arm][:, place], (resampled[arm] - resampled[first])[:, place]
+            spread, beside = resampled[arm][:, place], (resampled[arm] - resampled[first])[:, place]
             row[name] = {
                 "mean": means[arm][place],
                 "interval": _interval(spread),
                 "difference": means[arm][place] - means[first][place],
-                "difference_interval": _interval(difference),
+                "difference_interval": _interval(beside),
             }
         rows.append(row)
     return rows
+
+
+def difference(ours: Sequence[Answer], theirs: Sequence[Answer]) -> dict[str, dict[str, Any]]:
+    """By how much one arm scores more than another on the same images and seeds, with intervals, by measure."""
+    mean, spread = _means(ours, None) - _means(theirs, None), _resampled(ours) - _resampled(theirs)
+    return {
+        name: {"difference": float(mean[place]), "difference_interval": _interval(spread[:, place])}
+        for place, name in enumerate(MEASURES)
+    }
+
+
+def _resampled(answers: Sequence[Answer]) -> np.ndarray:
+    """Means over seeds of the same resamples of images for all arms, `(RESAMPLES, measures)`."""
+    generator, images = np.random.default_rng(0), len(answers[0].boundary)
+    drawn = [generator.integers(images, size=images) for _ in range(RESAMPLES)]
+    return np.array([_means(answers, chosen) for chosen in drawn])
 
 
 def _means(answers: Sequence[Answer], chosen: np.ndarray | None) -> np.ndarray:

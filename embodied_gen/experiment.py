@@ -25,6 +25,7 @@ from embodied_gen.blocks import (
     HeadBlock,
     ImageSetBlock,
     LabelledImagesBlock,
+    LabelledSetBlock,
     LeavesBlock,
     MLPBlock,
     NetBlock,
@@ -47,6 +48,7 @@ _ALONE = {
     "eth_ucy": ("forecast", "crowd", "crowd_set"),
     "tracks": ("forecast", "crowd", "crowd_set"),
     "labelled_images": ("segmentation",),
+    "labelled_set": ("segmentation",),
     "leaves": ("instances",),
     "image_set": ("instances",),
 }
@@ -67,7 +69,7 @@ class Experiment(config.Block):
     seed: int = Field(0, ge=0, description="Of the weights, the data order and the training draws.")
     env: EnvBlock | None
     data: Annotated[
-        DataBlock | EthUcyBlock | TracksBlock | LabelledImagesBlock | LeavesBlock | ImageSetBlock,
+        DataBlock | EthUcyBlock | TracksBlock | LabelledImagesBlock | LabelledSetBlock | LeavesBlock | ImageSetBlock,
         Field(discriminator="kind"),
     ]
     event: EventBlock = TrajectoryBlock()
@@ -104,8 +106,9 @@ class Experiment(config.Block):
         if not fits or (wanted is None) == (self.env is None):
             raise ValueError(
                 "recordings (data.kind eth_ucy, tracks) go with control.kind forecast, crowd or crowd_set and no env, "
-                "images (labelled_images) with control.kind segmentation and no env, images (leaves, image_set) with "
-                "control.kind instances and no env, demonstrations with an env and another control; got data.kind "
+                "images (labelled_images, labelled_set) with control.kind segmentation and no env, images (leaves, "
+                "image_set) with control.kind instances and no env, demonstrations with an env and another control; "
+                "got data.kind "
                 f"{self.data.kind}, control.kind {self.control.kind} and {'no env' if self.env is None else 'an env'}"
             )
         return self

@@ -1,8 +1,9 @@
 """Encoders of images, bytes 0..255: what becomes the context of a head.
 
 An image encoder gives the levels of a feature pyramid; it runs once for an image, however many draws and steps of a
-sampler follow. A picture encoder gives the image as the leaf `image`, in 0..255 as kernels of CRFs have their widths. A
-pixel encoder standardises its colours, by the data's mean and deviation.
+sampler follow. A picture encoder gives the image as the leaf `image`, in 0..255 as kernels of CRFs have their widths;
+a surface encoder gives depth and normals beside it, as the leaves `depth` [m] and `normals`. A pixel encoder
+standardises its colours, by the data's mean and deviation.
 """
 
 from typing import final
@@ -12,6 +13,10 @@ from torch import Tensor, nn
 
 from embodied_gen.encoder import scale_of
 from embodied_gen.nets.pyramid import FeaturePyramid
+
+COLOURS = 3
+SURFACES = {"image": COLOURS, "depth": 1, "normals": 3}
+"""Leaves of what is seen of surfaces, and their channels, one after the other."""
 
 
 @final
@@ -70,6 +75,37 @@ class PictureEncoder(nn.Module):
         if images.ndim != 4 or images.shape[1] != self.size:
             raise ValueError(f"images must have shape (B, {self.size}, H, W); got {tuple(images.shape)}.")
         return {"image": images.to(torch.get_default_dtype())}
+
+
+@final
+class SurfaceEncoder(nn.Module):
+    """Images with depth and normals, for networks that read the leaf `image`, and CRFs that read any of them.
+
+    Attributes:
+        size: Channels of an observation, 7.
+        width: Channels of the image, 3.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.size, self.width = sum(SURFACES.values()), COLOURS
+
+    def forward(self, seen: Tensor) -> dict[str, Tensor]:
+        """Contexts of what is seen, as `images.surfaces.observed` makes it, floating point, shape `(B, 7, H, W)`.
+
+        Returns:
+            Leaves `image`, 0..255, `(B, 3, H, W)`, `depth` [m], `(B, 1, H, W)`, and `normals`, `(B, 3, H, W)`.
+
+        Raises:
+            ValueError: If the type or the shape is another.
+        """
+        if not seen.dtype.is_floating_point or seen.ndim != 4 or seen.shape[1] != self.size:
+            raise ValueError(
+                f"images with depth and normals must be floating point of shape (B, {self.size}, H, W); got "
+                f"{seen.dtype} {tuple(seen.shape)}. Make them with images.surfaces.observed."
+            )
+        parts = seen.to(torch.get_default_dtype()).split(list(SURFACES.values()), 1)
+        return dict(zip(SURFACES, parts, strict=True))
 
 
 @final

@@ -14,6 +14,7 @@ from crowds import crowd
 from embodied_gen import draws, experiment
 from embodied_gen.blocks import (
     InstancesControl,
+    LabelledSetBlock,
     LeavesBlock,
     RecordingsControl,
     SceneControl,
@@ -87,8 +88,9 @@ def examples_of(config):
         return examples, Sizes(len(examples.observations()[0]), 2)
     if isinstance(config.control, SegmentationControl):
         classes = len(config.data.classes)
-        examples = config.control.varied(labelled_pictures(4, classes=classes), config.data, 0)
-        return examples, Sizes(3, classes)
+        deep = isinstance(config.data, LabelledSetBlock)
+        examples = config.control.varied(labelled_pictures(4, classes=classes, deep=deep), config.data, 0)
+        return examples, Sizes(config.data.channels, classes)
     if isinstance(config.control, InstancesControl):
         few = LeavesBlock(train=5).examples("train", config.control.size)
         return few, Sizes(3, 1 + config.event.objects)

@@ -22,7 +22,7 @@ from embodied_gen.blocks.forecast import (
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.instances import ImageSetBlock, InstancesControl, LeavesBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
-from embodied_gen.blocks.segmentation import LabelledImagesBlock, SegmentationControl
+from embodied_gen.blocks.segmentation import LabelledImagesBlock, LabelledSetBlock, LabelsBlock, SegmentationControl
 from embodied_gen.blocks.task import DataBlock, EnvBlock
 from embodied_gen.blocks.ways import AheadControl, WholeWayControl
 
@@ -44,6 +44,8 @@ __all__ = [
     "InverseControl",
     "LabelMapBlock",
     "LabelledImagesBlock",
+    "LabelledSetBlock",
+    "LabelsBlock",
     "LeavesBlock",
     "MLPBlock",
     "NetBlock",

@@ -20,11 +20,20 @@ from embodied_gen.demos.transitions import Transitions
 from embodied_gen.demos.windows import Windows
 from embodied_gen.encoder import MapEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
-from embodied_gen.image_encoder import PictureEncoder, PixelEncoder
+from embodied_gen.image_encoder import PictureEncoder, PixelEncoder, SurfaceEncoder
 from embodied_gen.nets import NeighbourAttention
 from embodied_gen.place_encoder import Place, PlaceEncoder
 
-Encoder = StateEncoder | SceneEncoder | NeighbourAttention | MapEncoder | PictureEncoder | PixelEncoder | PlaceEncoder
+Encoder = (
+    StateEncoder
+    | SceneEncoder
+    | NeighbourAttention
+    | MapEncoder
+    | PictureEncoder
+    | SurfaceEncoder
+    | PixelEncoder
+    | PlaceEncoder
+)
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
 
 

@@ -8,7 +8,7 @@ from embodied_gen.blocks.net import MakeNet
 from embodied_gen.config import Block
 from embodied_gen.crf import ByDevice, DenseCRF, Exact, Kernel, Method, Nystroem, Permutohedral
 from embodied_gen.events import Event, LabelMap
-from embodied_gen.heads import CellwiseHead, Channels, CRFHead, Head, Leaf, Made, TreeCRFHead
+from embodied_gen.heads import CellwiseHead, Channels, CRFHead, Head, Leaf, Made, Stacked, TreeCRFHead
 
 Width = Annotated[float, Field(gt=0)]
 
@@ -41,6 +41,24 @@ class MadeBlock(Block):
     def build(self, event: LabelMap, make_net: MakeNet) -> Channels:
         """The channels."""
         return Made(event, make_net(self.channels), self.channels)
+
+
+class StackedBlock(Block):
+    """Guide channels of several kinds, one after the other, such as colours, depth and normals."""
+
+    kind: Literal["stacked"] = "stacked"
+    parts: tuple[Annotated[LeafBlock | MadeBlock, Field(discriminator="kind")], ...] = Field(
+        min_length=1, description="Of the channels."
+    )
+
+    @property
+    def widths(self) -> tuple[float, ...]:
+        """Those of all parts."""
+        return tuple(width for part in self.parts for width in part.widths)
+
+    def build(self, event: LabelMap, make_net: MakeNet) -> Channels:
+        """The channels."""
+        return Stacked([part.build(event, make_net) for part in self.parts])
 
 
 class ByDeviceBlock(Block):
@@ -100,7 +118,7 @@ class CRFBlock(Block):
     """Label maps by a dense CRF, its mean field unrolled (CRF-RNN)."""
 
     kind: Literal["crf"] = "crf"
-    guide: Annotated[LeafBlock | MadeBlock, Field(discriminator="kind")] = MadeBlock()
+    guide: Annotated[LeafBlock | MadeBlock | StackedBlock, Field(discriminator="kind")] = MadeBlock()
     method: Annotated[ByDeviceBlock | PermutohedralBlock | NystroemBlock | ExactBlock, Field(discriminator="kind")] = (
         ByDeviceBlock()
     )

@@ -2,8 +2,6 @@
 
 from embodied_gen.config import Block
 
-COLOURS = 3
-
 
 class ImageControl(Block):
     """One answer for one image; `size` is width and height that images are reduced to [px]."""

@@ -1,18 +1,18 @@
 """Blocks of segmenters of objects: images with instance maps, and what is predicted of them."""
 
 from pathlib import Path
-from typing import Annotated, Literal, final
+from typing import Annotated, Literal, Self, final
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from embodied_gen.blocks.image_control import COLOURS, ImageControl
+from embodied_gen.blocks.image_control import ImageControl
 from embodied_gen.config import Block
-from embodied_gen.image_encoder import PixelEncoder
+from embodied_gen.image_encoder import COLOURS, PixelEncoder
 from embodied_gen.images import sets
 from embodied_gen.images.examples import InstanceExamples, shrunk
-from embodied_gen.images.leaves import leaves
+from embodied_gen.images.leaves import MOST, leaves
 
 _TEST = 2**32  # number of the first drawn image for testing
 Part = Literal["train", "test"]
@@ -31,6 +31,15 @@ class LeavesBlock(Block):
     leaves: tuple[int, int] = Field((0, 6), description="Smallest and largest number of leaves in an image.")
     seed: int = Field(0, ge=0, description="Of all images.")
     held_out: Share = Field(0.05, description=_HELD_OUT)
+
+    @model_validator(mode="after")
+    def _check_leaves(self) -> Self:
+        if not 0 <= self.leaves[0] <= self.leaves[1] <= MOST:
+            raise ValueError(
+                f"data.leaves must be a smallest and a largest number from 0 to {MOST}, which a byte numbers; got "
+                f"{list(self.leaves)}"
+            )
+        return self
 
     def examples(self, part: Part, size: tuple[int, int], device: torch.device | str = "cpu") -> InstanceExamples:
         """Images of a part, of a width and height [px]."""

@@ -291,8 +291,8 @@ NetBlock = Annotated[
     MLPBlock
     | UNetBlock
     | TransformerBlock
-    | SetTransformerBlock
     | SceneNetBlock
+    | SetTransformerBlock
     | ExpertsBlock
     | MaskedBlock
     | MonotoneBlock

@@ -1,4 +1,4 @@
-"""`embodied-gen evaluate`: a policy or a planner is scored in closed loop, detectors and forecasters on data."""
+"""`embodied-gen evaluate`: a policy or a planner is scored in closed loop, what has no environment on its data."""
 
 import os
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import envs  # noqa: F401 - registers the environments
 from embodied_gen import evaluate as evaluation
 from embodied_gen import experiment
 from embodied_gen.blocks import EnvBlock
-from embodied_gen.commands import detector_scores, forecast_scores
+from embodied_gen.commands import detector_scores, forecast_scores, segmenter_scores
 from embodied_gen.commands.agents import agent_of
 from embodied_gen.commands.console import console, parse, progress
 from embodied_gen.commands.task import EXAMPLE, Surroundings, env_block_of, run_among, surroundings_of
@@ -43,8 +43,8 @@ class Arguments:
     A run can be scored in another variant of its environment: what its config gives as env.kwargs can be given here,
     as in --env.kwargs.goals fixed.
 
-    The run of a detector is scored on images instead, and that of a forecaster on recordings of pedestrians, with flags
-    of their own: embodied-gen evaluate RUN --help.
+    The run of a detector or a segmenter is scored on images instead, and that of a forecaster on recordings of
+    pedestrians, with flags of their own: embodied-gen evaluate RUN --help.
     """
 
     run: tyro.conf.Positional[str]
@@ -81,6 +81,9 @@ def main(arguments: list[str]) -> None:
         return
     if named is not None and forecast_scores.is_run(named):
         forecast_scores.evaluate(named, arguments)
+        return
+    if named is not None and segmenter_scores.is_run(named):
+        segmenter_scores.evaluate(named, arguments)
         return
     parsed = parse(Arguments, "evaluate", arguments, run=tyro.MISSING, env=env_block_of(arguments))
     if parsed.video < 0:

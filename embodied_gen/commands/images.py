@@ -10,6 +10,7 @@ from embodied_gen.commands.console import console, parse, progress
 from embodied_gen.images import sets
 from envs.tabletop_photographer import Photographer
 from envs.tabletop_scene import check_count, scene_of
+from envs.tabletop_surroundings import FOV
 from envs.tabletop_things import CLASSES
 from envs.tabletop_view import View
 
@@ -46,7 +47,7 @@ def collect(path: str, arguments: list[str]) -> None:
 
     total = recipe.train + recipe.test
     with progress("collect", total) as advance:
-        said = sets.fill(folder, recipe, take, classes=CLASSES, progress=advance)
+        said = sets.fill(folder, recipe, take, classes=CLASSES, progress=advance, fov=FOV)
     photographer.close()
     things = sum(sum(counts.values()) for counts in said["things"].values())
     size = sum(file.stat().st_size for file in folder.iterdir())

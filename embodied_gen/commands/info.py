@@ -9,7 +9,7 @@ import yaml
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import config, detection, experiment, provenance
-from embodied_gen.blocks import InstancesControl, LabelledImagesBlock, RecordingsControl
+from embodied_gen.blocks import InstancesControl, LabelledImagesBlock, LabelledSetBlock, RecordingsControl
 from embodied_gen.commands.console import console, parse
 from embodied_gen.config import Block
 from embodied_gen.detection.experiment import DetectorRun
@@ -51,8 +51,8 @@ def _describe_run(folder: Path) -> None:
 def _sizes(described: Experiment) -> Sizes:
     if isinstance(described.control, RecordingsControl | InstancesControl):
         return Sizes(*described.control.sizes(0, 0))
-    if isinstance(described.data, LabelledImagesBlock):
-        return Sizes(*described.control.sizes(0, len(described.data.classes)))
+    if isinstance(described.data, LabelledImagesBlock | LabelledSetBlock):
+        return Sizes(*described.control.sizes(described.data.channels, len(described.data.classes)))
     env = described.maker()()
     sizes = _sizes_in(described, env)
     env.close()

@@ -1,7 +1,7 @@
 """What a run learns from: examples of demonstrations, of recordings, or of images."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -14,6 +14,8 @@ from embodied_gen.blocks import (
     ImageSetBlock,
     InstancesControl,
     LabelledImagesBlock,
+    LabelledSetBlock,
+    LabelsBlock,
     LeavesBlock,
     RecordingsBlock,
     RecordingsControl,
@@ -26,6 +28,7 @@ from embodied_gen.demos.examples import Examples
 from embodied_gen.experiment import Experiment
 from embodied_gen.forecasting.tracks import told
 from embodied_gen.forecasting.windows import CrowdWindows
+from embodied_gen.images.labelled import LabelledImages
 
 
 @final
@@ -61,23 +64,32 @@ def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
     """
     if isinstance(experiment.control, RecordingsControl) and isinstance(experiment.data, RecordingsBlock):
         return _of_recordings(experiment.control, experiment.data, device)
-    if isinstance(experiment.control, SegmentationControl) and isinstance(experiment.data, LabelledImagesBlock):
+    if isinstance(experiment.control, SegmentationControl):
+        assert isinstance(experiment.data, LabelledImagesBlock | LabelledSetBlock)
         return _of_label_maps(experiment.control, experiment.data, experiment.seed, device)
     if isinstance(experiment.control, InstancesControl) and isinstance(experiment.data, LeavesBlock | ImageSetBlock):
-        return _of_instances(experiment.control, experiment.data, device)
+        return _of_instances(experiment, experiment.control, experiment.data, device)
     return _of_demonstrations(experiment, device)
 
 
-def _of_label_maps(control: SegmentationControl, data: LabelledImagesBlock, seed: int, device: torch.device) -> Lessons:
-    train, val = (control.images(data, part) for part in (data.train, data.val))
+def _of_label_maps(control: SegmentationControl, data: LabelsBlock, seed: int, device: torch.device) -> Lessons:
+    train, val = data.training(control.size)
+    held_out = 0 if val is None else len(val)
     return Lessons(
         control.varied(train, data, seed, device),
-        control.examples(val, data, device),
-        _digest(values for part in (train, val) for values in (part.images, part.labels)),
+        None if val is None else control.examples(val, data, device),
+        _digest(values for part in (train, val) if part is not None for values in _told(part)),
         f"{len(train)} images",
         f"images with {len(data.classes)} classes",
-        f"Images: {len(train)} to learn from, {len(val)} held out, of {control.size[0]} x {control.size[1]}",
+        f"Images: {len(train)} to learn from, {held_out} held out, of {control.size[0]} x {control.size[1]}",
     )
+
+
+def _told(part: LabelledImages) -> Iterator[Tensor]:
+    """All that is known of labelled images."""
+    yield from (part.images, part.labels)
+    if part.surfaces is not None:
+        yield from (part.surfaces.depth, torch.tensor([part.surfaces.fov]))
 
 
 def _of_recordings(control: RecordingsControl, data: RecordingsBlock, device: torch.device) -> Lessons:
@@ -103,8 +115,11 @@ def _counted(role: str, windows: CrowdWindows) -> list[str]:
     return lines
 
 
-def _of_instances(control: InstancesControl, data: LeavesBlock | ImageSetBlock, device: torch.device) -> Lessons:
+def _of_instances(
+    experiment: Experiment, control: InstancesControl, data: LeavesBlock | ImageSetBlock, device: torch.device
+) -> Lessons:
     examples = data.examples("train", control.size, device)
+    experiment.event.build(examples.values())  # which refuses images with too many objects, those held out as well
     kept, held_out = examples.split(data.held_out)
     return Lessons(
         kept,

@@ -12,19 +12,26 @@ guide may count cells, or weigh probabilities with slopes where a head's estimat
 which is least in expectation where y_hat are the true probabilities, as those of a cross-entropy are, and is defined
 for estimates that are no probabilities, too.
 
+A cell without a label has no class, y_k = 0 for all k. It is never drawn: estimates are not compared with it, so that
+what is learned of a map is what its other cells say.
+
 Source: Brier 1950 for the score.
 """
 
 from typing import final
 
+import torch
 from torch import Tensor
 
 from embodied_gen.events.one_hot import OneHotMap
 
+UNLABELLED = -100
+"""Label of a cell that has none, as cross-entropies of torch have it."""
+
 
 @final
 class LabelMap(OneHotMap):
-    """An event of shape `(H, W, K)`; its value is a tensor of labels 0 .. K - 1, int64, shape `(H, W)`.
+    """An event of shape `(H, W, K)`; its value is a tensor of labels 0 .. K - 1 or `UNLABELLED`, int64, `(H, W)`.
 
     Args:
         height, width: Cells H and W, >= 1.
@@ -46,10 +53,30 @@ class LabelMap(OneHotMap):
         """K."""
         return self.shape[-1]
 
+    def encode(self, value: Tensor) -> Tensor:
+        """Labels, int64, shape `(B, H, W)`, to one-hot maps, model units, `(B, H, W, K)`; -1 where there is no label.
+
+        Raises:
+            ValueError: If the shape or a label is wrong.
+        """
+        value = value if value.dtype.is_floating_point else value.long()
+        unlabelled = value == UNLABELLED
+        return super().encode(torch.where(unlabelled, 0, value)).masked_fill(unlabelled.unsqueeze(-1), -1.0)
+
+    def labelled(self, x: Tensor) -> Tensor:
+        """Which cells have a class, model units `(..., H, W, K)` to bool `(..., H, W)`."""
+        return self.unscale(x).sum(-1) > 0.5
+
     def error(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Brier score averaged over valid cells; `valid` has shape `(B, H, W)`."""
+        """Brier score averaged over valid cells with a label; `valid` has shape `(B, H, W)`."""
         score = (self.unscale(x_hat) - self.unscale(x)).square().sum(-1).flatten(1)
-        if valid is None:
-            return score.mean(-1)
-        weight = valid.flatten(1).to(score.dtype)
+        weight = self.labelled(x).flatten(1).to(score.dtype)
+        if valid is not None:
+            weight = weight * valid.flatten(1).to(score.dtype)
         return (score * weight).sum(-1) / weight.sum(-1).clamp(min=1)
+
+    def residual(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """Differences in cells with a label, whose mean square over all cells is that of the labelled; else none."""
+        labelled = self.labelled(x).to(x.dtype)
+        share = labelled.mean((1, 2), keepdim=True).clamp(min=1 / labelled[0].numel())
+        return (x - x_hat) * (labelled * share.rsqrt()).unsqueeze(-1)

@@ -35,7 +35,8 @@ class OneHotMap(Event, abc.ABC):
         if value.ndim != 3 or tuple(value.shape[1:]) != self.shape[:2]:
             raise ValueError(f"labels must have shape (B, {self.shape[0]}, {self.shape[1]}); got {tuple(value.shape)}.")
         labels = self.shape[-1]
-        if value.dtype.is_floating_point or not bool(((value >= 0) & (value < labels)).all()):
+        whole = value.long()  # a byte is compared with a byte, which 256 labels and more do not fit into
+        if value.dtype.is_floating_point or not bool(((whole >= 0) & (whole < labels)).all()):
             raise ValueError(
                 f"labels must be integers from 0 to {labels - 1}; got {value.dtype} from {value.min().item()} "
                 f"to {value.max().item()}.{self._remedy()}"

@@ -4,7 +4,16 @@ from embodied_gen.heads.adversarial import AdversarialHead
 from embodied_gen.heads.autoencoder import AutoencoderHead
 from embodied_gen.heads.autoregressive import AutoregressiveHead
 from embodied_gen.heads.average_velocity import AverageVelocityHead
-from embodied_gen.heads.base import Certified, HasCostMap, HasDenoiser, HasEnergy, HasLatent, HasLogProb, Head
+from embodied_gen.heads.base import (
+    Certified,
+    HasCostMap,
+    HasDenoiser,
+    HasEnergy,
+    HasLatent,
+    HasLogProb,
+    HasMarginals,
+    Head,
+)
 from embodied_gen.heads.belief import BeliefHead
 from embodied_gen.heads.binary import BinaryHead
 from embodied_gen.heads.boltzmann import BoltzmannHead
@@ -13,7 +22,7 @@ from embodied_gen.heads.chain_margin import ChainMarginHead
 from embodied_gen.heads.chains import Hamiltonian, Langevin, RandomWalk, Resampling
 from embodied_gen.heads.check import check_head
 from embodied_gen.heads.classifier import ClassifierGuidance, NoisyClassifier, fit_classifier
-from embodied_gen.heads.crf import Channels, CRFHead, Leaf, Made
+from embodied_gen.heads.crf import Channels, CRFHead, Leaf, Made, Stacked
 from embodied_gen.heads.denoising import DenoisingHead
 from embodied_gen.heads.energy import EnergyHead
 from embodied_gen.heads.flows import FlowHead
@@ -73,6 +82,7 @@ __all__ = [
     "HasEnergy",
     "HasLatent",
     "HasLogProb",
+    "HasMarginals",
     "Head",
     "HierarchicalVAEHead",
     "HopfieldHead",
@@ -106,6 +116,7 @@ __all__ = [
     "RowGuide",
     "Segmentation",
     "SlicedScoreMatching",
+    "Stacked",
     "Steered",
     "TreeCRFHead",
     "TwoStepHead",

@@ -159,3 +159,11 @@ class HasCostMap(Protocol):
 
     def cost_map(self, c: Context) -> Tensor:
         """Costs, shape `(B, H, W)`."""
+
+
+@runtime_checkable
+class HasMarginals(Protocol):
+    """Label maps of which the probabilities of single cells are known."""
+
+    def marginals(self, c: Context) -> Tensor:
+        """Probabilities of classes in each cell, shape `(B, H, W, L)`."""

@@ -69,8 +69,17 @@ class ChainMarginHead(ReadsOnce):
         self._chain = Tree.chain(event.shape[1])
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
-        """The hinge of each chain, >= 0, units of score, shape `(B,)`; padding is learned as it is, `valid` or not."""
+        """The hinge of each chain, >= 0, units of score, shape `(B,)`; padding is learned as it is, `valid` or not.
+
+        Raises:
+            ValueError: If a cell has no label.
+        """
         self.event.check(x)
+        if not bool(self.event.labelled(x).all()):
+            raise ValueError(
+                "the margin of a chain is that of all its labels; got a cell without one. Drop such chains, or take "
+                "head.kind chain_crf, which sums over what is not known."
+            )
         unary, labels = self._scores(c), self.event.decode(x)[:, 0]
         right = torch.nn.functional.one_hot(labels, self.event.classes).to(unary)
         rival, _ = self._chain.best((unary + self.weight * (1 - right)).detach(), self._pairwise.detach())

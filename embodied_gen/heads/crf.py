@@ -5,14 +5,16 @@ r"""Label maps by a dense CRF over a network: CRF-RNN.
 The network says of each cell alone which class it has; the CRF, its steps unrolled, lets cells that look alike agree,
 and both are trained through it by the cross-entropy of Q. Fewer steps are made in training than in use, which is
 quicker and no worse. The guide channels are a leaf of the context, an image say, or are made from the context by a
-network.
+network; or they are several of these one after the other, such as colours, depth and normals.
 
 Sources: Zheng et al. 2015 (arXiv:1502.03240); Kraehenbuehl and Koltun 2011 (arXiv:1210.5644).
 """
 
 import abc
+from collections.abc import Sequence
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from embodied_gen import draws
@@ -81,6 +83,28 @@ class Made(Channels):
                 f"{(size(c), *self.shape[:2], len(self.own))}; got {tuple(made.movedim(1, -1).shape)}."
             )
         return made + self.own
+
+
+@final
+class Stacked(Channels):
+    """Channels of several kinds, one after the other.
+
+    Args:
+        parts: Of which each gives some, at least one.
+
+    Raises:
+        ValueError: If there is none.
+    """
+
+    def __init__(self, parts: Sequence[Channels]):
+        super().__init__()
+        if not parts:
+            raise ValueError("stacked guide channels need at least one part; got none.")
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, c: Context) -> Tensor:
+        """All of them."""
+        return torch.cat([part(c) for part in self.parts], 1)
 
 
 @final

@@ -131,7 +131,8 @@ class DenoisingHead(Head):
         """Weighted error of the clean estimate at one random time for each example, shape `(B,)`.
 
         Padding is learned as it is, `valid` or not: the estimate of every part is an input of the next step of the
-        sampler, so a part that was left out of the loss would mislead the others.
+        sampler, so a part that was left out of the loss would mislead the others. What an event's error leaves out by
+        itself, such as cells of a map without a label, is left out here.
         """
         self.event.check(x)
         t = self.schedule.draw(len(x), generator=generator, like=x)

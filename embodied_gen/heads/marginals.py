@@ -3,8 +3,8 @@ r"""Label maps by the marginals of their cells.
     p(x | c) = prod_i Q_i(x_i)
 
 A network says of each cell which class it has, alone or through a CRF. What differs between heads is how Q comes about;
-loss, densities, draws and guides are the same. A loss is the cross-entropy of Q over valid cells, each of which may
-count more or less than another,
+loss, densities, draws and guides are the same. A loss is the cross-entropy of Q over valid cells with a label, each of
+which may count more or less than another,
 
     loss = -sum_i w_i log Q_i(x_i) / sum_i w_i,
 
@@ -62,9 +62,9 @@ class MarginalHead(ReadsOnce, abc.ABC):
         """
         self.event.check(x)
         entropy = -(self.event.unscale(x) * self.learned(c)).sum(-1).flatten(1)
-        if valid is None:
-            return entropy.mean(1)
-        weight = valid.flatten(1).to(entropy.dtype)
+        weight = self.event.labelled(x).flatten(1).to(entropy.dtype)
+        if valid is not None:
+            weight = weight * valid.flatten(1).to(entropy.dtype)
         total = weight.sum(1)
         return (entropy * weight).sum(1) / total.where(total > 0, 1)
 

@@ -4,8 +4,8 @@ r"""Label maps cell by cell: PixelCNN, and its relative with recurrent rows.
 
 each factor a softmax over classes, so that the probability of a map is exact. `net(0, 0, c)` maps the context to F
 features for each cell, as any network of any other head does; a raster network reads the cells before beside them.
-Training is parallel over cells. Drawing goes cell by cell: what a row gets from above is computed once, from as many
-rows as the network reads.
+Training is parallel over cells; a cell without a label has no factor, and later cells read that it has no class.
+Drawing goes cell by cell: what a row gets from above is computed once, from as many rows as the network reads.
 
 Guides are followed by proposals: k maps are drawn for each sample and one is kept, which tends to the exact conditional
 as k grows. Guides see probabilities in physical units, which are one-hot here, as maps are finished.
@@ -74,15 +74,18 @@ class PixelCNNHead(Head):
         self.net, self.raster, self.candidates = net, raster, candidates
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
-        """-log p(x | c) divided by the number of cells, nat, shape `(B,)`.
+        """-log p(x | c) divided by the number of labelled cells, nat, shape `(B,)`.
 
         Where a map is no one-hot map, this is the cross-entropy from its probabilities. Padding is learned as it is,
-        `valid` or not: cells that come after a padded one read it.
+        `valid` or not: cells that come after a padded one read it. What has no label is no padding, and is left out.
         """
-        return -self.log_prob(x, c) / (self.event.shape[0] * self.event.shape[1])
+        return -self.log_prob(x, c) / self.event.labelled(x).flatten(1).sum(1).clamp(min=1)
 
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
-        """Log p(x | c), exact for one-hot maps, nat, shape `(B,)`; maps are counted, so that the largest is 0."""
+        """Log p(x | c), exact for one-hot maps, nat, shape `(B,)`; maps are counted, so that the largest is 0.
+
+        Of a map with cells without a label, it is the product of the others' factors.
+        """
         self.event.check(x)
         log_prob = self.raster(x, self._conditions(c)).to(x.dtype).log_softmax(-1)
         return (self.event.unscale(x) * log_prob).flatten(1).sum(1)

@@ -3,16 +3,19 @@ r"""Label maps by a conditional random field on a chain or a tree of cells: exac
     p(x | c) = exp(sum_i u_i(x_i; c) + sum_i v(x_parent(i), x_i)) / Z(c)
 
 Logits u come from a network, transitions v are learned and shared by all edges. Sum-product gives Z, marginals and
-draws, max-product the best map. Guides are followed as `label_laws` says: a change of logits is seen by the neighbours
-of a cell, too.
+draws, max-product the best map. A map of which some cells have no label is as probable as all that it may be together,
+which is a sum-product, too. Guides are followed as `label_laws` says: a change of logits is seen by the neighbours of a
+cell, too.
 
 Source: Lafferty, McCallum and Pereira 2001.
 """
 
+import math
 from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from embodied_gen import draws
 from embodied_gen.context import Context, size
@@ -52,13 +55,19 @@ class TreeCRFHead(ReadsOnce):
         self.transitions = nn.Parameter(torch.zeros(event.classes, event.classes))
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
-        """-log p(x | c) divided by the number of cells, nat, shape `(B,)`; padding is learned as it is."""
-        return -self.log_prob(x, c) / len(self.tree.parents)
+        """-log p(x | c) divided by the number of labelled cells, nat, shape `(B,)`; padding is learned as it is."""
+        return -self.log_prob(x, c) / self.event.labelled(x).flatten(1).sum(1).clamp(min=1)
 
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
-        """Log p(x | c) of the most probable labels of x, exact, nat, shape `(B,)`; maps are counted."""
+        """Log p(x | c) of the most probable labels of x, exact, nat, shape `(B,)`; maps are counted.
+
+        Of a map with cells without a label, it is that of the others' labels.
+        """
         self.event.check(x)
-        return self._law(c).log_prob(self.event.unscale(x).unsqueeze(1)).squeeze(1)
+        law, labelled = self._law(c), self.event.labelled(x)
+        if bool(labelled.all()):
+            return law.log_prob(self.event.unscale(x).unsqueeze(1)).squeeze(1)
+        return law.log_prob_of_some(x.argmax(-1), labelled)
 
     def marginals(self, c: Context) -> Tensor:
         """Probabilities of classes in each cell, exact, shape `(B, H, W, L)`."""
@@ -107,6 +116,13 @@ class OnTree(Law):
         unary, labels = self.logits.flatten(1, 2), maps.argmax(-1).flatten(2)
         total = self.tree.log_partition(unary, self.pairs).unsqueeze(1)
         return self.tree.score(unary, self.pairs, labels) - total
+
+    def log_prob_of_some(self, labels: Tensor, known: Tensor) -> Tensor:
+        """Log p of the labels of known cells, int64 and bool `(M, H, W)`, whatever the others are; shape `(M,)`."""
+        unary = self.logits.flatten(1, 2)
+        possible = functional.one_hot(labels, unary.shape[2]).bool() | ~known.unsqueeze(-1)
+        told = unary.masked_fill(~possible.flatten(1, 2), -math.inf)
+        return self.tree.log_partition(told, self.pairs) - self.tree.log_partition(unary, self.pairs)
 
     def marginals(self) -> Tensor:
         """Exact ones."""

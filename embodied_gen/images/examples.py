@@ -84,15 +84,31 @@ def shrunk(images: Tensor, instances: Tensor, size: tuple[int, int]) -> tuple[Te
     Raises:
         ValueError: If it is no whole number of times smaller, by the same number along both sides.
     """
-    height, width = instances.shape[1:]
+    return means(images, size), middles(instances, size)
+
+
+def means(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Images, uint8 `(N, H, W, 3)`, of a width and height [px] that theirs are a multiple of; see `shrunk`."""
+    factor = _factor(images, size)
+    if factor == 1:
+        return images
+    blocks = images.unflatten(1, (-1, factor)).unflatten(3, (-1, factor))
+    return torch.cat([part.float().mean((2, 4)).round().to(torch.uint8) for part in blocks.split(256)])
+
+
+def middles(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Values that maps `(N, H, W)` have in the middle of each new pixel, of that width and height; see `shrunk`."""
+    factor = _factor(maps, size)
+    return maps if factor == 1 else maps[:, factor // 2 :: factor, factor // 2 :: factor].contiguous()
+
+
+def _factor(maps: Tensor, size: tuple[int, int]) -> int:
+    """How many times smaller a size is along both sides."""
+    height, width = maps.shape[1:3]
     factor = max(width // size[0], 1)
     if (size[0] * factor, size[1] * factor) != (width, height):
         raise ValueError(
             f"images of {width} x {height} pixels can be made smaller by a whole number alone; got "
             f"{size[0]} x {size[1]}. Set control.size to the images' size over a whole number."
         )
-    if factor == 1:
-        return images, instances
-    blocks = images.unflatten(1, (-1, factor)).unflatten(3, (-1, factor))
-    means = torch.cat([part.float().mean((2, 4)).round().to(torch.uint8) for part in blocks.split(256)])
-    return means, instances[:, factor // 2 :: factor, factor // 2 :: factor].contiguous()
+    return factor

@@ -4,8 +4,8 @@ Variant v of image i shows a window of it, mirrored left and right or not, at th
 
     window side = s (H, W),   s uniform in [zoom, 1],   its place uniform in the image;
 
-colours are read between pixels, labels at the nearest one. The windows are functions of the seed, i and v alone, so
-that a run which is resumed sees the same ones.
+colours are read between pixels; labels, depth and normals at the nearest one. The normals of a mirrored window look the
+other way in x. The windows are functions of the seed, i and v alone, so that a run which is resumed sees the same ones.
 
 A pixel without a label does not count. With balanced classes, one of class k counts by median frequency,
 
@@ -22,7 +22,11 @@ from torch.nn import functional
 
 from embodied_gen import draws
 from embodied_gen.demos.examples import Batch, Examples
-from embodied_gen.images.label_folder import VOID, LabelledImages
+from embodied_gen.events.labels import UNLABELLED
+from embodied_gen.image_encoder import COLOURS
+from embodied_gen.images.labelled import VOID, LabelledImages
+
+_SOME = 64  # images of which means are taken
 
 
 @final
@@ -59,7 +63,7 @@ class LabelExamples(Examples):
                 f"{len(labelled)}, {variants} and {zoom}."
             )
         self.source, self.classes, self.count = labelled.source, classes, len(labelled)
-        self._images, self._labels = labelled.images.to(device), labelled.labels.to(device)
+        self._labelled = labelled.to(device)
         weights = median_frequency(labelled.labels, classes) if balanced else torch.ones(classes)
         self._weights = weights.to(device)
         self._windows = _windows(variants * self.count, zoom, seed).to(device) if variants else None
@@ -71,24 +75,29 @@ class LabelExamples(Examples):
     @property
     def device(self) -> torch.device:
         """Where the data are kept."""
-        return self._images.device
+        return self._labelled.images.device
 
     def batch(self, index: Tensor) -> Batch:
-        """Images, uint8 `(B, 3, H, W)`, labels, int64 `(B, H, W)`, and how much each pixel counts, `(B, H, W)`."""
-        images, labels = self._images[index % self.count], self._labels[index % self.count]
+        """What is seen, `(B, C, H, W)`, see `LabelledImages.observed`; labels; and how much each pixel counts.
+
+        Labels are int64, `UNLABELLED` where there is none; both have shape `(B, H, W)`.
+        """
+        images = index % self.count
+        seen, labels = self._labelled.observed(images), self._labelled.labels[images]
         if self._windows is not None:
-            images, labels = _seen(images, labels, self._windows[index])
+            seen, labels = _seen(seen, labels, self._windows[index])
         known = labels != VOID
-        value = torch.where(known, labels, 0).long()
-        return Batch(images, value, self._weights[value] * known)
+        value = torch.where(known, labels.long(), UNLABELLED)
+        return Batch(seen, value, self._weights[value.clamp(min=0)] * known)
 
     def values(self) -> Tensor:
         """A map of no class, of which the shape is what counts, `(1, H, W, K)`."""
-        return torch.zeros(1, *self._labels.shape[1:], self.classes)
+        return torch.zeros(1, *self._labelled.labels.shape[1:], self.classes)
 
     def observations(self) -> Tensor:
-        """Mean colours of images, 0..255, shape `(N, 3)`."""
-        return self._images.float().mean((2, 3)).cpu()
+        """Means of what is seen of images spread over all, of which the number of channels counts, shape `(N, C)`."""
+        some = slice(None, None, max(1, self.count // _SOME))
+        return self._labelled.observed(some).float().mean((2, 3)).cpu()
 
     def place(self, example: int) -> tuple[int, int]:
         """The number of an image, and of its variant."""
@@ -125,10 +134,19 @@ def _windows(count: int, zoom: float, seed: int) -> Tensor:
     return torch.stack([first, torch.stack([zero, side, room * (2 * y - 1)], -1)], 1)
 
 
-def _seen(images: Tensor, labels: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
-    """What windows show of images and labels."""
-    grid = functional.affine_grid(windows, [*images.shape], align_corners=False)
-    colours = functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
-    maps = labels.float().unsqueeze(1)  # whole numbers below 256 are exact
-    nearest = functional.grid_sample(maps, grid, mode="nearest", padding_mode="border", align_corners=False)
-    return colours.round().to(torch.uint8), nearest.squeeze(1).to(torch.uint8)
+def _seen(seen: Tensor, labels: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
+    """What windows show of images, with depth and normals or without, and of labels."""
+    grid = functional.affine_grid(windows, [*seen.shape], align_corners=False)
+    colours = _at(grid, seen[:, :COLOURS].float(), "bilinear").round().to(seen.dtype)
+    maps = torch.cat([labels.unsqueeze(1), seen[:, COLOURS:]], 1).float()  # whole numbers below 256 are exact
+    nearest = _at(grid, maps, "nearest")
+    labels = nearest[:, 0].to(torch.uint8)
+    if seen.shape[1] == COLOURS:
+        return colours, labels
+    depth, across, others = nearest[:, 1:].to(seen.dtype).split([1, 1, 2], 1)
+    mirrored = windows[:, 0, 0].sign().to(seen.dtype).view(-1, 1, 1, 1)
+    return torch.cat([colours, depth, mirrored * across, others], 1), labels
+
+
+def _at(grid: Tensor, maps: Tensor, mode: str) -> Tensor:
+    return functional.grid_sample(maps, grid, mode=mode, padding_mode="border", align_corners=False)

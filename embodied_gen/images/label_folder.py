@@ -9,36 +9,13 @@ labels by the nearest one, as classes have no mean. Files are not trusted: what 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
 
 import numpy as np
 import torch
-from torch import Tensor
 
-VOID = 255
-"""Label of pixels without one, once they are read."""
-
-
-@final
-@dataclass(frozen=True)
-class LabelledImages:
-    """N images whose pixels have classes.
-
-    Attributes:
-        images: Colours, uint8, shape `(N, 3, H, W)`.
-        labels: Classes, or `VOID`, uint8, shape `(N, H, W)`.
-        source: Where they come from, for messages.
-    """
-
-    images: Tensor
-    labels: Tensor
-    source: str
-
-    def __len__(self) -> int:
-        """The number of images."""
-        return len(self.images)
+from embodied_gen.images import picture_files
+from embodied_gen.images.labelled import VOID, LabelledImages
 
 
 def read_part(
@@ -83,11 +60,7 @@ def _read(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Colours `(H, W, 3)` and labels `(H, W)` of one image."""
     colours_at, labels_at = (_found(folder / kind / part, name) for kind in ("images", "labels"))
-    colours, labels = _opened(colours_at), _opened(labels_at)
-    if colours.mode != "RGB":
-        raise ValueError(f"{colours_at} must have three channels of 8 bits (RGB); got the mode {colours.mode}.")
-    if labels.mode not in ("L", "P"):
-        raise ValueError(f"{labels_at} must have one channel of 8 bits (L or P); got the mode {labels.mode}.")
+    colours, labels = picture_files.colours(colours_at), picture_files.labels(labels_at)
     if colours.size != labels.size:
         sizes = " and ".join(f"{width} x {height}" for width, height in (colours.size, labels.size))
         raise ValueError(f"{colours_at} and {labels_at} must have one size; got {sizes} pixels.")
@@ -100,7 +73,7 @@ def _read(
             "Set data.classes and data.void to those of the folder."
         )
     if size is not None and size != colours.size:
-        filters = _pillow().Resampling
+        filters = picture_files.resampling()
         colours, labels = colours.resize(size, filters.BOX), labels.resize(size, filters.NEAREST)
     small = np.asarray(labels)
     return np.asarray(colours), np.where(small < classes, small, VOID).astype(np.uint8)
@@ -111,24 +84,6 @@ def _found(folder: Path, name: str) -> Path:
     if len(files) != 1:
         raise FileNotFoundError(f"there must be one file {folder / name}.*; got {len(files)}.")
     return files[0]
-
-
-def _opened(path: Path) -> Any:
-    image = _pillow()
-    try:
-        with image.open(path) as file:
-            file.load()
-            return file
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"{path} is truncated or no image ({error}). Restore it from a copy.") from error
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("image files need Pillow. Install the extra: pip install 'embodied-gen[viz]'.") from error
-    return Image
 
 
 def _sizes(shapes: Iterable[tuple[int, ...]]) -> str:

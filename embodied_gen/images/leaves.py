@@ -20,6 +20,9 @@ from torch import Tensor
 
 from embodied_gen import draws
 
+MOST = 255
+"""Leaves of an image, whose map is of bytes."""
+
 _LONG, _SLIM = (0.12, 0.28), (0.4, 0.7)
 _SOIL = (0.36, 0.27, 0.2)
 _NOISE, _RIM = 0.04, 0.7
@@ -36,7 +39,7 @@ def leaves(
     Args:
         count: Of images, >= 1.
         size: Width and height [px], each >= 16.
-        objects: Smallest and largest number of leaves, from 0 to 255.
+        objects: Smallest and largest number of leaves, from 0 to `MOST`.
         seed: Of all images, >= 0.
         first: Number i of the first image, >= 0.
 
@@ -47,9 +50,9 @@ def leaves(
         ValueError: If a number is out of its range.
     """
     fewest, most = objects
-    if count < 1 or min(size) < 16 or min(seed, first) < 0 or not 0 <= fewest <= most <= 255:
+    if count < 1 or min(size) < 16 or min(seed, first) < 0 or not 0 <= fewest <= most <= MOST:
         raise ValueError(
-            "leaves need count >= 1, sides of at least 16 px, 0 <= fewest <= most <= 255 and seeds >= 0; got "
+            f"leaves need count >= 1, sides of at least 16 px, 0 <= fewest <= most <= {MOST} and seeds >= 0; got "
             f"count {count}, size {size}, objects {objects}, seed {seed} and first {first}."
         )
     parts = [

@@ -1,6 +1,6 @@
 """Annotated photographs: a folder with pictures, one table of boxes and lists of names.
 
-    images/NAME.jpg or .png     pictures, of any size
+    images/NAME.jpg or .png     pictures, of any size, with three channels of 8 bits
     boxes.csv                   a line for each object: image,class,xmin,ymin,xmax,ymax, in pixels of its picture
     train.txt, test.txt, ...    names of the images of a part, one a line
 
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.demos.boxed_images import BoxedImages, values_of
+from embodied_gen.images import picture_files
 
 _COLUMNS = ("image", "class", "xmin", "ymin", "xmax", "ymax")
 _ENDINGS = (".jpg", ".jpeg", ".png")
@@ -99,20 +100,12 @@ def _names(path: Path) -> list[str]:
 
 def _picture(folder: Path, name: str, size: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
     """A picture of a size, uint8 `(3, H, W)`, and its own width and height."""
-    try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError as error:
-        raise ImportError("reading photographs needs Pillow: pip install 'embodied-gen[viz]'.") from error
     paths = [path for ending in _ENDINGS if (path := folder / f"{name}{ending}").is_file()]
     if not paths:
         raise FileNotFoundError(f"there is no picture {folder / name} with one of the endings {', '.join(_ENDINGS)}.")
-    try:
-        with Image.open(paths[0]) as picture:
-            made = picture.convert("RGB").resize(size, Image.Resampling.BOX)
-            own = picture.size
-    except (UnidentifiedImageError, OSError) as error:
-        raise ValueError(f"{paths[0]} is truncated or no picture ({error}). Restore it from a copy.") from error
-    return torch.from_numpy(np.array(made)).permute(2, 0, 1), own
+    picture = picture_files.colours(paths[0])
+    made = picture.resize(size, picture_files.resampling().BOX)
+    return torch.from_numpy(np.array(made)).permute(2, 0, 1), picture.size
 
 
 def _check(table: Path, boxes: list[_Box], size: tuple[int, int]) -> None:

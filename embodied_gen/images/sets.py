@@ -1,6 +1,7 @@
 """Sets of labelled images: a folder with shards for training and for testing, and a JSON that says what they are.
 
-    images.json       recipe, classes, versions, whether the set is whole, and then how many things of each class it has
+    images.json       recipe, classes, versions, the camera's field of view where it is known, whether the set is whole,
+                      and then how many things of each class it has
     train-0000.npz    the first images for training, and so on
     test-0000.npz     those for testing
 
@@ -8,6 +9,7 @@ Image i of a part is a function of its seed, which is (s + i, part), with s the 
 is one of another, whatever the numbers. A killed collection goes on with the shard that it was at.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -89,7 +91,13 @@ def check_new(folder: Path, recipe: Recipe, *, classes: Sequence[str]) -> None:
 
 
 def fill(
-    folder: Path, recipe: Recipe, take: Take, *, classes: Sequence[str], progress: Callable[[str], None]
+    folder: Path,
+    recipe: Recipe,
+    take: Take,
+    *,
+    classes: Sequence[str],
+    progress: Callable[[str], None],
+    fov: float | None = None,
 ) -> dict[str, Any]:
     """Makes the images that a folder does not hold yet, and finishes the set.
 
@@ -99,6 +107,7 @@ def fill(
         take: Makes an image.
         classes: Names of labels.
         progress: Called with a note after each image, those that are there already included.
+        fov: Vertical field of view of the camera of all images [rad]; not told where None.
 
     Returns:
         What `images.json` says: `things`, and `dropped` ones, of each part beside what it was begun with.
@@ -108,7 +117,7 @@ def fill(
         ValueError: If the folder holds a part of another set, or a damaged one.
     """
     check_new(folder, recipe, classes=classes)
-    said = _description(recipe, classes)
+    said = _description(recipe, classes) | ({} if fov is None else {"fov": fov})
     files.write_json(folder / _NAME, said | {"whole": False})
     things, dropped = {}, {}
     for part in PARTS:
@@ -153,6 +162,19 @@ def read(folder: Path, part: str) -> tuple[Images, tuple[str, ...]]:
     return joined(
         [read_shard(folder / name, size=recipe.size, classes=len(classes), seeds=seeds) for name, seeds in shards]
     ), classes
+
+
+def field_of_view(folder: Path) -> float | None:
+    """Vertical field of view of the camera of a set [rad]; None where the set does not tell.
+
+    Raises:
+        FileNotFoundError: If there is no set.
+        ValueError: If what describes it is damaged.
+    """
+    found = _said(folder).get("fov")
+    if found is not None and not (isinstance(found, float) and 0 < found < math.pi):
+        raise ValueError(f"{folder / _NAME}: fov must lie between 0 and pi [rad]; got {found!r}. {_REMEDY}")
+    return found
 
 
 def _said(folder: Path) -> dict[str, Any]:

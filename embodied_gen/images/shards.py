@@ -33,6 +33,7 @@ DEPTH_UNIT = 1e-4
 """Metres of a unit of stored depth."""
 
 _FARTHEST = np.iinfo(np.int16).max
+_NUMBERED = np.iinfo(np.uint8).max
 _TYPES = {
     "images": np.uint8,
     "depth": np.int16,
@@ -111,7 +112,14 @@ class Images:
 
 
 def packed(views: Sequence[Labelled], seeds: Sequence[int]) -> Arrays:
-    """The arrays of a shard of some views, at least one."""
+    """The arrays of a shard of some views, at least one.
+
+    Raises:
+        ValueError: If a view has more things than a byte numbers.
+    """
+    most = max(len(view.labels) for view in views)
+    if most > _NUMBERED:
+        raise ValueError(f"an image of a shard has {_NUMBERED} things at most, which a byte numbers; got {most}.")
     depth = np.stack([view.depth for view in views]) / DEPTH_UNIT
     return {
         "images": np.stack([view.rgb for view in views]),

@@ -9,6 +9,7 @@ import torch
 
 from embodied_gen.commands.offscreen import prefer_egl
 from embodied_gen.images import sets
+from envs.tabletop_surroundings import FOV
 from envs.tabletop_things import CLASSES
 
 CONFIG = Path(__file__).parents[2] / "configs" / "tabletop_images.yaml"
@@ -31,6 +32,7 @@ def test_the_set_is_read_and_its_parts_differ(cli, tmp_path, rendering):
     train, classes = sets.read(tmp_path / "set", "train")
     test, _ = sets.read(tmp_path / "set", "test")
     assert classes == CLASSES and train.images.shape == (5, 120, 160, 3) and len(test) == 2
+    assert sets.field_of_view(tmp_path / "set") == FOV
     assert all(not torch.equal(one, other) for one in train.images for other in test.images)
     things = int(train.counts.sum() + test.counts.sum())
     assert f"7 images of 160 x 120 with {things} things" in outcome.out and "MB" in outcome.out

@@ -11,6 +11,7 @@ from images.pictures import SIZE, picture_of
 from embodied_gen import draws, experiment
 from embodied_gen.images import sets
 
+CROWDED = 3  # seed of a picture with six things, where there may be so many
 CONFIGS = Path(__file__).parents[2] / "configs"
 SMALL = {
     "control": {"kind": "instances", "size": [16, 16]},
@@ -78,6 +79,33 @@ def test_more_objects_than_steps_are_named(cli, leaves):
     outcome = cli("train", leaves(leaves=[3, 12]), "--event.objects", 2, "--device", "cpu")
     assert outcome.status == 2
     assert "event.objects is 2, and an image of the data has an object of number" in outcome.err
+
+
+def test_more_objects_than_steps_are_named_in_images_that_are_held_out(cli, write, tmp_path):
+    def take(seed, part):
+        return picture_of(CROWDED, 1, most=6) if seed == 9 else picture_of(seed, part, most=1)
+
+    sets.fill(
+        tmp_path / "set",
+        sets.Recipe(SIZE, (0, 6), 0, 10, 1, 10),
+        take,
+        classes=("a", "b", "c"),
+        progress=lambda note: None,
+    )
+    most = len(picture_of(CROWDED, 1, most=6).labels)
+    control = {"kind": "instances", "size": list(SIZE)}
+    path = write("tabletop", data={"kind": "image_set", "folder": "set", "held_out": 0.1}, control=control)
+    outcome = cli("train", path, "--event.objects", 2, "--device", "cpu")
+    assert outcome.status == 2 and "Traceback" not in outcome.err
+    assert f"event.objects is 2, and an image of the data has an object of number {most}. Set" in outcome.err
+
+
+@pytest.mark.parametrize("numbers", [[0, 300], [4, 2], [-1, 3]])
+def test_more_leaves_than_a_byte_numbers_are_named_before_any_is_drawn(cli, leaves, numbers):
+    outcome = cli("train", leaves(leaves=numbers), "--device", "cpu")
+    assert outcome.status == 2 and "Traceback" not in outcome.err
+    assert "data.leaves must be a smallest and a largest number from 0 to 255, which a byte numbers" in outcome.err
+    assert f"got {numbers}" in outcome.err
 
 
 @pytest.mark.parametrize(

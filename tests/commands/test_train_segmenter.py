@@ -1,18 +1,23 @@
 """`embodied-gen train` with labelled images: a segmenter learns, comes back, and is fine-tuned with a CRF behind it."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 import torch
 import yaml
 
 from embodied_gen import experiment
-from embodied_gen.images.label_folder import VOID, read_part
+from embodied_gen.images import sets
+from embodied_gen.images.label_folder import read_part
+from embodied_gen.images.labelled import VOID
 from embodied_gen.images.segmenter import Segmenter
 from embodied_gen.statistics import label_scores
 from embodied_gen.training.start import start_from
-from tests.images.labelled import SIZE, save_parts
+from tests.images.labelled import SIZE, drawn, save, save_parts
+from tests.images.pictures import picture_of
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--train.batch", 4, "--train.warmup", 2, "--train.average", 0.5, "--device", "cpu")
@@ -26,6 +31,27 @@ def config(tmp_path):
     def write(name):
         content = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())
         content["data"] |= {"folder": str(folder), "classes": ["ground", "disc", "bar"], "void": 3, "variants": 8}
+        content["control"]["size"] = list(SIZE)
+        content["net"] = {"kind": "image_unet", "width": 8, "multipliers": [1, 2], "groups": 4}
+        if "start_from" in content:
+            content["start_from"] = str(tmp_path / "unary")
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def rendered(tmp_path):
+    """Writes a config of this project for a small set that is drawn here as a renderer would."""
+    recipe = sets.Recipe(SIZE, (0, 4), 0, 10, 3, 5)
+    classes = ("disc", "square", "star")
+    sets.fill(tmp_path / "set", recipe, picture_of, classes=classes, progress=lambda note: None, fov=0.4)
+
+    def write(name):
+        content = yaml.safe_load((ROOT / f"configs/{name}.yaml").read_text())
+        content["data"] |= {"folder": str(tmp_path / "set"), "classes": ["table", *classes], "held_out": 0.2}
         content["control"]["size"] = list(SIZE)
         content["net"] = {"kind": "image_unet", "width": 8, "multipliers": [1, 2], "groups": 4}
         if "start_from" in content:
@@ -80,6 +106,85 @@ def test_a_run_is_resumed_to_the_same_weights_only_from_the_same_start(cli, conf
     assert refused.status == 2 and "was trained with another configuration" in refused.err
 
 
+HEADS = {
+    "pixelcnn": {"kind": "pixelcnn", "raster": {"kind": "masked_conv", "width": 4, "depth": 1}, "features": 4},
+    "denoising": {"kind": "denoising", "steps": 2},
+    "chain_crf": {"kind": "chain_crf"},
+}
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_generative_heads_learn_from_a_config_and_are_scored(head, cli, config, tmp_path):
+    content = yaml.safe_load((path := config("camvid_unet")).read_text()) | {"head": head}
+    path.write_text(yaml.safe_dump(content))
+    save(tmp_path / "pictures", "test", [drawn(seed) for seed in (50, 51)])
+    outcome = cli("train", path, *SMALL, "--train.steps", 3, "--out", "run")
+    assert outcome.status == 0 and f"head {head['kind']}, net image_unet" in outcome.out, outcome.err
+    outcome = cli("evaluate", "run", "--drawn", 2, "--device", "cpu")
+    assert outcome.status == 0, outcome.err
+    record = json.loads((tmp_path / "run/eval.json").read_text())
+    assert record["head"] == head["kind"] and record["images"]["count"] == 2
+    assert record["drawn"] == (None if head["kind"] == "chain_crf" else 2)
+    assert record["scores"]["classes"].keys() == {"ground", "disc", "bar"}
+    assert 0 <= record["scores"]["mean_iou"] <= 1 and 0 <= record["scores"]["boundary"] <= 1
+    assert "mean IoU" in outcome.out and ("maps drawn" in outcome.out) == (record["drawn"] is not None)
+
+
+def test_a_segmenter_of_rendered_sets_is_guided_by_colours_depth_and_normals(cli, rendered, tmp_path):
+    outcome = cli("train", rendered("tabletop_segmentation"), *SMALL, "--train.steps", 3, "--out", "unary")
+    assert outcome.status == 0 and "8 images" in outcome.out, outcome.err
+    assert "Images: 8 to learn from, 2 held out, of 24 x 18" in (tmp_path / "unary/card.md").read_text()
+    crf = rendered("tabletop_segmentation_crf")
+    outcome = cli("train", crf, *SMALL, "--train.steps", 3, "--train.warmup", 0, "--out", "crf")
+    assert outcome.status == 0, outcome.err
+    one, other = (experiment.load(tmp_path / name).predictor.state_dict() for name in ("unary", "crf"))
+    kernel = other["head.crf.log_widths.1"].exp()
+    assert kernel.shape == (1 + 3 + 1 + 3,) and not torch.equal(
+        kernel, torch.tensor([8.0, *[20.0] * 3, 0.01, *[0.4] * 3])
+    )
+    assert not torch.equal(one["head.net.output.bias"], other["head.net.output.bias"])
+    for run in ("unary", "crf"):
+        assert cli("evaluate", run, "--device", "cpu").status == 0
+        record = json.loads((tmp_path / run / "eval.json").read_text())
+        assert record["images"]["count"] == 3 and record["scores"]["classes"].keys() == {
+            "table",
+            "disc",
+            "square",
+            "star",
+        }
+    for what in ("crf", crf):
+        outcome = cli("info", what)
+        assert outcome.status == 0 and "observation  (1, 7)" in outcome.out, outcome.err
+
+
+def test_a_segmenter_without_held_out_images_learns(cli, rendered, tmp_path):
+    few = ("--train.steps", 1, "--data.held-out", 0, "--out", "run")
+    assert cli("train", rendered("tabletop_segmentation"), *SMALL, *few).status == 0
+    assert "held_out_loss" not in (tmp_path / "run/metrics.jsonl").read_text()
+
+
+def test_what_cannot_be_scored_is_named(cli, config, rendered, tmp_path):
+    assert cli("train", config("camvid_unet"), *SMALL, "--train.steps", 1, "--out", "run").status == 0
+    outcome = cli("evaluate", "run")
+    assert outcome.status == 2 and "there is no list of images" in outcome.err and "test.txt" in outcome.err
+    outcome = cli("evaluate", "run", "--data.classes", "ground", "bar", "disc")
+    assert (
+        outcome.status == 2 and "the run has the classes ground, disc, bar; data.classes are ground, bar" in outcome.err
+    )
+    outcome = cli("evaluate", "run", "--threads", 0)
+    assert outcome.status == 2 and "--threads must be at least 1; got 0" in outcome.err
+    missing = cli("train", rendered("tabletop_segmentation"), *SMALL, "--data.folder", "none", "--out", "other")
+    assert missing.status == 2 and "there is no whole set of images in none. Collect it" in missing.err
+
+
+def test_a_crf_whose_leaf_the_images_do_not_have_is_named(cli, config):
+    path = config("camvid_unet")
+    head = {"kind": "crf", "guide": {"kind": "leaf", "name": "depth", "widths": [0.01]}}
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"head": head}))
+    outcome = cli("train", path, *SMALL, "--train.steps", 1, "--out", "run")
+    assert outcome.status == 2 and "the leaf 'depth' of a mapping context; got leaves ['image']" in outcome.err
+
+
 def test_a_start_that_does_not_fit_is_named(cli, config, tmp_path):
     assert cli("train", config("camvid_unet"), *SMALL, "--train.steps", 1, "--out", "unary").status == 0
     path = config("camvid_crf")
@@ -95,7 +200,10 @@ def test_a_start_that_does_not_fit_is_named(cli, config, tmp_path):
     ("change", "message"),
     [
         ({"event": {"kind": "trajectory"}}, "control.kind segmentation and event.kind label_map go together; got"),
-        ({"control": {"kind": "forecast"}}, "images .labelled_images. with control.kind segmentation and no env"),
+        (
+            {"control": {"kind": "forecast"}},
+            "images .labelled_images, labelled_set. with control.kind segmentation and no env",
+        ),
         ({"env": {"id": "embodied/Avoid-v0"}}, "got data.kind labelled_images, control.kind segmentation and an env"),
     ],
 )
@@ -110,9 +218,13 @@ def test_other_nets_and_heads_are_refused_by_name(config):
     sizes = experiment.Sizes(3, 3)
     with pytest.raises(ValueError, match=r"net.kind unet predicts chunks .* or to image_unet for label maps of images"):
         experiment.empty(experiment.parse(content | {"net": {"kind": "unet"}}, "unet.yaml"), sizes)
-    generative = experiment.parse(content | {"head": {"kind": "denoising"}}, "unet.yaml")
-    with pytest.raises(ValueError, match="a segmenter needs a head with marginals of cells, such as cellwise or crf"):
-        Segmenter(experiment.empty(generative, sizes))
+    policy = tiny.predictor_of(tiny.experiment_of())
+    with pytest.raises(ValueError, match=r"a segmenter needs a predictor of label maps; got one of Path\."):
+        Segmenter(policy)
+    predictor = experiment.empty(experiment.parse(content, "unet.yaml"), sizes)
+    for numbers in ({"batch": 0}, {"drawn": 0}):
+        with pytest.raises(ValueError, match="batch and drawn must be at least 1; got"):
+            Segmenter(predictor, **numbers)
 
 
 def test_images_of_another_type_or_size_are_refused(config):

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embodied_gen import draws
-from embodied_gen.events import LabelMap
+from embodied_gen.events import InstanceMap, LabelMap
+from embodied_gen.events.labels import UNLABELLED
 
 
 def random_labels(seed, rows=4, shape=(3, 5), classes=4):
@@ -51,6 +52,42 @@ def test_padding_is_left_out_of_the_error():
     wrong = torch.where(valid.unsqueeze(-1), x, other)
     assert (event.error(wrong, x, valid) == 0).all() and (event.error(wrong, x) > 0).all()
     torch.testing.assert_close(event.error(other, x, valid), torch.full((4,), 2.0))
+
+
+def test_cells_without_a_label_have_no_class_and_are_compared_with_nothing():
+    event, label = LabelMap(3, 5, 4), random_labels(1)
+    known = random_labels(2, classes=2).bool()
+    x = event.encode(torch.where(known, label, UNLABELLED))
+    assert torch.equal(event.labelled(x), known) and event.labelled(event.encode(label)).all()
+    assert torch.equal(event.unscale(x).sum(-1), known.float())
+    estimate = torch.randn(x.shape, generator=draws.generator(0))
+    torch.testing.assert_close(event.error(estimate, x), event.error(estimate, event.encode(label), known))
+    valid = random_labels(3, classes=2).bool()
+    torch.testing.assert_close(
+        event.error(estimate, x, valid), event.error(estimate, event.encode(label), known & valid)
+    )
+    nothing = event.encode(torch.full((1, 3, 5), UNLABELLED))
+    assert event.error(estimate[:1], nothing).item() == 0
+
+
+def test_what_an_estimate_lacks_is_as_large_on_the_whole_as_where_there_are_labels():
+    event, label = LabelMap(3, 5, 4), random_labels(1)
+    estimate = torch.randn(4, 3, 5, 4, generator=draws.generator(0))
+    x = event.encode(label)
+    torch.testing.assert_close(event.residual(estimate, x), x - estimate)
+    known = random_labels(2, classes=2).bool()
+    lacking = event.residual(estimate, event.encode(torch.where(known, label, UNLABELLED)))
+    assert (lacking[~known] == 0).all()
+    for row in range(4):
+        own = (x - estimate)[row][known[row]].square().mean()
+        torch.testing.assert_close(lacking[row].square().mean(), own)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.int64])
+def test_labels_of_any_type_are_encoded_where_there_are_more_than_a_byte_holds(kind):
+    label = torch.tensor([[[0, 50, 120]]], dtype=kind)
+    for event in (LabelMap(1, 3, 301), InstanceMap(1, 3, 300)):
+        assert event.decode(event.encode(label)).tolist() == [[[0, 50, 120]]]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import torch
 
 from embodied_gen import draws
 from embodied_gen.events import LabelMap
+from embodied_gen.events.labels import UNLABELLED
 from embodied_gen.heads import ChainMarginHead, Guide
 from tests.heads.paths import numbers
 
@@ -105,3 +106,10 @@ def test_guides_find_labels_that_hold_and_noise_gives_others():
 def test_numbers_out_of_range_are_named(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_a_chain_of_which_a_cell_has_no_label_is_refused():
+    head = head_of()
+    x = head.event.encode(torch.tensor([[[0, UNLABELLED, 1, 2]]]))
+    with pytest.raises(ValueError, match=r"got a cell without one. Drop such chains, or take head.kind chain_crf"):
+        head.loss(x, numbers(2, 1, LENGTH * CLASSES), generator=draws.generator(0))

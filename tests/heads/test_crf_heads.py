@@ -11,8 +11,9 @@ from embodied_gen import draws
 from embodied_gen.blocks.crf import ChainCRFBlock, CRFBlock
 from embodied_gen.crf import DenseCRF, Exact, Kernel, Nystroem, Permutohedral
 from embodied_gen.events import LabelMap
+from embodied_gen.events.labels import UNLABELLED
 from embodied_gen.graphs.inference import Tree
-from embodied_gen.heads import CRFHead, Guide, Leaf, Made, TreeCRFHead
+from embodied_gen.heads import CRFHead, Guide, Leaf, Made, Stacked, TreeCRFHead
 from tests.crf.pictures import channels, noisy_logits, picture
 from tests.heads.analytic import unit_event
 from tests.heads.batches import CONTEXT, maps
@@ -22,14 +23,23 @@ from tests.heads.networks import over_cells, stirred
 C = torch.ones(1, CONTEXT)
 
 
-def chain(event):
-    head = TreeCRFHead(event, stirred(over_cells(event, event.classes)))
+BRANCHES = {4: [-1, 0, 0, 0], 6: [2, 2, -1, 2, 3, 3], 16: [-1, *((i - 1) // 3 for i in range(1, 16))]}
+
+
+def chain(event, tree=None):
+    head = TreeCRFHead(event, stirred(over_cells(event, event.classes)), tree)
     with torch.no_grad():
         head.transitions.add_(draws.normal(head.transitions.shape, generator=draws.generator(3), like=head.transitions))
     return head
 
 
-HEADS = {"dense": lambda event: crf(Exact(), event), "chain": chain}
+def branches(event):
+    """A tree of which some cell has two children or more."""
+    return chain(event, Tree(BRANCHES[event.shape[0] * event.shape[1]]))
+
+
+HEADS = {"dense": lambda event: crf(Exact(), event), "chain": chain, "branches": branches}
+trees = pytest.mark.parametrize("make", [chain, branches])
 heads = pytest.mark.parametrize("make", HEADS.values(), ids=HEADS)
 
 
@@ -101,10 +111,41 @@ def test_few_candidates_find_what_hardly_any_free_draw_has(make):
     assert head.certified(C, 8, generator=draws.generator(0), guide=guide).feasible.all()
 
 
-def test_the_best_map_of_a_chain_is_the_most_probable_one():
-    head = chain(LabelMap(2, 3, 3))
+@trees
+def test_the_best_map_of_a_tree_is_the_most_probable_one(make):
+    head = make(LabelMap(2, 3, 3))
     x, mass = law(head)
     assert torch.equal(head.event.encode(head.best(C)), x[mass.argmax()].unsqueeze(0))
+
+
+@trees
+def test_the_weight_of_a_map_is_that_of_its_cells_and_of_every_cell_with_its_parent(make):
+    head = make(LabelMap(2, 3, 3))
+    x, mass = law(head)
+    logits, pairs = head._logits(C)[0].flatten(0, 1), head.transitions
+    weights = torch.zeros(len(x))
+    for number, labels in enumerate(head.event.decode(x).flatten(1).tolist()):
+        for cell, (label, above) in enumerate(zip(labels, head.tree.parents, strict=True)):
+            weights[number] += (logits[cell, label] + (pairs[labels[above], label] if above >= 0 else 0)).detach()
+    torch.testing.assert_close(mass, weights.softmax(0), rtol=1e-4, atol=1e-6)
+
+
+@trees
+def test_a_map_with_cells_without_a_label_is_as_probable_as_all_maps_that_it_may_be(make):
+    head = make(LabelMap(2, 3, 3))
+    x, mass = law(head)
+    labels = head.event.decode(x)
+    for told in ([[0, UNLABELLED, 2], [UNLABELLED, 1, UNLABELLED]], [[UNLABELLED] * 3] * 2, [[0, 1, 2], [2, 1, 0]]):
+        told = torch.tensor([told])
+        like = ((labels == told) | (told == UNLABELLED)).flatten(1).all(1)
+        some = head.event.encode(told)
+        torch.testing.assert_close(head.log_prob(some, C).exp(), mass[like].sum().view(1), rtol=1e-4, atol=1e-6)
+        loss = head.loss(some, C, generator=draws.generator(0))
+        assert loss.isfinite() and loss.item() == pytest.approx(
+            -mass[like].sum().log().item() / max(1, int((told != UNLABELLED).sum())), rel=1e-3, abs=1e-5
+        )
+        slopes = torch.autograd.grad(loss, list(head.parameters()), allow_unused=True)
+        assert all(slope.isfinite().all() for slope in slopes if slope is not None)
 
 
 class Given(nn.Module):
@@ -146,6 +187,55 @@ def test_training_through_the_steps_beats_the_network_alone_and_the_untrained_cr
     head.iterations = 5
     longer, head.iterations = right(), 10
     assert abs(longer - right()) < 0.02
+
+
+def test_stacked_channels_are_those_of_their_parts_one_after_the_other():
+    c = {"image": torch.rand(2, 3, 4, 5), "depth": torch.rand(2, 1, 4, 5)}
+    stacked = Stacked([Leaf("depth"), Leaf("image"), Stacked([Leaf("depth")])])
+    assert torch.equal(stacked(c), torch.cat([c["depth"], c["image"], c["depth"]], 1))
+    with pytest.raises(ValueError, match="stacked guide channels need at least one part; got none"):
+        Stacked([])
+
+
+GUIDING = {"image": (10.0,) * 3, "depth": (0.01,), "normals": (0.2,) * 3}
+
+
+def guided_by(*names, method="exact"):
+    """A head whose guide are leaves of these names."""
+    parts = [{"kind": "leaf", "name": name, "widths": GUIDING[name]} for name in names]
+    block = {"guide": {"kind": "stacked", "parts": parts}, "method": {"kind": method}, "smooth_weight": 0.0, "near": 8}
+    return CRFBlock.model_validate(block | {"alike_weight": 5.0}).build(LabelMap(16, 24, 2), lambda channels: Given())
+
+
+def uncertain(leaf, values):
+    """Logits that are wrong in many pixels, of two areas that differ in one leaf alone; and the areas."""
+    areas = (torch.arange(24) >= 12).long().expand(1, 16, 24)
+    noise = draws.normal((1, 16, 24, 2), generator=draws.generator(0), like=torch.zeros(()))
+    c = {"logits": nn.functional.one_hot(areas, 2) + 1.5 * noise}
+    c |= {name: torch.full((1, len(widths), 16, 24), 0.5) for name, widths in GUIDING.items()}
+    c[leaf] = torch.tensor(values).T[None, :, None, :].expand(-1, -1, 16, -1).repeat_interleave(12, 3)
+    return c, areas
+
+
+@pytest.mark.parametrize(
+    ("leaf", "values"),
+    [
+        ("depth", [[0.6], [0.65]]),
+        ("normals", [[0.0, -0.4, -0.9], [0.0, 0.0, -1.0]]),
+        ("image", [[60.0] * 3, [120.0] * 3]),
+    ],
+)
+@pytest.mark.parametrize("method", ["exact", "nystroem", "permutohedral"])
+def test_areas_that_differ_in_colour_depth_or_normal_alone_are_told_apart_by_that_leaf(leaf, values, method):
+    c, areas = uncertain(leaf, values)
+    others = [name for name in GUIDING if name != leaf]
+
+    def right(*names):
+        return (guided_by(*names, method=method).marginals(c).argmax(-1) == areas).float().mean().item()
+
+    alone = (c["logits"].argmax(-1) == areas).float().mean().item()
+    assert alone < 0.8 and right(leaf) > 0.95 and right(*GUIDING) > 0.95
+    assert right(*others) < right(leaf) - 0.1
 
 
 def test_the_loss_is_the_cross_entropy_after_the_steps_of_training():

@@ -7,6 +7,8 @@ from scipy import stats
 from torch import nn
 
 from embodied_gen import context, draws
+from embodied_gen.events import LabelMap
+from embodied_gen.events.labels import UNLABELLED
 from embodied_gen.heads import DenoisingHead
 from embodied_gen.heads.analytic import Exact, Normals
 from embodied_gen.heads.parametrisation import Clean, Noise, V, Velocity
@@ -363,3 +365,24 @@ def test_a_network_with_stages_is_trained_at_each_and_draws_with_the_last():
     torch.testing.assert_close(losses[0], torch.stack(losses[1:]).mean(0))
     drawn = [head.sample(c, generator=draws.generator(1)) for head in (staged, single[-1])]
     assert torch.equal(*drawn)
+
+
+class Same(nn.Module):
+    """The same output for all inputs."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.output = nn.Parameter(torch.randn(shape, generator=draws.generator(0)))
+
+    def forward(self, x, t, c):
+        return self.output.expand(x.shape)
+
+
+def test_cells_without_a_label_teach_the_network_nothing():
+    event, labels = LabelMap(3, 4, 3), torch.randint(3, (5, 3, 4), generator=draws.generator(1))
+    known = torch.arange(12).view(3, 4) % 3 > 0
+    head = DenoisingHead(event, net := Same(3, 4, 3))
+    x, c = event.encode(torch.where(known, labels, UNLABELLED)), torch.zeros(5, 1)
+    head.loss(x, c, generator=draws.generator(2)).sum().backward()
+    taught = (net.output.grad != 0).any(-1)
+    assert torch.equal(taught, known)

@@ -9,6 +9,7 @@ from scipy import stats
 from embodied_gen import draws
 from embodied_gen.blocks.pixelcnn import PixelCNNBlock
 from embodied_gen.events import LabelMap
+from embodied_gen.events.labels import UNLABELLED
 from embodied_gen.heads import Guide, PixelCNNHead, check_head
 from embodied_gen.nets import MaskedConvNet, RowRecurrentNet
 from tests.heads.analytic import unit_event
@@ -117,6 +118,19 @@ def test_the_loss_is_the_negative_log_probability_of_a_cell(raster):
     head = stirred(raster, 3, 4, 3)
     x, c = (part.double() for part in maps())
     torch.testing.assert_close(head.loss(x, c, generator=draws.generator(0)), -head.log_prob(x, c) / 12)
+
+
+@grid
+def test_cells_without_a_label_have_no_factor_whatever_their_class_may_be(raster):
+    head = stirred(raster, 2, 3, 3)
+    label = torch.tensor([[[0, UNLABELLED, 2], [1, 1, UNLABELLED]]])
+    x = head.event.encode(label)
+    factors = head.raster(x, head._conditions(C)).log_softmax(-1)[0]
+    known = label[0] != UNLABELLED
+    own = factors[known].gather(1, label[0][known].unsqueeze(1)).sum()
+    torch.testing.assert_close(head.log_prob(x, C)[0], own)
+    torch.testing.assert_close(head.loss(x, C, generator=draws.generator(0))[0], -own / 4)
+    assert head.loss(head.event.encode(torch.full_like(label, UNLABELLED)), C, generator=draws.generator(0)) == 0
 
 
 @grid

@@ -164,6 +164,21 @@ def test_draws_have_the_probabilities_of_pixels_and_of_steps():
     assert masks[masks[:, 0]].all()
 
 
+def test_more_objects_than_a_byte_holds_are_learned_and_drawn_whatever_type_their_numbers_have():
+    many = head(objects=300)
+    labels = torch.zeros(1, 16, 16, dtype=torch.uint8)
+    labels[0, 0, :4] = torch.tensor([50, 100, 200, 255])  # which a byte holds, and 301 labels it does not
+    x = many.event.encode(labels)
+    assert torch.equal(many.event.decode(x), labels.long()) and many.event.counts(x).tolist() == [4]
+    with pytest.raises(ValueError, match="The event holds at most 6 objects: set its objects to the most"):
+        head(objects=6).event.encode(labels)
+    crowded = 45 + torch.arange(256).view(1, 16, 16)
+    loss = many.loss(many.event.encode(crowded), torch.zeros(1, 3, 16, 16), generator=draws.generator(0))
+    loss.sum().backward()
+    assert loss.isfinite().all()
+    assert many.segment(torch.zeros(1, 3, 16, 16)).there.shape == (1, 300)
+
+
 def test_guides_choose_among_finished_maps():
     model, (_, images) = head(candidates=32), squares(4)
     guide = Guide(cost=lambda y: (y[..., 1:].amax((2, 3)).sum(-1) - 1).abs(), scale=1000.0)  # one object

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from embodied_gen.images.label_folder import VOID, LabelledImages
+from embodied_gen.images.labelled import VOID, LabelledImages
+from embodied_gen.images.surfaces import DepthPictures
 
 SIZE = (24, 18)
 CLASSES = ("ground", "disc", "bar")
@@ -25,12 +26,15 @@ def drawn(seed, *, size=SIZE, noise=20.0):
     return colours.clip(0, 255).astype(np.uint8), labels
 
 
-def labelled_pictures(count, *, classes=3, size=SIZE, noise=20.0):
+def labelled_pictures(count, *, classes=3, size=SIZE, noise=20.0, deep=False):
+    """Pictures in memory; with depth, of which each class has its own, where `deep`."""
     pairs = [drawn(seed, size=size, noise=noise) for seed in range(count)]
     labels = np.stack([labels for _, labels in pairs])
     labels = np.where(labels == VOID, VOID, np.minimum(labels, classes - 1)).astype(np.uint8)
     images = torch.from_numpy(np.stack([colours for colours, _ in pairs])).permute(0, 3, 1, 2).contiguous()
-    return LabelledImages(images, torch.from_numpy(labels), "pictures")
+    depth = torch.from_numpy(6000 - 100 * np.where(labels == VOID, 0, labels).astype(np.int16))
+    surfaces = DepthPictures(depth, 0.4) if deep else None
+    return LabelledImages(images, torch.from_numpy(labels), "pictures", surfaces)
 
 
 def save(folder, part, pairs, *, void=3):

@@ -5,8 +5,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from embodied_gen.events.labels import UNLABELLED
 from embodied_gen.images.label_examples import LabelExamples, median_frequency
-from embodied_gen.images.label_folder import VOID, LabelledImages
+from embodied_gen.images.labelled import VOID, LabelledImages
+from embodied_gen.images.shards import DEPTH_UNIT
+from embodied_gen.images.surfaces import DepthPictures, normals_of
 from tests.images.labelled import SIZE, labelled_pictures
 
 
@@ -20,6 +23,7 @@ def test_without_variants_images_are_as_they_are():
     assert torch.equal(batch.observations, pictures.images[[2, 0]])
     known = pictures.labels[[2, 0]] != VOID
     assert torch.equal(batch.valid > 0, known) and set(batch.valid.unique().tolist()) == {0.0, 1.0}
+    assert (batch.value[~known] == UNLABELLED).all()
     assert torch.equal(batch.value[known], pictures.labels[[2, 0]][known].long())
 
 
@@ -46,6 +50,36 @@ def test_labels_move_with_the_colours(seed, zoom):
     batch = ramps.batch(torch.arange(8))
     assert (batch.observations[:, 0].float() / 10 - batch.value).abs().max() <= 0.5 + 0.05 + 1e-3
     assert (batch.valid == 1).all()
+
+
+@given(seed=st.integers(0, 10**6), zoom=st.floats(0.2, 1))
+@settings(max_examples=25, deadline=None)
+def test_depth_and_normals_move_with_the_labels_and_look_the_other_way_in_mirrored_windows(seed, zoom):
+    # Where depth has the number of the column, it and its normals are those of the column of the label.
+    column = torch.arange(24).expand(1, 18, 24)
+    labels, images = column.to(torch.uint8), torch.zeros(1, 3, 18, 24, dtype=torch.uint8)
+    deep = LabelledImages(images, labels, "ramp", DepthPictures((5000 + 20 * column**2).to(torch.int16), 0.4))
+    whole = deep.observed(slice(None))[0]
+    batch = LabelExamples(deep, classes=24, variants=4, zoom=zoom, seed=seed).batch(torch.arange(4))
+    seen, value = batch.observations, batch.value
+    assert seen.shape == (4, 7, 18, 24) and seen.dtype == torch.float32
+    torch.testing.assert_close(seen[:, 3], whole[3, 0][value])
+    for row in range(4):
+        mirrored = value[row, 0, 0] > value[row, 0, -1]
+        torch.testing.assert_close(seen[row, 4], (-1 if mirrored else 1) * whole[4, 9][value[row]])
+
+
+def test_mirrored_windows_have_the_normals_of_mirrored_depth():
+    depth = (5500 + 500 * torch.rand(1, 18, 24)).to(torch.int16)
+    images, labels = torch.zeros(1, 3, 18, 24, dtype=torch.uint8), torch.zeros(1, 18, 24, dtype=torch.uint8)
+    seen = LabelExamples(
+        LabelledImages(images, labels, "noise", DepthPictures(depth, 0.4)), classes=2, variants=20, zoom=1.0
+    )
+    seen = seen.batch(torch.arange(20)).observations
+    both = [normals_of(each.float() * DEPTH_UNIT, 0.4)[0] for each in (depth, depth.flip(2))]
+    # Where both neighbours are equally near in depth, either may be taken: a few pixels.
+    agree = [((seen[:, 4:] - each).abs().amax(1) < 1e-4).float().mean((1, 2)) > 0.9 for each in both]
+    assert (agree[0] ^ agree[1]).all() and agree[0].any() and agree[1].any()
 
 
 def test_half_of_whole_images_are_mirrored():

@@ -9,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from embodied_gen.images.label_folder import VOID, read_part
+from embodied_gen.images.label_folder import read_part
+from embodied_gen.images.labelled import VOID
 from tests.images.labelled import SIZE, drawn, save, save_parts
 
 REAL = Path(os.environ.get("EMBODIED_DATA", "nowhere")) / "camvid-segnet11"

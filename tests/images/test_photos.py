@@ -83,10 +83,26 @@ def test_files_that_are_missing_or_no_pictures_are_named(tmp_path):
         read_photos(folder, "val", (40, 20))
     picture = folder / "images" / "a.png"
     picture.write_bytes(picture.read_bytes()[:60])
-    with pytest.raises(ValueError, match=r"a.png is truncated or no picture .*Restore it from a copy"):
+    with pytest.raises(ValueError, match=r"a.png is truncated or no image .*Restore it from a copy"):
         read_photos(folder, "train", (40, 20))
     (folder / "boxes.csv").unlink()
     with pytest.raises(FileNotFoundError, match="photographs need a table of boxes, image,class"):
+        read_photos(folder, "train", (40, 20))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "L"])
+def test_pictures_with_other_channels_are_refused_by_name(mode, tmp_path):
+    folder = folder_of(tmp_path / "set")
+    path = folder / "images" / "a.png"
+    Image.open(path).convert(mode).save(path)
+    with pytest.raises(ValueError, match=rf"a.png must have three channels of 8 bits \(RGB\); got the mode {mode}\."):
+        read_photos(folder, "train", (40, 20))
+
+
+def test_grey_of_sixteen_bits_is_no_white_picture_but_refused(tmp_path):
+    folder = folder_of(tmp_path / "set")
+    Image.fromarray(np.full((60, 80), 30000, np.uint16)).save(folder / "images" / "a.png")
+    with pytest.raises(ValueError, match=r"a.png must have three channels of 8 bits \(RGB\); got the mode I;16\."):
         read_photos(folder, "train", (40, 20))
 
 

@@ -64,6 +64,13 @@ def test_the_same_pictures_make_the_same_bytes(tmp_path):
     assert len(digests) == 1
 
 
+def test_more_things_than_a_byte_numbers_are_named():
+    picture = picture_of(1)
+    picture.labels = np.zeros(256, dtype=int)
+    with pytest.raises(ValueError, match="has 255 things at most, which a byte numbers; got 256"):
+        packed([picture_of(2), picture], range(2))
+
+
 @pytest.fixture
 def shard(tmp_path):
     path = tmp_path / "train-0000.npz"
