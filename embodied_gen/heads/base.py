@@ -81,7 +81,7 @@ class Head(nn.Module, abc.ABC):
             c: Contexts, every leaf `(B, ...)`.
             n: Samples for each context, >= 1.
             generator: One, or one for each context; then the draw of a context does not depend on the others.
-            guide: What is wanted of the events; see `Guide` for its meaning.
+            guide: What is wanted of the events; see `Guide` for its meaning. A cost of scale 0 changes no draw.
 
         Returns:
             Events in model units, shape `(B, n, *E)`, left unchanged by the guide's projection.
@@ -96,7 +96,8 @@ class Head(nn.Module, abc.ABC):
             raise ValueError(
                 f"there must be one generator, or one for each of the {contexts} contexts; got {len(generator)}."
             )
-        row_guide = None if guide is None else RowGuide(guide, self.event, contexts)
+        wanted = None if guide is None else guide.wanted()
+        row_guide = None if wanted is None else RowGuide(wanted, self.event, contexts)
         rows = self._sample(self._repeated(c, n), contexts * n, generator, row_guide)
         if row_guide is not None:
             rows = row_guide.project(rows)
