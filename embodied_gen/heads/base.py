@@ -19,6 +19,7 @@ from embodied_gen.context import Context
 from embodied_gen.draws import Generator
 from embodied_gen.events.base import Event
 from embodied_gen.heads.guidance import Guide, RowGuide
+from embodied_gen.heads.persistent import PersistentChains
 
 
 @final
@@ -152,6 +153,18 @@ class HasLatent(Protocol):
 
     def push(self, z: Tensor, c: Context) -> Tensor:
         """The event of a latent; `(B, *Z)` to `(B, *E)`."""
+
+
+@runtime_checkable
+class HasChains(Protocol):
+    """Learning from Markov chains that go on from one step of training to the next; see `persistent`."""
+
+    @property
+    def chains(self) -> PersistentChains | None:
+        """The chains, None where there are none."""
+
+    def advance(self, c: Context, *, generator: torch.Generator) -> None:
+        """Chains for the next step of training, to be called after each with its contexts; nothing without chains."""
 
 
 @runtime_checkable

@@ -66,6 +66,14 @@ HEADS = {
     "mixture": {"kind": "mixture", "components": 2},
     "adversarial": {"kind": "adversarial", "latent": 3},
     "mean_flow": {"kind": "mean_flow"},
+    "persistent": {
+        "kind": "energy",
+        "objective": {
+            "kind": "persistent_contrastive_divergence",
+            "chain": {"kind": "langevin", "steps": 2, "starts": 2},
+            "count": 40,
+        },
+    },
 }
 NETS = {
     "mlp": {"kind": "mlp", "width": 16, "depth": 1},
@@ -94,6 +102,18 @@ def test_stopped_anywhere_and_resumed_it_ends_with_the_same_state_for_every_head
     train(tmp_path / "broken", config=config, resume=True)
     assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
     assert state(tmp_path / "broken") == state(tmp_path / "whole")
+
+
+def test_chains_go_on_with_the_run_and_are_not_deployed(tmp_path):
+    config = tiny.experiment_of(head=HEADS["persistent"], train=SHORT)
+    trained = train(tmp_path, config=config)
+    chains = {name for name in state(tmp_path)[0] if ".chains." in name}
+    assert {name.rpartition(".")[2] for name in chains} == {"rows", "position", "leaf"}
+    assert all(name.startswith("module.") for name in chains)
+    assert not any(".chains." in name for name in weights(tmp_path))
+    deployed = experiment.build(config, tiny.windows_of(config))
+    files.fill(deployed, files.read_tensors(checkpoint.model_path(tmp_path))[0], tmp_path)
+    assert deployed.state_dict().keys() == trained.state_dict().keys()
 
 
 def test_without_momentum_the_first_moment_is_the_last_gradient(tmp_path):
