@@ -21,6 +21,7 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from embodied_gen import draws
 from embodied_gen.context import Context, size
@@ -59,6 +60,11 @@ class RestrictedLayer(nn.Module):
     def down(self, h: Tensor, b: Tensor, share: float = 1.0) -> Tensor:
         """Probabilities that lower units are on: `(M, H)` to `(M, N)`."""
         return ((self.high - self.low) * (share * self._values(h) @ self.weights.T + b)).sigmoid()
+
+    def surprise(self, x: Tensor, h: Tensor, b: Tensor) -> Tensor:
+        """-log p(x | h) of lower units given upper ones, nat: `(M, N)` and `(M, H)` to `(M,)`."""
+        field = (self.high - self.low) * (self._values(h) @ self.weights.T + b)
+        return functional.softplus(-x * field).sum(1)
 
     @torch.no_grad()
     def walk(
