@@ -7,11 +7,12 @@ units on the outside, contexts and events in model units on the inside.
 import dataclasses
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from embodied_gen import reduce
 from embodied_gen.draws import Generator
-from embodied_gen.heads.base import Certified, Head
+from embodied_gen.heads.base import Certified, HasChains, Head
 from embodied_gen.heads.guidance import Guide
 
 
@@ -50,6 +51,12 @@ class Predictor(nn.Module):
             Losses, shape `(B,)`.
         """
         return self(observations, value, valid, generator)
+
+    @torch.no_grad()
+    def advance(self, observations: Tensor, *, generator: torch.Generator) -> None:
+        """What a head carries from one step of training to the next: to be called between steps; see `HasChains`."""
+        if isinstance(self.head, HasChains):
+            self.head.advance(self.encoder(observations), generator=generator)
 
     def sample(self, observations: Tensor, n: int = 1, *, generator: Generator, guide: Guide | None = None) -> Tensor:
         """N draws for each observation, physical units, shape `(B, n, *E)`; see `Head.sample`."""

@@ -108,6 +108,22 @@ class ContrastiveDivergenceBlock(Block):
         return objectives.ContrastiveDivergence(self.chain.build(), pull=self.pull)
 
 
+class PersistentContrastiveDivergenceBlock(Block):
+    """Chains that go on from one step of training to the next."""
+
+    kind: Literal["persistent_contrastive_divergence"] = "persistent_contrastive_divergence"
+    chain: ChainBlock = LangevinBlock(steps=10, starts=4)
+    count: int = Field(1024, ge=1, description="Chains.")
+    fresh: float = Field(0.05, ge=0, le=1, description="Share of the chains of a batch that begin anew.")
+    pull: float = Field(0.01, ge=0, description="Weight of the squares of energies.")
+
+    def build(self) -> objectives.Objective:
+        """The objective."""
+        return objectives.PersistentContrastiveDivergence(
+            self.chain.build(), count=self.count, fresh=self.fresh, pull=self.pull
+        )
+
+
 class MaximumLikelihoodBlock(Block):
     """Long chains from anywhere."""
 
@@ -171,6 +187,7 @@ ObjectiveBlock = Annotated[
     InfoNCEBlock
     | UniformInfoNCEBlock
     | ContrastiveDivergenceBlock
+    | PersistentContrastiveDivergenceBlock
     | MaximumLikelihoodBlock
     | MaxMarginBlock
     | DenoisingScoreBlock

@@ -6,6 +6,7 @@ from embodied_gen.heads.autoregressive import AutoregressiveHead
 from embodied_gen.heads.average_velocity import AverageVelocityHead
 from embodied_gen.heads.base import (
     Certified,
+    HasChains,
     HasCostMap,
     HasDenoiser,
     HasEnergy,
@@ -38,8 +39,15 @@ from embodied_gen.heads.margin import LearchHead, MarginHead, functional_step
 from embodied_gen.heads.marginals import CellwiseHead, MarginalHead
 from embodied_gen.heads.maxent import MaxEntHead
 from embodied_gen.heads.mixture import MixtureHead
-from embodied_gen.heads.objectives import ContrastiveDivergence, InfoNCE, MaximumLikelihood, MaxMargin
+from embodied_gen.heads.objectives import (
+    ContrastiveDivergence,
+    InfoNCE,
+    MaximumLikelihood,
+    MaxMargin,
+    PersistentContrastiveDivergence,
+)
 from embodied_gen.heads.particles import Particles
+from embodied_gen.heads.persistent import PersistentChains
 from embodied_gen.heads.pixelcnn import PixelCNNHead
 from embodied_gen.heads.polygon import PolygonHead
 from embodied_gen.heads.pullback import latent_event, pull_back
@@ -77,6 +85,7 @@ __all__ = [
     "Guidance",
     "Guide",
     "Hamiltonian",
+    "HasChains",
     "HasCostMap",
     "HasDenoiser",
     "HasEnergy",
@@ -105,6 +114,8 @@ __all__ = [
     "MixtureHead",
     "NoisyClassifier",
     "Particles",
+    "PersistentChains",
+    "PersistentContrastiveDivergence",
     "PixelCNNHead",
     "PointHead",
     "PolygonHead",

@@ -19,6 +19,7 @@ from embodied_gen.context import Context
 from embodied_gen.draws import Generator
 from embodied_gen.events.base import Event
 from embodied_gen.heads.guidance import Guide, RowGuide
+from embodied_gen.heads.persistent import PersistentChains
 
 
 @final
@@ -81,7 +82,7 @@ class Head(nn.Module, abc.ABC):
             c: Contexts, every leaf `(B, ...)`.
             n: Samples for each context, >= 1.
             generator: One, or one for each context; then the draw of a context does not depend on the others.
-            guide: What is wanted of the events; see `Guide` for its meaning.
+            guide: What is wanted of the events; see `Guide` for its meaning. A cost of scale 0 changes no draw.
 
         Returns:
             Events in model units, shape `(B, n, *E)`, left unchanged by the guide's projection.
@@ -96,7 +97,8 @@ class Head(nn.Module, abc.ABC):
             raise ValueError(
                 f"there must be one generator, or one for each of the {contexts} contexts; got {len(generator)}."
             )
-        row_guide = None if guide is None else RowGuide(guide, self.event, contexts)
+        wanted = None if guide is None else guide.wanted()
+        row_guide = None if wanted is None else RowGuide(wanted, self.event, contexts)
         rows = self._sample(self._repeated(c, n), contexts * n, generator, row_guide)
         if row_guide is not None:
             rows = row_guide.project(rows)
@@ -151,6 +153,18 @@ class HasLatent(Protocol):
 
     def push(self, z: Tensor, c: Context) -> Tensor:
         """The event of a latent; `(B, *Z)` to `(B, *E)`."""
+
+
+@runtime_checkable
+class HasChains(Protocol):
+    """Learning from Markov chains that go on from one step of training to the next; see `persistent`."""
+
+    @property
+    def chains(self) -> PersistentChains | None:
+        """The chains, None where there are none."""
+
+    def advance(self, c: Context, *, generator: torch.Generator) -> None:
+        """Chains for the next step of training, to be called after each with its contexts; nothing without chains."""
 
 
 @runtime_checkable

@@ -9,6 +9,14 @@ Training is greedy: layer l is a machine of its own on what the layers below mak
 divergence. All layers learn at once, each from draws of the one below through which no gradient passes, so that the
 lower ones settle first and the upper ones follow. A draw is a chain of the top machine and one pass down.
 
+What is asked of a scene, which objects are missing and which are out of place, is asked of the joint density of v and
+the layers between, in which the topmost units are summed out and log Z is a constant,
+
+    V(v, h_1, .., h_L-1) = F_top(h_L-1) - sum_{l < L} log p(h_l-1 | h_l, c),
+
+by Gibbs sampling of all units that were not seen: a layer is drawn given the one below and the one above it. The upward
+pass of training is no help there, as units of a layer are not independent given the one below.
+
 A guide chooses among several draws, in proportion to exp(-scale cost) among those that satisfy its constraints and that
 its projection leaves as they are: the density of a draw is not known, and needs not be.
 
@@ -16,24 +24,27 @@ Source: Hinton, Osindero and Teh 2006, "A fast learning algorithm for deep belie
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from embodied_gen import context, draws
 from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
-from embodied_gen.heads.binary import biases, require_binary, with_guide
+from embodied_gen.heads.binary import biases, require_binary, require_seen, with_guide
 from embodied_gen.heads.chains import choose
-from embodied_gen.heads.gibbs import signs, spins
+from embodied_gen.heads.gibbs import probabilities, signs, spins
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.rbm import RestrictedLayer
+from embodied_gen.heads.slopes import OfRows
 
 
 @final
 class BeliefHead(Head):
-    """p(v | c) of a deep belief network.
+    """p(v | c) of a deep belief network, with the questions of a `BinaryHead` about scenes.
 
     Args:
         event: What is predicted, a `Binary` of N units in all.
@@ -91,6 +102,83 @@ class BeliefHead(Head):
             total = total + layer.divergence(state, below, above, self.steps, generator=generator)
             state = spins(layer.up(state, above).detach(), generator=generator)
         return total
+
+    @torch.no_grad()
+    def marginals(
+        self, x: Tensor, seen: Tensor, c: Context, *, generator: draws.Generator, sweeps: int = 40, chains: int = 8
+    ) -> Tensor:
+        """The probability that each unit is on, given those that were seen, by clamped Gibbs sampling.
+
+        Args:
+            x: Events, -1 and +1, shape `(B, T, D)`; what was not seen does not matter.
+            seen: Which units were, bool, of the same shape.
+            c: Contexts.
+            generator: Draws the chains.
+            sweeps: The second half of them is averaged, >= 2.
+            chains: For each event, >= 1.
+
+        Returns:
+            Probabilities, shape `(B, T, D)`; zero or one where a unit was seen.
+
+        Raises:
+            ValueError: If a shape or number is wrong.
+        """
+        self.event.check(x)
+        require_seen(seen, x)
+        found = self._probabilities(x.flatten(1), seen.flatten(1), c, generator, sweeps, chains)
+        return found.view_as(x)
+
+    @torch.no_grad()
+    def surprise(
+        self, x: Tensor, c: Context, *, generator: draws.Generator, sweeps: int = 40, chains: int = 8
+    ) -> Tensor:
+        """How little each unit is to be expected, given all others: -log p(x_i | x without i, c).
+
+        Args:
+            x: Events, -1 and +1, shape `(B, T, D)`.
+            c: Contexts.
+            generator: Draws the chains: of a belief network this is an estimate.
+            sweeps: The second half of them is averaged, >= 2.
+            chains: For each unit of each event, >= 1.
+
+        Returns:
+            Nat, shape `(B, T, D)`; log 2 where the others tell nothing, large where a unit is out of place.
+
+        Raises:
+            ValueError: If a number is out of range.
+        """
+        self.event.check(x)
+        units = self.sizes[0]
+        each = x.flatten(1).repeat_interleave(units, 0)
+        others = ~torch.eye(units, dtype=torch.bool, device=x.device).repeat(len(x), 1)
+        on = self._probabilities(each, others, context.repeat(c, units), generator, sweeps, chains)
+        on = on.view(len(x), units, units).diagonal(dim1=1, dim2=2).view_as(x)
+        return -torch.where(x > 0, on, 1 - on).clamp(min=torch.finfo(x.dtype).tiny).log()
+
+    def _probabilities(
+        self, x: Tensor, seen: Tensor, c: Context, generator: draws.Generator, sweeps: int, chains: int
+    ) -> Tensor:
+        """Of units being on, `(B, N)`, with the layers between drawn along."""
+        between = x.new_zeros(len(x), sum(self.sizes[1:-1]))
+        state = torch.cat([x, between], 1)
+        seen = torch.cat([seen, torch.zeros_like(between, dtype=torch.bool)], 1)
+        found = probabilities(self._joint(c), state, seen, generator=generator, sweeps=sweeps, chains=chains)
+        return found[:, : x.shape[1]]
+
+    def _joint(self, c: Context) -> OfRows:
+        """V of units and the layers between, `(B * K, N + ..)`, those of a context together."""
+        pairs, machines = self._biases(c), self._machines()
+
+        def potential(state: Tensor) -> Tensor:
+            k = len(state) // context.size(c)
+            each = [(below.repeat_interleave(k, 0), above.repeat_interleave(k, 0)) for below, above in pairs]
+            layers = state.split(self.sizes[:-1], 1)
+            total = machines[-1].free_energy(layers[-1], *each[-1])
+            for machine, (lower, upper), (below, _) in zip(machines, pairwise(layers), each, strict=False):
+                total = total + machine.surprise(lower, upper, below)
+            return total
+
+        return potential
 
     def _machines(self) -> list[RestrictedLayer]:
         return [layer for layer in self.layers if isinstance(layer, RestrictedLayer)]

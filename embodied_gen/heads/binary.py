@@ -26,12 +26,11 @@ from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 from embodied_gen.events.binary import Binary
 from embodied_gen.heads.base import Head
-from embodied_gen.heads.gibbs import cooling, gibbs, signs, sweep
+from embodied_gen.heads.gibbs import HOT, cooling, gibbs, probabilities, signs
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.slopes import OfRows
 from embodied_gen.heads.walls import Walls
 
-HOT = 5.0  # temperature of the first sweep
 UNCHANGED = 100.0  # nat for each entry that a projection would change
 
 
@@ -104,21 +103,8 @@ class BinaryHead(Head, abc.ABC):
             ValueError: If a shape or number is wrong.
         """
         self.event.check(x)
-        if seen.shape != x.shape:
-            raise ValueError(f"seen must have the shape {tuple(x.shape)} of the events; got {tuple(seen.shape)}.")
-        if sweeps < 2 or chains < 1:
-            raise ValueError(f"sweeps must be at least 2 and chains at least 1; got {sweeps} and {chains}.")
-        potential = self._potential(c)
-        many, fixed = x.repeat_interleave(chains, 0), seen.repeat_interleave(chains, 0)
-        state = torch.where(fixed, many, signs(many.shape, generator=generator, like=many))
-        temperatures = cooling(sweeps, HOT, 1.0)
-        state = gibbs(potential, state, temperatures[: sweeps // 2], generator=generator, free=~fixed)
-        total = torch.zeros_like(state)
-        for temperature in temperatures[sweeps // 2 :]:
-            state, on = sweep(potential, state, temperature, generator=generator, free=~fixed)
-            total = total + on
-        mean = total.view(len(x), chains, *x.shape[1:]).mean(1) / (sweeps - sweeps // 2)
-        return torch.where(seen, (x > 0).to(x.dtype), mean)
+        require_seen(seen, x)
+        return probabilities(self._potential(c), x, seen, generator=generator, sweeps=sweeps, chains=chains)
 
     def _potential(self, c: Context) -> OfRows:
         """E of rows `(B * K, T, D)`, those of a context together; the network is asked once."""
@@ -174,6 +160,16 @@ def biases(net: nn.Module, event: Event, hidden: int, c: Context) -> tuple[Tenso
         )
     visible, shared = output.split([event.shape[-1], hidden], -1)
     return visible.flatten(1), shared.mean(1)
+
+
+def require_seen(seen: Tensor, x: Tensor) -> None:
+    """Refuses a mask of another shape than the events x.
+
+    Raises:
+        ValueError: Naming both shapes.
+    """
+    if seen.shape != x.shape:
+        raise ValueError(f"seen must have the shape {tuple(x.shape)} of the events; got {tuple(seen.shape)}.")
 
 
 def require_binary(event: Event) -> None:

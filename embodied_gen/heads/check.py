@@ -144,6 +144,8 @@ def _guides_are_obeyed(head: Head, x: Tensor, c: Context, seed: int) -> None:
 
     free = head.sample(c, 8, generator=_streams(seed, len(x)))
     slack = 1e-4 * float(head.event.half_width.max())
+    unasked = head.sample(c, 8, generator=_streams(seed, len(x)), guide=Guide(cost=cost, scale=0.0))
+    _require(torch.equal(unasked, free), "a guide of scale 0 must change nothing")
     for scale in (1.0, 1000.0):
         guide = Guide(cost=cost, scale=scale)
         guided = head.sample(c, 8, generator=_streams(seed, len(x)), guide=guide)

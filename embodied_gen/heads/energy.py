@@ -12,7 +12,6 @@ sampler is, but for a guide's projection, which is applied to the finished draw.
 Sources: LeCun et al. 2006, "A tutorial on energy-based learning"; Florence et al. 2021 (arXiv:2109.00137).
 """
 
-from functools import partial
 from typing import final
 
 import torch
@@ -25,7 +24,8 @@ from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.chains import EnergySampler, Langevin
 from embodied_gen.heads.guidance import RowGuide
-from embodied_gen.heads.objectives import InfoNCE, Landscape, Objective
+from embodied_gen.heads.objectives import InfoNCE, Landscape, Objective, PersistentContrastiveDivergence
+from embodied_gen.heads.persistent import PersistentChains
 from embodied_gen.heads.slopes import OfRows
 from embodied_gen.heads.steering import settle
 from embodied_gen.heads.walls import Walls
@@ -35,7 +35,7 @@ FOCUS = (1.0, 0.04, 0.0016)  # shares of the variance of uniform places, by whic
 
 @final
 class EnergyHead(Head):
-    """p(x | c) by its energy; implements `HasEnergy`.
+    """p(x | c) by its energy; implements `HasEnergy` and `HasChains`.
 
     Args:
         event: What is predicted.
@@ -79,8 +79,18 @@ class EnergyHead(Head):
         self.event.check(x)
         return self._energy(x, c)
 
+    @property
+    def chains(self) -> PersistentChains | None:
+        """Those of the objective."""
+        return self.objective.chains if isinstance(self.objective, PersistentContrastiveDivergence) else None
+
+    def advance(self, c: Context, *, generator: torch.Generator) -> None:
+        """Chains for the next step of training; see `HasChains`."""
+        if isinstance(self.objective, PersistentContrastiveDivergence):
+            self.objective.advance(self._landscape(c), generator=generator)
+
     def _landscape(self, c: Context) -> Landscape:
-        return Landscape(partial(self._energy, c=c), self.event, self.reach)
+        return Landscape(self._energy, c, self.event, self.reach)
 
     def _energy(self, x: Tensor, c: Context) -> Tensor:
         """Energies of rows in multiples of the contexts, those of a context together."""

@@ -18,6 +18,8 @@ from torch import Tensor
 from embodied_gen import draws
 from embodied_gen.heads.slopes import OfRows
 
+HOT = 5.0  # temperature of the first sweep, nat
+
 
 def gibbs(
     potential: OfRows,
@@ -68,6 +70,40 @@ def sweep(
             flip = flip & free.flatten(1)[:, i]
         x, value = torch.where(flip[:, None], other, x), torch.where(flip, new_value, value)
     return x.view(shape), on.view(shape)
+
+
+@torch.no_grad()
+def probabilities(
+    potential: OfRows, x: Tensor, seen: Tensor, *, generator: draws.Generator, sweeps: int, chains: int
+) -> Tensor:
+    """The probability that each unit is on, given those that were seen, by chains that cool down.
+
+    Args:
+        potential: V in nat of rows, those of an event together: `(B * K, *E)` to `(B * K,)`.
+        x: Events, -1 and +1, shape `(B, *E)`; what was not seen does not matter.
+        seen: Which units were, bool, of the same shape.
+        generator: Draws the chains.
+        sweeps: The second half of them is averaged, >= 2.
+        chains: For each event, >= 1.
+
+    Returns:
+        Probabilities, shape `(B, *E)`; zero or one where a unit was seen.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+    if sweeps < 2 or chains < 1:
+        raise ValueError(f"sweeps must be at least 2 and chains at least 1; got {sweeps} and {chains}.")
+    many, fixed = x.repeat_interleave(chains, 0), seen.repeat_interleave(chains, 0)
+    state = torch.where(fixed, many, signs(many.shape, generator=generator, like=many))
+    temperatures = cooling(sweeps, HOT, 1.0)
+    state = gibbs(potential, state, temperatures[: sweeps // 2], generator=generator, free=~fixed)
+    total = torch.zeros_like(state)
+    for temperature in temperatures[sweeps // 2 :]:
+        state, on = sweep(potential, state, temperature, generator=generator, free=~fixed)
+        total = total + on
+    mean = total.unflatten(0, (len(x), chains)).mean(1) / (sweeps - sweeps // 2)
+    return torch.where(seen, (x > 0).to(x.dtype), mean)
 
 
 def cooling(sweeps: int, hot: float, cold: float) -> list[float]:

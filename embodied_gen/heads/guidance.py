@@ -14,9 +14,9 @@ Source: sampling importance resampling (Rubin 1988).
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, final
+from typing import Any, Self, final
 
 import torch
 from torch import Tensor
@@ -51,6 +51,16 @@ class Guide:
     def __post_init__(self) -> None:
         if not 0 <= self.scale < math.inf:
             raise ValueError(f"scale must be at least 0 and finite; got {self.scale}. A reward is a negative cost.")
+
+    def wanted(self) -> Self | None:
+        """The guide without a cost of scale 0, which asks for nothing; None where nothing is left.
+
+        Heads draw candidates or particles wherever they are given a guide, which are other draws of the same density.
+        What asks for nothing shall leave each draw as it is.
+        """
+        asked = replace(self, cost=None) if self.scale == 0 else self
+        parts = (asked.cost, asked.project, asked.margins, asked.certify)
+        return None if all(part is None for part in parts) else asked
 
 
 @final

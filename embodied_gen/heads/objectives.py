@@ -3,21 +3,21 @@ r"""Objectives of energies, where  p(x | c) = exp(-E(x, c)) / Z(c)  and Z is not
     InfoNCE                  log sum_j exp(E(x) - E(x_j)),  j over x itself and counter-examples x_1 .. x_K
     maximum likelihood       E(x) - E(x'),  x' from a chain that starts anywhere
     contrastive divergence   E(x) - E(x'),  x' from a few steps of a chain that starts at x
+    persistent, the same     E(x) - E(x'),  x' from a chain that goes on from one step of training to the next
     max-margin               E(x) - min_x' (E(x') - error(x', x))
 
 With counter-examples of density q the best E of InfoNCE is  log q - log p  and a constant. Langevin counter-examples
 lie where E is low by mistake; a penalty on slopes keeps their chains from running away. The gradient of E(x) - E(x') is
 that of -log p(x) where x' is a draw of the model.
 
-Persistent chains, which go on from one step of training to the next, are left out on purpose: a loss is a function of
-its arguments and its generator here, which is what makes killed runs end with the same bits, validation free of side
-effects and several processes agree. Chains of maximum likelihood start anew for each example instead, at uniform noise,
-and are as long as the user can pay for; persistence would save steps of them.
+A loss is a function of its arguments, its generator and the state of the head: killed runs end with the same bits,
+validation has no side effects and several processes agree. So chains of maximum likelihood start anew for each example,
+at uniform noise; those that persist are part of the state, and move between steps of training (`advance`).
 
 Sources: van den Oord et al. 2018 (arXiv:1807.03748) and Florence et al. 2021 (arXiv:2109.00137) for InfoNCE; Hinton
-2002 for contrastive divergence; Nijkamp et al. 2019 (arXiv:1904.09770) for chains from noise; Du and Mordatch 2019
-(arXiv:1903.08689) for the squares that hold energies near zero; Taskar et al. 2003 and Tsochantaridis et al. 2005 for
-the margin.
+2002 for contrastive divergence; Tieleman 2008 for persistent chains; Nijkamp et al. 2019 (arXiv:1904.09770) for chains
+from noise; Du and Mordatch 2019 (arXiv:1903.08689) for the squares that hold energies near zero; Taskar et al. 2003 and
+Tsochantaridis et al. 2005 for the margin.
 """
 
 import abc
@@ -26,11 +26,13 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from embodied_gen import draws
+from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
-from embodied_gen.heads.chains import Chain, Langevin
+from embodied_gen.heads.chains import Chain, Langevin, choose
+from embodied_gen.heads.persistent import PersistentChains
 from embodied_gen.heads.slopes import descend, slope
 
 
@@ -40,14 +42,21 @@ class Landscape:
     """What a head lends to an objective for a batch of B contexts.
 
     Attributes:
-        energy: Energies of rows in multiples of B, those of a context together: `(B * K, *E)` to `(B * K,)`, nat.
+        under: Energies of rows under some contexts, whose rows lie together: `(M * K, *E)` and M contexts to
+            `(M * K,)`, nat.
+        c: The contexts of the batch.
         event: What the rows are.
         reach: Half the width of the box in which uniform rows lie, model units.
     """
 
-    energy: Callable[[Tensor], Tensor]
+    under: Callable[[Tensor, Context], Tensor]
+    c: Context
     event: Event
     reach: float
+
+    def energy(self, x: Tensor) -> Tensor:
+        """Energies under the batch's own contexts: `(B * K, *E)` to `(B * K,)`, nat."""
+        return self.under(x, self.c)
 
     def uniform(self, rows: int, *, generator: draws.Generator) -> Tensor:
         """Rows uniform in the box, model units, shape `(rows, *E)`."""
@@ -143,6 +152,49 @@ class MaximumLikelihood(Objective):
 
 
 @final
+class PersistentContrastiveDivergence(nn.Module, Objective):
+    """Chains that go on from one step of training to the next; see `persistent`.
+
+    Args:
+        chain: Of the steps between two steps of training; one that begins starts at one of its places, uniform in the
+            box.
+        count: Chains, >= 1.
+        fresh: Share of the chains of a batch that begin anew, in [0, 1].
+        pull: Weight of the squares of both energies, >= 0, which hold the free constant near zero.
+
+    Raises:
+        ValueError: If a number is out of range.
+    """
+
+    def __init__(self, chain: Chain | None = None, *, count: int = 1024, fresh: float = 0.05, pull: float = 0.01):
+        super().__init__()
+        self.chain, self.pull = chain or Langevin(10, starts=4), _checked(pull)
+        self.chains = PersistentChains(count, fresh=fresh)
+
+    def loss(self, landscape: Landscape, x: Tensor, *, generator: draws.Generator) -> Tensor:
+        """E(x) - E(x') and the pull. Its gradient is what matters: its value measures nothing.
+
+        Before chains have begun, x' is uniform, as they will be.
+        """
+        if not self.chains.begun:
+            return _contrast(landscape, x, landscape.uniform(len(x), generator=generator), self.pull)
+        others, c = self.chains.read(landscape.c)
+        return _difference(landscape.energy(x), landscape.under(others, c), self.pull)
+
+    def advance(self, landscape: Landscape, *, generator: torch.Generator) -> None:
+        """Chains for the next step of training."""
+
+        def start(c: Context) -> Tensor:
+            x = landscape.uniform(size(c) * self.chain.population, generator=generator)
+            return choose(lambda x: landscape.under(x, c), x, self.chain.population, generator=generator)
+
+        def move(x: Tensor, c: Context) -> Tensor:
+            return self.chain.move(lambda x: landscape.under(x, c), x, generator=generator)
+
+        self.chains.advance(landscape.c, start=start, move=move, generator=generator)
+
+
+@final
 class MaxMargin(Objective):
     """Structured hinge: the event lies lower than any other by as much as the other is wrong.
 
@@ -183,7 +235,10 @@ class MaxMargin(Objective):
 
 
 def _contrast(landscape: Landscape, x: Tensor, other: Tensor, pull: float) -> Tensor:
-    own, theirs = landscape.energy(x), landscape.energy(other)
+    return _difference(landscape.energy(x), landscape.energy(other), pull)
+
+
+def _difference(own: Tensor, theirs: Tensor, pull: float) -> Tensor:
     return own - theirs + pull * (own.square() + theirs.square())
 
 

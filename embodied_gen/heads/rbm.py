@@ -4,12 +4,15 @@ r"""Restricted Boltzmann machine: weights between visible and hidden units alone
     F(v)    = -b' v - sum_j log sum_{h in {l, u}} exp(h (W' v + a)_j),    p(v | c) ~ exp(-F(v))
 
 Given one layer the units of the other are independent, p(h_j = u | v) = sigmoid((u - l) (W' v + a)_j), so that a step
-of Gibbs sampling draws a whole layer. Contrastive divergence learns by F(v) - F(v'), v' some steps after v.
+of Gibbs sampling draws a whole layer. Contrastive divergence learns by F(v) - F(v'), v' some steps after v, or of a
+chain that goes on from one step of training to the next (`persistent`): a chain that starts at the data sees little of
+what is probable elsewhere.
 
 Annealed importance sampling estimates log Z: rows go from the machine without weights, whose Z is known, through those
 with weights beta W, 0 = beta_0 < ... < beta_K = 1, and collect  F_{beta_k-1}(v) - F_{beta_k}(v)  on their way.
 
-Sources: Smolensky 1986; Hinton 2002; Neal 2001 and Salakhutdinov and Murray 2008 for log Z.
+Sources: Smolensky 1986; Hinton 2002; Tieleman 2008 for chains that persist; Neal 2001 and Salakhutdinov and Murray
+2008 for log Z.
 """
 
 import math
@@ -18,13 +21,15 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from embodied_gen import draws
-from embodied_gen.context import Context
+from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.binary import BinaryHead
 from embodied_gen.heads.gibbs import signs, spins
 from embodied_gen.heads.guidance import RowGuide
+from embodied_gen.heads.persistent import PersistentChains
 
 
 @final
@@ -55,6 +60,11 @@ class RestrictedLayer(nn.Module):
     def down(self, h: Tensor, b: Tensor, share: float = 1.0) -> Tensor:
         """Probabilities that lower units are on: `(M, H)` to `(M, N)`."""
         return ((self.high - self.low) * (share * self._values(h) @ self.weights.T + b)).sigmoid()
+
+    def surprise(self, x: Tensor, h: Tensor, b: Tensor) -> Tensor:
+        """-log p(x | h) of lower units given upper ones, nat: `(M, N)` and `(M, H)` to `(M,)`."""
+        field = (self.high - self.low) * (self._values(h) @ self.weights.T + b)
+        return functional.softplus(-x * field).sum(1)
 
     @torch.no_grad()
     def walk(
@@ -91,7 +101,7 @@ class RestrictedLayer(nn.Module):
 
 @final
 class RBMHead(BinaryHead):
-    """p(v | c) of a restricted Boltzmann machine; implements `HasEnergy` by F.
+    """p(v | c) of a restricted Boltzmann machine; implements `HasEnergy` by F, and `HasChains`.
 
     Args:
         event: What is predicted, a `Binary` of N units in all.
@@ -99,16 +109,26 @@ class RBMHead(BinaryHead):
         hidden: Hidden units H, >= 1.
         steps: k of contrastive divergence, >= 1.
         sweeps: Of a draw, >= 1.
+        chains: That persist, k steps for each step of training; k steps from the event where None.
 
     Raises:
         ValueError: If a number is out of range.
     """
 
-    def __init__(self, event: Event, net: nn.Module, *, hidden: int = 64, steps: int = 5, sweeps: int = 50):
+    def __init__(
+        self,
+        event: Event,
+        net: nn.Module,
+        *,
+        hidden: int = 64,
+        steps: int = 5,
+        sweeps: int = 50,
+        chains: PersistentChains | None = None,
+    ):
         super().__init__(event, net, hidden=hidden, sweeps=sweeps)
         if hidden < 1 or steps < 1:
             raise ValueError(f"hidden and steps must be at least 1; got {hidden} and {steps}.")
-        self.steps = steps
+        self.steps, self.chains = steps, chains
         self.layer = RestrictedLayer(self.units, hidden, event.low[0].item(), event.high[0].item())
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
@@ -117,7 +137,26 @@ class RBMHead(BinaryHead):
         Its gradient is what matters: its value measures nothing.
         """
         self.event.check(x)
-        return self.layer.divergence(x.flatten(1), *self._biases(c), self.steps, generator=generator)
+        if self.chains is None:
+            return self.layer.divergence(x.flatten(1), *self._biases(c), self.steps, generator=generator)
+        own = self.layer.free_energy(x.flatten(1), *self._biases(c))
+        if not self.chains.begun:
+            return (own - self.layer.free_energy(self._start(c, generator), *self._biases(c))) / self.units
+        others, theirs = self.chains.read(c)
+        return (own - self.layer.free_energy(others, *self._biases(theirs))) / self.units
+
+    def advance(self, c: Context, *, generator: torch.Generator) -> None:
+        """Chains for the next step of training; see `HasChains`."""
+        if self.chains is not None:
+            self.chains.advance(
+                c,
+                start=lambda c: self._start(c, generator),
+                move=lambda x, c: self.layer.walk(x, *self._biases(c), self.steps, generator=generator),
+                generator=generator,
+            )
+
+    def _start(self, c: Context, generator: draws.Generator) -> Tensor:
+        return signs((size(c), self.units), generator=generator, like=self._like())
 
     @torch.no_grad()
     def log_partition(self, c: Context, *, generator: draws.Generator, rungs: int = 200, chains: int = 64) -> Tensor:

@@ -3,7 +3,8 @@
     minimise  E_{windows, draws}  mean_b loss_b,      AdamW, warm-up and cosine, clipped gradients, averaged weights
 
 Step k's windows are a function of (seed, k) and its draws of (seed, k, process), so that a run which is killed and
-resumed ends with the same weights as one that was not, bit for bit on a CPU.
+resumed ends with the same weights as one that was not, bit for bit on a CPU. What a head carries from one step to the
+next, such as Markov chains, are buffers that move between steps: they are part of the state that is saved.
 """
 
 import math
@@ -17,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen import draws
-from embodied_gen.demos.examples import Examples
+from embodied_gen.demos.examples import Batch, Examples
+from embodied_gen.heads.base import HasChains
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import checkpoint
 from embodied_gen.training.average import Average
@@ -32,7 +34,7 @@ from embodied_gen.training.settings import TrainSettings
 
 Report = Callable[[int, dict[str, float]], None]
 
-_DATA, _NOISE, _HELD_OUT = 1, 2, 3  # branches of the seed
+_DATA, _NOISE, _HELD_OUT, _CHAINS = 1, 2, 3, 4  # branches of the seed
 _CHECKED = 16_384  # held-out examples at most, evenly spread
 
 
@@ -123,6 +125,9 @@ class _Loop:
         )
         self.order = Order(len(windows), settings.batch, draws.generator(course.seed, _DATA).initial_seed())
         self.noise = torch.Generator(processes.device)
+        # Before the model is distributed, as buffers are then, and after it was copied: no draw needs chains.
+        if self._chained:
+            self._carry_on(self._batch(0)[1], 0)
         self.model: nn.Module = _distributed(_compiled(predictor, settings.compile), processes)
         self.step = 0
         # First window whose loss was not finite (-1: none of this process's, but the gradient) and its step, or -1;
@@ -173,9 +178,7 @@ class _Loop:
         self.report(self.step, values)
 
     def _update(self, rate: float) -> tuple[Tensor, Tensor]:
-        index = self.order.step(self.step)[self.processes.rank :: self.processes.count]
-        index = index.to(self.windows.device, non_blocking=True)
-        batch = self.windows.batch(index)
+        index, batch = self._batch(self.step)
         draws.reseed(self.noise, self.course.seed, _NOISE, self.step, self.processes.rank)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -190,7 +193,26 @@ class _Loop:
         self._watch(losses.detach(), index, norm)
         self.optimizer.step()
         self.average.update(self.step)
+        if self._chained:
+            self._carry_on(batch, self.step + 1)
         return loss.detach(), norm
+
+    def _batch(self, step: int) -> tuple[Tensor, Batch]:
+        """This process's share of the windows of a step."""
+        index = self.order.step(step)[self.processes.rank :: self.processes.count]
+        index = index.to(self.windows.device, non_blocking=True)
+        return index, self.windows.batch(index)
+
+    @property
+    def _chained(self) -> bool:
+        head = self.predictor.head
+        return isinstance(head, HasChains) and head.chains is not None
+
+    def _carry_on(self, batch: Batch, step: int) -> None:
+        """Chains as they are before a step; several processes read those of the first."""
+        draws.reseed(self.noise, self.course.seed, _CHAINS, step, self.processes.rank)
+        with autocast(self.precision, self.processes.device):
+            self.predictor.advance(batch.observations, generator=self.noise)
 
     def _watch(self, losses: Tensor, index: Tensor, norm: Tensor) -> None:
         wrong = ~losses.isfinite()

@@ -17,7 +17,7 @@ from embodied_gen.grounds.plane import BitsGround, PlaneGround
 from embodied_gen.nets import ResidualMLP
 from embodied_gen.training import TrainSettings
 from embodied_gen.training.processes import Processes
-from tests.heads.kinds import kinds
+from tests.heads.kinds import OF_OTHER_EVENTS, kinds
 
 CLOCKS = {"training_seconds", "ms_a_call"}
 TRAIN = TrainSettings(steps=20, batch=32, precision="fp32", warmup=2)
@@ -89,11 +89,7 @@ WANTS = {
     **dict.fromkeys(("maf", "iaf"), "Set net.kind to masked"),
     "bnaf": "Set net.kind to monotone",
     "residual_flow": "Set net.kind to lipschitz",
-    **dict.fromkeys(("hopfield", "boltzmann", "rbm", "belief"), "need a Binary event"),
-    **dict.fromkeys(("pixelcnn", "crf", "chain_crf", "chain_margin", "cellwise"), "predicts label maps"),
-    **dict.fromkeys(("max_ent", "margin", "learch"), "predicts paths over a map"),
-    "polygon": "predicts polygons",
-    "recurrent_attention": "predicts instance maps",
+    **OF_OTHER_EVENTS,
 }
 
 

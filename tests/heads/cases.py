@@ -35,6 +35,8 @@ from embodied_gen.heads import (
     MaxEntHead,
     MaximumLikelihood,
     MaxMargin,
+    PersistentChains,
+    PersistentContrastiveDivergence,
     RandomWalk,
     RBMHead,
     RecurrentAttentionHead,
@@ -190,6 +192,11 @@ CASES = [
         loss_tells=False,
     ),
     Case(
+        "energy_persistent",
+        lambda e: energy(e, mlp(1), PersistentContrastiveDivergence(Langevin(3), count=16)),
+        loss_tells=False,
+    ),
+    Case(
         "energy_likelihood",
         lambda e: energy(e, transformer(1), MaximumLikelihood(Langevin(5, starts=2)), Langevin(5)),
         loss_tells=False,
@@ -201,6 +208,12 @@ CASES = [
     Case("hopfield", lambda e: HopfieldHead(binary(-1.0), mlp()), spins),
     Case("boltzmann", lambda e: BoltzmannHead(binary(), mlp(CHANNELS + 3), hidden=3), spins),
     Case("rbm", lambda e: RBMHead(binary(), mlp(CHANNELS + 6), hidden=6), spins, loss_tells=False),
+    Case(
+        "rbm_persistent",
+        lambda e: RBMHead(binary(), mlp(CHANNELS + 6), hidden=6, chains=PersistentChains(16)),
+        spins,
+        loss_tells=False,
+    ),
     Case(
         "belief",
         lambda e: BeliefHead(binary(), mlp(BeliefHead.width(CHANNELS, (6, 4))), layers=(6, 4)),

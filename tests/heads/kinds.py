@@ -4,6 +4,15 @@ import typing
 
 from embodied_gen.blocks import HeadBlock
 
+# What a head of another event than trajectories says of them.
+OF_OTHER_EVENTS = {
+    **dict.fromkeys(("hopfield", "boltzmann", "rbm", "belief"), "need a Binary event"),
+    **dict.fromkeys(("pixelcnn", "crf", "chain_crf", "chain_margin", "cellwise"), "predicts label maps"),
+    **dict.fromkeys(("max_ent", "margin", "learch"), "predicts paths over a map"),
+    "polygon": "predicts polygons",
+    "recurrent_attention": "predicts instance maps",
+}
+
 
 def kinds():
     """Blocks of heads by kind."""

@@ -21,6 +21,7 @@ from embodied_gen.heads import (
     Langevin,
     MaximumLikelihood,
     MaxMargin,
+    PersistentContrastiveDivergence,
     RandomWalk,
     Resampling,
     SlicedScoreMatching,
@@ -151,6 +152,7 @@ def trained(objective, steps, examples=draw, rows=64):
         head.loss(x, c, generator=stream).mean().backward()
         optimizer.step()
         scheduler.step()
+        head.advance(c, generator=stream)
     return head
 
 
@@ -173,9 +175,10 @@ def distance(head, blur=0.0):
         (InfoNCE(4, chain=Langevin(3)), 0.0),
         (MaximumLikelihood(Langevin(10, starts=4)), 0.0),
         (ContrastiveDivergence(Langevin(4)), 0.0),
+        (PersistentContrastiveDivergence(Langevin(4, starts=4), count=256), 0.0),
         (DenoisingScoreMatching(0.15), 0.15),
     ],
-    ids=["uniform", "langevin", "likelihood", "divergence", "denoising"],
+    ids=["uniform", "langevin", "likelihood", "divergence", "persistent", "denoising"],
 )
 def test_training_finds_two_modes_that_move_with_the_context(objective, blur):
     steps, rows = (300, 128) if blur else (150, 64)  # of slopes alone more is to be learned
@@ -218,6 +221,7 @@ def test_a_config_builds_every_objective_and_sampler():
 
     objectives = (
         *("info_nce", "info_nce_uniform", "contrastive_divergence", "maximum_likelihood", "max_margin"),
+        "persistent_contrastive_divergence",
         *("denoising_score", "sliced_score", "implicit_score"),
     )
     for objective in objectives:

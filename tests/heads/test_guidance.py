@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from embodied_gen import draws
 from embodied_gen.events import Trajectory
-from embodied_gen.heads import Guide, RegressionHead, RowGuide, propose, steer
+from embodied_gen.heads import DenoisingHead, Guide, MixtureHead, RegressionHead, RowGuide, propose, steer
 from tests.heads.analytic import Constant, unit_event
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -43,6 +43,11 @@ COSTS = {
     "logarithm": lambda y: -torch.log1p(-torch.sigmoid(5 * y.flatten(2).sum(2)) + 1e-12),
 }
 SCALES = [1e-2, 1.0, 1e3, 1e6]
+# Under a guide these draw other numbers than without: candidates, and particles.
+PROPOSING = [
+    lambda: MixtureHead(event(), Constant(STEPS, MixtureHead.width(CHANNELS, 3)), components=3),
+    lambda: DenoisingHead(event(), Constant(STEPS, CHANNELS), steps=3),
+]
 
 
 def row_guide(cost=None, scale=1.0, project=None, contexts=1):
@@ -275,6 +280,36 @@ def test_impossible_candidates_are_never_kept_while_there_are_others():
     # At an extreme scale the best is kept.
     chosen = propose(candidates, row_guide(near(0.0), 1e9), generator=draws.generator(5))
     assert torch.equal(chosen, candidates[torch.arange(200), candidates.square().flatten(2).sum(2).argmin(1)])
+
+
+# --- Scale 0 -----------------------------------------------------------------------------------------------------
+
+
+def wall(y):
+    return 1.0 - y[..., 0]
+
+
+@pytest.mark.parametrize("head", PROPOSING, ids=["candidates", "particles"])
+@pytest.mark.parametrize(
+    ("guide", "same"),
+    [
+        (Guide(), None),
+        (Guide(cost=near(0.4), scale=0.0), None),
+        (Guide(cost=lambda y: near(0.4)(y) * math.nan, scale=0.0), None),
+        (Guide(cost=near(0.4), margins=wall, scale=0.0), Guide(margins=wall)),
+        (Guide(cost=near(0.4), project=torch.neg, scale=0.0), Guide(project=torch.neg)),
+        (Guide(cost=near(0.4), certify=lambda y: wall(y).amin(2), scale=0.0), Guide(certify=lambda y: wall(y).amin(2))),
+    ],
+    ids=["nothing", "cost", "nan", "margins", "projection", "certificate"],
+)
+def test_a_cost_of_scale_zero_changes_no_bit_of_a_draw(head, guide, same):
+    head, c = head(), torch.zeros(3, 1)
+
+    def drawn(guide):
+        return head.sample(c, 4, generator=[draws.generator(i) for i in range(3)], guide=guide)
+
+    assert torch.equal(drawn(guide), drawn(same))
+    assert (same is None) == torch.equal(drawn(guide), drawn(None))
 
 
 # --- Rows and contexts -------------------------------------------------------------------------------------------

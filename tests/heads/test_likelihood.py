@@ -11,6 +11,8 @@ from embodied_gen.heads.analytic import Exact
 from embodied_gen.heads.flows.trace import hutchinson
 from embodied_gen.heads.ode import DormandPrince
 from embodied_gen.heads.parametrisation import V
+from embodied_gen.heads.samplers import Heun
+from embodied_gen.nets import ResidualMLP
 from tests.heads.analytic import SCHEDULES, normal, two_modes, unit_event
 from tests.heads.batches import batch as contract_batch
 from tests.heads.cases import CASES
@@ -76,11 +78,36 @@ def test_probes_estimate_the_density_without_bias():
     assert abs((told.mean() - exact).item()) < 4 * told.std().item() / math.sqrt(600)
 
 
-def test_a_density_of_a_trained_head_integrates_to_one():
+def test_the_density_of_an_exact_denoiser_integrates_to_one():
     data, schedule = normal(channels=1), SCHEDULES["cosine"]()
     x = torch.linspace(-3, 3, 301)
     told = log_likelihood(head_of(data, schedule), schedule, x.view(-1, 1, 1), torch.zeros(301, 1))
     assert (told.exp().sum() * (x[1] - x[0])).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_the_density_of_a_trained_head_integrates_to_one_and_is_that_of_its_draws():
+    data, schedule = two_modes(), SCHEDULES["rectified"]()
+    net = ResidualMLP(horizon=1, channels_in=2, channels_out=2, context=1, width=24, depth=1)
+    head = DenoisingHead(unit_event(2), net, schedule=schedule, parametrisation=V(), clip=None)
+    optimizer = torch.optim.Adam(head.parameters(), lr=3e-3)
+    for step in range(120):
+        stream = draws.generator(4, step)
+        optimizer.zero_grad()
+        head.loss(data.draw(64, stream)[:, None], torch.zeros(64, 1), generator=stream).mean().backward()
+        optimizer.step()
+    axis = torch.linspace(-2.5, 2.5, 41)
+    grid = torch.cartesian_prod(axis, axis).view(-1, 1, 2)
+    density = log_likelihood(head, schedule, grid, torch.zeros(len(grid), 1), steps=25).exp()
+    density = density.view(41, 41) * (axis[1] - axis[0]) ** 2
+    assert density.sum().item() == pytest.approx(1, abs=0.01)
+    # The sampler follows the same equation, the other way.
+    head.sampler, head.steps = Heun(), 25
+    x = head.sample(torch.zeros(1, 1), 2000, generator=draws.generator(5))[0, :, 0]
+    edges = (axis[:-1] + axis[1:])[::4] / 2
+    for channel in range(2):
+        expected = density.sum(1 - channel).cumsum(0)[::4][: len(edges)]
+        shares = (x[:, channel, None] < edges).double().mean(0)
+        torch.testing.assert_close(shares, expected, rtol=0, atol=0.04)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.head(), DenoisingHead)][:7], ids=str)

@@ -76,6 +76,14 @@ HEADS = {
     "adversarial": {"kind": "adversarial", "latent": 3},
     "mean_flow": {"kind": "mean_flow"},
     "scheduled": SCHEDULED,
+    "persistent": {
+        "kind": "energy",
+        "objective": {
+            "kind": "persistent_contrastive_divergence",
+            "chain": {"kind": "langevin", "steps": 2, "starts": 2},
+            "count": 40,
+        },
+    },
 }
 NETS = {
     "mlp": {"kind": "mlp", "width": 16, "depth": 1},
@@ -113,6 +121,18 @@ def test_a_schedule_is_told_how_much_of_training_is_over(tmp_path):
         tmp_path, config=config, predictor=predictor, report=lambda *_: told.append(predictor.head.teaching.done.item())
     )
     assert told == pytest.approx([step / 12 for step in range(12)])
+
+
+def test_chains_go_on_with_the_run_and_are_not_deployed(tmp_path):
+    config = tiny.experiment_of(head=HEADS["persistent"], train=SHORT)
+    trained = train(tmp_path, config=config)
+    chains = {name for name in state(tmp_path)[0] if ".chains." in name}
+    assert {name.rpartition(".")[2] for name in chains} == {"rows", "position", "leaf"}
+    assert all(name.startswith("module.") for name in chains)
+    assert not any(".chains." in name for name in weights(tmp_path))
+    deployed = experiment.build(config, tiny.windows_of(config))
+    files.fill(deployed, files.read_tensors(checkpoint.model_path(tmp_path))[0], tmp_path)
+    assert deployed.state_dict().keys() == trained.state_dict().keys()
 
 
 def test_without_momentum_the_first_moment_is_the_last_gradient(tmp_path):

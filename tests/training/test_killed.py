@@ -210,8 +210,19 @@ def launch(forks, folder, *arguments, count=2):
     ]
 
 
-def test_two_processes_train_one_run_that_loads_and_survives_a_kill(forks, config, tmp_path):
+PERSISTENT = {"kind": "persistent_contrastive_divergence", "chain": {"kind": "langevin", "steps": 2}, "count": 40}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param({}, id="denoising"),
+        pytest.param({"head": {"kind": "energy", "objective": PERSISTENT}}, marks=pytest.mark.slow, id="chains"),
+    ],
+)
+def test_two_processes_train_one_run_that_loads_and_survives_a_kill(head, forks, tiny_data, tmp_path):
     (tmp_path / "whole").mkdir(), (tmp_path / "killed").mkdir()
+    config = tiny.config_file(tmp_path, tiny_data, train=LONG, **head)
     arguments = train(config, "--train.steps", "60")
     for child in launch(forks, tmp_path / "whole", *arguments):
         assert child.wait() == 0, child.text
