@@ -73,8 +73,8 @@ class ChanceOfCollision(Constraint):
         return self.allowed - self.chance(y)
 
     def chance(self, y: Tensor) -> Tensor:
-        """Share of forecasts in which a path collides with anybody, `(B, N)`."""
-        return (self._closest(y) < self.radius).any(-1).to(y).mean(-1)
+        """Share of forecasts in which a path collides with anybody, `(B, N)`; all of them where it is no number."""
+        return (~(self._closest(y) >= self.radius)).any(-1).to(y).mean(-1)
 
     def _closest(self, y: Tensor) -> Tensor:
         """Smallest distance from each of the others in each forecast [m], `(B, N, K, A)`."""

@@ -20,7 +20,7 @@ People = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @final
 class ForeseenPeople:
-    """Makes the constraint of a plan from what is observed; a `Seen` of `planners.sampling.Problem`.
+    """Makes the constraint of a plan from what is observed; a `planners.seen.Seen`.
 
     Args:
         forecaster: Of those who are there.
@@ -54,8 +54,13 @@ class ForeseenPeople:
         self.radius, self.gap, self.every, self.allowed = radius, gap, every, allowed
 
     def __call__(self, observed: Tensor, generators: Sequence[torch.Generator]) -> list[ChanceOfCollision]:
-        """The constraint on ways from observations `(B, O)`, whose first two numbers are where the robot is."""
+        """The constraint on ways from observations `(B, O)`, whose first two numbers are where the robot is.
+
+        There is none, and nothing is drawn, where nobody is in any of them.
+        """
         tracks, there = self.people(observed)
+        if not there[..., -1].any():
+            return []
         seen = Observed(carried_back(tracks, there), there[..., -1])
         drawn = self.forecaster.forecast(seen, self.draws, generator=generators)
         futures = torch.cat([seen.last[:, None, :, None].expand(-1, self.draws, -1, -1, -1), drawn.to(tracks)], 3)
