@@ -90,5 +90,4 @@ def at_steps(ways: Tensor, strides: Tensor, ahead: int) -> Tensor:
     first = (step // stride).clamp(max=last - 1)
     share = ((step - first * stride) / stride).to(ways)[:, None, :, None]
     index = first[:, None, :, None].expand(-1, ways.shape[1], -1, ways.shape[3])
-    start = ways.gather(2, index)
-    return start + share * (ways.gather(2, index + 1) - start)
+    return torch.lerp(ways.gather(2, index), ways.gather(2, index + 1), share)
