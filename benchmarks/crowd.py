@@ -2,10 +2,12 @@
 
     embodied-gen data crowd --out data/crowd.txt --minutes 15 --people 64 --half 10
     embodied-gen train configs/crowd_mixture.yaml --out runs/crowd-mixture
-    python benchmarks/crowd.py runs/crowd-mixture [--episodes 500] [--arms standing oracle]
+    embodied-gen collect configs/crowd_ways.yaml
+    embodied-gen train configs/crowd_ways.yaml --out runs/crowd-ways
+    python benchmarks/crowd.py runs/crowd-mixture --ways runs/crowd-ways [--episodes 500] [--arms standing oracle]
 
-All arms are MPPI on the robot's own model with the same effort, cost and constraint; they differ in the forecaster, and
-one in how far it keeps away:
+Arms are MPPI on the robot's own model with the same effort, cost and constraint; they differ in the forecaster, and one
+in how far it keeps away:
 
     standing            no forecast: people stay where they are
     constant velocity   people go on as in the last 0.4 s
@@ -14,52 +16,43 @@ one in how far it keeps away:
     oracle              where people go if the robot is not there, from a copy of the simulator; those who walk by
                         social forces give way to the robot, so that this is no bound on what can be reached
 
+and two that follow ways of WAYS, a run that learned how an expert crosses a plaza with hardly anybody on it:
+
+    learned ways, no forecast           nobody is seen
+    guided sampling, learned forecast   draws of RUN are a constraint on the ways that are drawn, which training never
+                                        saw: at most a tenth of the draws may collide
+
 With --tracks people are those of a recording, who give way to nobody; the oracle then knows what happens.
 
 Differences are paired, over the same seeds, against constant velocity; the time to the goal is compared where both
-arms arrive. Writes benchmarks/results/crowd.json after every group of episodes, and goes on where it was stopped: take
-the file away to measure all anew.
+arms arrive. Writes benchmarks/results/crowd.json, or crowd_replayed.json beside it of a recording, after every ten
+episodes of an arm, and goes on where it was stopped. Episodes of an arm whose run is another one by now are measured
+anew; take the file away to measure all anew. 500 episodes take a thread of a server about six minutes for an arm
+without a network, fifteen for learned, three for the ways alone and fifty for guided sampling.
 """
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import gymnasium
 import numpy as np
 import records
 import torch
 import tyro
-from torch import Tensor
+from crowd_arms import BASELINE, DRAWS, EFFORT, GAP, NAMES, TEMPERATURE, Arm, arm_of
 
-from embodied_gen import experiment, statistics
-from embodied_gen.blocks import ForecastControl
+from embodied_gen import statistics
 from embodied_gen.commands.console import console
 from embodied_gen.control import RecedingHorizon
-from embodied_gen.draws import Generator
-from embodied_gen.forecasting.baselines import ConstantVelocity, Standing
-from embodied_gen.forecasting.forecaster import Forecaster, Observed
-from embodied_gen.forecasting.learned import AgentForecaster
-from embodied_gen.forecasting.windows import PREDICTED
 from embodied_gen.training import files
-from envs.crowd import A_MAX, PERSON, ROBOT, V_MAX, CrowdEnv
-from envs.crowd_layout import EVERY, CrowdLayout
-from envs.social_force import PERIOD
-from planners.foreseen import ForeseenPeople
-from planners.mppi import MPPI
-from planners.omnidirectional import Omnidirectional
-from planners.sampling import Effort, Problem
+from envs.crowd import CrowdEnv
+from envs.track_replay import Recording
 
 FIRST_SEED = 1_000_000
 GROUP = 10  # episodes after which the record is written
-EFFORT = Effort(horizon=32, hold=4, actions=4, samples=128, iterations=3, noise=0.5, penalty=5.0, finalists=8)
-TEMPERATURE = 0.02  # [s]
-GAP, WIDER = 0.3, 0.6  # [m]
-DRAWS = 20
-BASELINE = "constant velocity"
-CAUTIOUS = f"{BASELINE}, wider"
+PEOPLE = 24
 
 
 @dataclass
@@ -68,17 +61,19 @@ class Arguments:
 
     run: tyro.conf.Positional[str]
     """Folder of a trained forecaster."""
+    ways: str = "runs/crowd-ways"
+    """Folder of a trained planner of ways; only arms of ways read it."""
     episodes: int = 500
     """Episodes of each arm."""
-    arms: tuple[str, ...] = ("standing", BASELINE, CAUTIOUS, "learned", "oracle")
-    """Forecasters."""
-    pedestrians: int = 24
-    """People on the plaza, or slots for those of a recording."""
+    arms: tuple[str, ...] = NAMES
+    """What acts, one after the other."""
+    pedestrians: int | None = None
+    """People on the plaza, 24 where not given, or slots for those of a recording, as many as it needs."""
     tracks: str | None = None
     """Recording to repeat."""
     first_seed: int = FIRST_SEED
     """Of the episodes; 2000000 and above are for development."""
-    out: str = "benchmarks/results/crowd.json"
+    out: str | None = None
     """Record to write."""
 
 
@@ -88,107 +83,56 @@ def main() -> None:
     if arguments.episodes < 1:
         raise ValueError(f"episodes must be at least 1; got {arguments.episodes}.")
     torch.set_num_threads(1)
-    env = CrowdEnv(pedestrians=arguments.pedestrians, tracks=arguments.tracks)
-    target = Path(arguments.out)
-    record = _begun(target, arguments)
-    for last in [*range(GROUP, arguments.episodes, GROUP), arguments.episodes]:
-        for arm in arguments.arms:
-            done = record["arms"].setdefault(arm, [])
-            forecaster, draws = _forecaster(arm, env, arguments.run)
-            gap = WIDER if arm == CAUTIOUS else GAP
-            agent = RecedingHorizon(planner_of(env, forecaster, draws, gap=gap))
-            for seed in range(arguments.first_seed + len(done), arguments.first_seed + last):
-                done.append(episode(env, agent, seed))
-        record["rows"] = rows(record["arms"])
-        files.write_json(target, record)
-        console.print(f"{last} episodes: {'; '.join(map(_said, record['rows']))}", soft_wrap=True)
-    console.print(f"written: {arguments.out}")
+    env = CrowdEnv(pedestrians=_people(arguments), tracks=arguments.tracks)
+    arms = {name: arm_of(name, env, Path(arguments.run), Path(arguments.ways)) for name in arguments.arms}
+    target = _target(arguments)
+    record = begun(target, arguments, arms)
+    for name, arm in arms.items():
+        done = record["arms"].setdefault(name, [])
+        agent = None if len(done) >= arguments.episodes else RecedingHorizon(arm.make())
+        while agent is not None and len(done) < arguments.episodes:
+            last = min(len(done) + GROUP, arguments.episodes)
+            done += [episode(env, agent, arguments.first_seed + number) for number in range(len(done), last)]
+            record["rows"] = rows(record["arms"])
+            files.write_json(target, record)
+            console.print(_said(next(row for row in record["rows"] if row["arm"] == name)), soft_wrap=True)
+    console.print(f"written: {target}")
 
 
-def _begun(target: Path, arguments: Arguments) -> dict[str, Any]:
-    """The record at the target where it is of these people, this run and these versions, or one without episodes."""
+def _people(arguments: Arguments) -> int:
+    """Slots of an observation."""
+    if arguments.pedestrians is not None:
+        return arguments.pedestrians
+    return PEOPLE if arguments.tracks is None else Recording(arguments.tracks).crowd
+
+
+def _target(arguments: Arguments) -> Path:
+    name = "crowd" if arguments.tracks is None else "crowd_replayed"
+    return Path(arguments.out or f"benchmarks/results/{name}.json")
+
+
+def begun(target: Path, arguments: Arguments, arms: dict[str, Arm]) -> dict[str, Any]:
+    """The record at the target where it is of these people and these versions, or one without episodes.
+
+    Episodes of arms that are asked for go on where they are of the same runs and settings.
+    """
+    tracks = None if arguments.tracks is None else Path(arguments.tracks)
     same = {
-        "run": Path(arguments.run).name,
-        "pedestrians": arguments.pedestrians,
-        "tracks": arguments.tracks and Path(arguments.tracks).name,
+        "pedestrians": _people(arguments),
+        "tracks": tracks and tracks.name,
+        "tracks_digest": tracks and records.digest(tracks),
         "first_seed": arguments.first_seed,
         "effort": dataclasses.asdict(EFFORT) | {"temperature": TEMPERATURE, "gap": GAP, "draws": DRAWS},
     }
     what = "collisions and times to the goal of a robot in a crowd, by what it knows of people"
-    return records.begun(target, what, same=same, kept={"arms": {}}, told={"rows": []})
-
-
-@final
-class Foresight:
-    """An oracle; see `CrowdEnv.foreseen`.
-
-    Args:
-        env: Where the one scene that is asked about goes on.
-    """
-
-    def __init__(self, env: CrowdEnv):
-        self.env = env
-
-    def forecast(self, observed: Observed, n: int, *, generator: Generator) -> Tensor:
-        """N equal futures, shape `(1, n, A, 12, 2)`."""
-        future = torch.from_numpy(self.env.foreseen(PREDICTED)).to(observed.tracks)
-        return future.expand(1, n, -1, -1, -1)
-
-
-def _forecaster(arm: str, env: CrowdEnv, run: str) -> tuple[Forecaster, int]:
-    """What an arm knows, and how many draws it takes."""
-    makers: dict[str, Callable[[], Forecaster]] = {
-        "standing": Standing,
-        BASELINE: ConstantVelocity,
-        CAUTIOUS: ConstantVelocity,
-        "learned": lambda: learned(run),
-        "oracle": lambda: Foresight(env),
-    }
-    if arm not in makers:
-        raise ValueError(f"arms must be of {', '.join(makers)}; got {arm!r}.")
-    return makers[arm](), DRAWS if arm == "learned" else 1
-
-
-def learned(run: str) -> Forecaster:
-    """The forecaster of a run."""
-    found = experiment.load(Path(run))
-    control = found.experiment.control
-    if not isinstance(control, ForecastControl):
-        raise ValueError(
-            f"{run} is no forecaster, it has control.kind {control.kind}; train configs/crowd_mixture.yaml."
-        )
-    return AgentForecaster(found.predictor, neighbours=control.neighbours)
-
-
-def planner_of(env: CrowdEnv, forecaster: Forecaster, draws: int, *, gap: float = GAP) -> MPPI:
-    """The planner, with a forecaster of people."""
-    seen = ForeseenPeople(forecaster, _people(env.layout), draws=draws, radius=ROBOT + PERSON, gap=gap, every=EVERY)
-    problem = Problem(
-        Omnidirectional(speed=V_MAX, acceleration=A_MAX, period=PERIOD),
-        time_to_go,
-        state=range(4),
-        goal=(4, 5),
-        low=(-1.0, -1.0),
-        high=(1.0, 1.0),
-        seen=seen,
-    )
-    return MPPI(problem, EFFORT, temperature=TEMPERATURE)
-
-
-def time_to_go(states: Tensor, actions: Tensor, goal: Tensor) -> Tensor:
-    """Mean time that is left to the goal at full speed [s], `(M,)`."""
-    return (states[..., :2] - goal.unsqueeze(1)).norm(dim=-1).mean(1) / V_MAX
-
-
-def _people(layout: CrowdLayout) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
-    def people(observed: Tensor) -> tuple[Tensor, Tensor]:
-        plain = observed.cpu().numpy()
-        return (
-            torch.from_numpy(layout.tracks(plain)).to(observed),
-            torch.from_numpy(layout.present(plain)).to(observed.device),
-        )
-
-    return people
+    record = records.begun(target, what, same=same, kept={"rows": [], "arms": {}, "identities": {}})
+    for name, arm in arms.items():
+        identity = arm.identity()
+        if record["arms"].get(name) and record["identities"].get(name, {}) != identity:
+            console.print(f"{name}: its episodes are of another run, and are measured anew", soft_wrap=True)
+            record["arms"][name] = []
+        record["identities"][name] = identity
+    return record
 
 
 def episode(env: gymnasium.Env[Any, Any], agent: RecedingHorizon, seed: int) -> dict[str, Any]:
@@ -208,10 +152,8 @@ def episode(env: gymnasium.Env[Any, Any], agent: RecedingHorizon, seed: int) -> 
 
 
 def rows(arms: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Rates, times and differences of each arm over the episodes that all have."""
-    count = min(len(done) for done in arms.values())
-    cut = {arm: done[:count] for arm, done in arms.items()}
-    return [_row(arm, done, cut.get(BASELINE)) for arm, done in cut.items()]
+    """Rates and times of each arm, and differences over the episodes that the baseline has too."""
+    return [_row(arm, done, arms.get(BASELINE)) for arm, done in arms.items() if done]
 
 
 def _row(arm: str, done: list[dict[str, Any]], base: list[dict[str, Any]] | None) -> dict[str, Any]:
@@ -226,11 +168,13 @@ def _row(arm: str, done: list[dict[str, Any]], base: list[dict[str, Any]] | None
         "time": float(np.mean(times)) if times else None,
         "time_interval": _interval(times),
     }
-    return row if base is None or arm == BASELINE else row | _against(done, base)
+    return row if not base or arm == BASELINE else row | _against(done, base)
 
 
 def _against(done: list[dict[str, Any]], base: list[dict[str, Any]]) -> dict[str, Any]:
     """Paired differences from the baseline: collisions, and times where both arrive."""
+    count = min(len(done), len(base))
+    done, base = done[:count], base[:count]
     hits = np.array([[one["collision"] for one in arm] for arm in (done, base)], dtype=bool)
     only = [int((hits[0] & ~hits[1]).sum()), int((~hits[0] & hits[1]).sum())]
     both, neither = int(hits.all(0).sum()), int((~hits).all(0).sum())

@@ -11,18 +11,20 @@ def table(record: dict[str, Any]) -> str:
         "| forecast | collisions | 95 % interval | difference | p | late | s to the goal | difference |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    lines += [_line(row) for row in record["rows"]]
-    who = "a recording" if record["tracks"] else f"{record['pedestrians']} people"
-    said = f"{record['rows'][0]['episodes']} episodes of each from seed {record['first_seed']}, {who}"
+    most = max(row["episodes"] for row in record["rows"])
+    lines += [_line(row, most) for row in record["rows"]]
+    who = f"people of {record['tracks']}" if record["tracks"] else f"{record['pedestrians']} people"
+    said = f"{most} episodes of each from seed {record['first_seed']}, {who}"
     return "\n".join([*lines, "", footnote(record, said)])
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: dict[str, Any], most: int) -> str:
+    arm = row["arm"] if row["episodes"] == most else f"{row['arm']} ({row['episodes']} episodes so far)"
     low, high = row["collision_interval"]
     paired = "difference" in row
     p = f"{row['p']:.1g}" if paired else ""
     return (
-        f"| {row['arm']} | {row['collisions'] / row['episodes']:.3f} | [{low:.3f}, {high:.3f}] "
+        f"| {arm} | {row['collisions'] / row['episodes']:.3f} | [{low:.3f}, {high:.3f}] "
         f"| {_with_interval(row, 'difference', '+.3f') if paired else ''} | {p} "
         f"| {row['late']} | {_with_interval(row, 'time', '.2f')} "
         f"| {_with_interval(row, 'time_difference', '+.2f') if paired else ''} |"

@@ -1,5 +1,6 @@
 """Records that go on: what a benchmark wrote before it was interrupted, where it is of the same settings."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,12 @@ def begun(
         if all(found.get(key) == bound[key] for key in bound):
             record |= {key: found.get(key, kept[key]) for key in kept}
     return record
+
+
+def digest(*paths: Path) -> str:
+    """A short hash of what files hold, such as the config and the weights of a run: a folder's name says nothing."""
+    contents = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)
+    return hashlib.sha256(contents).hexdigest()[:16]
 
 
 def replaced(rows: Sequence[Row], row: Row, places: Sequence[str]) -> list[Row]:

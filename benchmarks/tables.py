@@ -71,6 +71,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "forecasters_measures": (("forecasting",), forecasters_measures),
     "decoding_speed": (("decoding_speed",), decoding_speed),
     "crowd": (("crowd",), crowd),
+    "crowd_replayed": (("crowd_replayed",), crowd),
     "detection": (("detection",), detection),
     "detection_effort": (("detection",), detection_effort),
     "detection_photos": (("detection",), detection_photos),

@@ -20,7 +20,7 @@ People = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 @final
 class ForeseenPeople:
-    """Makes the constraint of a plan from what is observed; a `Seen` of `planners.sampling.Problem`.
+    """Makes the constraint of a plan from what is observed; a `planners.seen.Seen`.
 
     Args:
         forecaster: Of those who are there.
@@ -31,6 +31,7 @@ class ForeseenPeople:
         gap: Beyond it; see `ChanceOfCollision`.
         every: Way-points between two frames of a forecast.
         allowed: Chance of a collision that is.
+        most: Largest harm of one forecast; infinite where ways are steered.
 
     Raises:
         ValueError: If a number is out of range.
@@ -47,15 +48,22 @@ class ForeseenPeople:
         gap: float,
         every: int,
         allowed: float = 0.0,
+        most: float = 1.0,
     ):
         if draws < 1 or nearest < 1:
             raise ValueError(f"draws and nearest must be at least 1; got {draws} and {nearest}.")
         self.forecaster, self.people, self.draws, self.nearest = forecaster, people, draws, nearest
-        self.radius, self.gap, self.every, self.allowed = radius, gap, every, allowed
+        self.radius, self.gap, self.every = radius, gap, every
+        self.allowed, self.most = allowed, most
 
     def __call__(self, observed: Tensor, generators: Sequence[torch.Generator]) -> list[ChanceOfCollision]:
-        """The constraint on ways from observations `(B, O)`, whose first two numbers are where the robot is."""
+        """The constraint on ways from observations `(B, O)`, whose first two numbers are where the robot is.
+
+        There is none, and nothing is drawn, where nobody is in any of them.
+        """
         tracks, there = self.people(observed)
+        if not there[..., -1].any():
+            return []
         seen = Observed(carried_back(tracks, there), there[..., -1])
         drawn = self.forecaster.forecast(seen, self.draws, generator=generators)
         futures = torch.cat([seen.last[:, None, :, None].expand(-1, self.draws, -1, -1, -1), drawn.to(tracks)], 3)
@@ -70,6 +78,7 @@ class ForeseenPeople:
                 gap=self.gap,
                 every=self.every,
                 allowed=self.allowed,
+                most=self.most,
             )
         ]
 

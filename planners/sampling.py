@@ -28,15 +28,13 @@ from embodied_gen.control import Chunk, Memory
 from planners.constraints import Constraint
 from planners.guides import smallest_margin
 from planners.replanning import Replanner
+from planners.seen import Seen, nothing
 
 Step = Callable[[Tensor, Tensor], Tensor]
 """A model: the next states `(M, C)` of states `(M, C)` under actions `(M, A)`, each row on its own."""
 
 Cost = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Costs `(M,)` of states after each action `(M, T, C)`, actions `(M, T, A)` and goals `(M, G)`, each row on its own."""
-
-Seen = Callable[[Tensor, Sequence[torch.Generator]], Sequence[Constraint]]
-"""Constraints of B contexts from their last observations `(B, O)`, drawn from a generator of each."""
 
 _NEVER = 1e9  # cost of a plan whose states are not finite
 
@@ -56,7 +54,7 @@ class Problem:
         constraints: On the path of states.
         buffer: Margin aimed at beyond each constraint, in its own unit, so that small errors of the model do not
             offend; checked is the constraint itself.
-        seen: Further constraints for every plan, from what is observed then.
+        seen: Further constraints for every plan, from what is observed then; see `planners.seen`.
 
     Raises:
         ValueError: If the bounds are not in order, or the buffer is negative.
@@ -70,7 +68,7 @@ class Problem:
     high: Sequence[float]
     constraints: Sequence[Constraint] = ()
     buffer: float = 0.0
-    seen: Seen = lambda observed, generators: ()
+    seen: Seen = nothing
 
     def __post_init__(self) -> None:
         if len(self.low) != len(self.high) or not all(a < b for a, b in zip(self.low, self.high, strict=True)):

@@ -42,20 +42,29 @@ def colliding(paths: Tensor, valid: Tensor, radius: float = RADIUS) -> Tensor:
     return found
 
 
-def closest(apart: Tensor, valid: Tensor) -> Tensor:
+def closest(apart: Tensor, valid: Tensor | None = None) -> Tensor:
     """Smallest length of differences on their straight lines between valid steps; `(..., T, 2)` to `(...)`.
 
-    Infinite where no step is valid; `valid` broadcasts to `(..., T)`.
+    Infinite where no step is valid; `valid` broadcasts to `(..., T)`, and all steps are where it is None.
     """
-    x, y = apart.unbind(-1)  # sums over an axis of two are slow
-    valid = valid.expand(x.shape)
-    ahead, aside = x.diff(dim=-1), y.diff(dim=-1)
-    square = (ahead.square() + aside.square()).clamp(min=torch.finfo(apart.dtype).tiny)
-    share = (-(x[..., :-1] * ahead + y[..., :-1] * aside) / square).clamp(0, 1)
-    between = (x[..., :-1] + share * ahead).square() + (y[..., :-1] + share * aside).square()
-    between = between.masked_fill(~(valid[..., 1:] & valid[..., :-1]), torch.inf)
-    here = (x.square() + y.square()).masked_fill(~valid, torch.inf)
+    _, between = _segments(apart)
+    here = apart.select(-1, 0).square() + apart.select(-1, 1).square()
+    if valid is not None:
+        valid = valid.expand(here.shape)
+        between = between.masked_fill(~(valid[..., 1:] & valid[..., :-1]), torch.inf)
+        here = here.masked_fill(~valid, torch.inf)
     return torch.cat([between, here], -1).amin(-1).sqrt()
+
+
+def moment_of_closest(apart: Tensor) -> tuple[Tensor, Tensor]:
+    """When the length of differences is smallest on their straight lines between steps, T at least 2.
+
+    Returns:
+        The step before it, int64, and the share of the way to the next in [0, 1]; both `(...)` of `(..., T, 2)`.
+    """
+    share, between = _segments(apart)
+    step = between.argmin(-1)
+    return step, share.gather(-1, step.unsqueeze(-1)).squeeze(-1)
 
 
 def near(one: Box, other: Box, gap: float) -> Tensor:
@@ -69,3 +78,13 @@ def _near(paths: Tensor, valid: Tensor, first: Tensor, second: Tensor, gap: floa
     low = paths.masked_fill(~there, torch.inf).amin(-2)
     high = paths.masked_fill(~there, -torch.inf).amax(-2)
     return near((low[:, :, first], high[:, :, first]), (low[:, :, second], high[:, :, second]), gap)
+
+
+def _segments(apart: Tensor) -> tuple[Tensor, Tensor]:
+    """Of each straight line the share at its shortest difference, and the square of that difference."""
+    x, y = apart.unbind(-1)  # sums over an axis of two are slow
+    ahead, aside = x.diff(dim=-1), y.diff(dim=-1)
+    square = (ahead.square() + aside.square()).clamp(min=torch.finfo(apart.dtype).tiny)
+    share = (-(x[..., :-1] * ahead + y[..., :-1] * aside) / square).clamp(0, 1)
+    between = (x[..., :-1] + share * ahead).square() + (y[..., :-1] + share * aside).square()
+    return share, between

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embodied_gen import draws
-from embodied_gen.forecasting.collisions import closest, colliding
+from embodied_gen.forecasting.collisions import closest, colliding, moment_of_closest
 
 LIKE = torch.zeros(1, dtype=torch.float64)
 
@@ -22,6 +22,18 @@ def test_the_smallest_distance_is_that_of_the_relative_path_from_the_origin(seed
     expected = shapely.LineString(apart.tolist()).distance(shapely.Point(0, 0))
     found = closest(apart, torch.ones(5, dtype=torch.bool))
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_the_moment_that_is_closest_is_when_the_smallest_distance_is(seed):
+    apart = walks(seed, 3, 5)
+    step, share = moment_of_closest(apart)
+    at, rows = step + share, torch.arange(3)
+    then = torch.lerp(apart[rows, step], apart[rows, step + 1], share[:, None])
+    torch.testing.assert_close(then.norm(dim=-1), closest(apart))
+    assert ((at >= 0) & (at <= 4)).all()
+    torch.testing.assert_close(closest(apart), closest(apart, torch.ones(5, dtype=torch.bool)), atol=0, rtol=0)
 
 
 @given(st.integers(0, 10_000))

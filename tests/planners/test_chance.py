@@ -1,5 +1,7 @@
 """Chance of a collision with people who are forecast: against brute force, bounds, limits, and planning with it."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from embodied_gen import draws
 from embodied_gen.control import RecedingHorizon
 from embodied_gen.forecasting.baselines import ConstantVelocity, Standing
+from embodied_gen.forecasting.collisions import closest
 from planners.chance import ChanceOfCollision
 from planners.foreseen import ForeseenPeople, carried_back
 from planners.mppi import MPPI
@@ -82,6 +85,41 @@ def test_harm_falls_where_a_path_follows_its_gradient(seed):
         assert (-constraint.margins(paths - step)).clamp(min=0).sum() < lacking
 
 
+@given(st.integers(0, 99), st.sampled_from([1.0, 1.5, math.inf]))
+@settings(max_examples=20, deadline=None)
+def test_harm_and_its_slope_are_those_of_the_distances_of_all_at_all_steps(seed, most):
+    _, forecasts, present, paths = case(seed, every=1)
+    constraint = ChanceOfCollision(forecasts, present, radius=RADIUS, gap=GAP, most=most)
+    paths.requires_grad_(True)
+    apart = paths[:, :, None, None, :, :2] - forecasts[:, None]
+    harm = ((RADIUS + GAP - closest(apart)) / GAP).clamp(0, most).mean(2) * present[:, None]
+    found = (-constraint.margins(paths)).clamp(min=0)
+    torch.testing.assert_close(found, harm)
+    slopes = [torch.autograd.grad(each.sum(), paths)[0] for each in (found, harm)]
+    torch.testing.assert_close(*slopes)
+
+
+def test_inside_of_a_collision_there_is_a_slope_where_harm_has_no_bound():
+    there, step = torch.zeros(1, 1, 1, 3, 2), torch.tensor([[0.5, 0.0]])
+    path = (torch.arange(-1.0, 2.0)[:, None] * step + torch.tensor([0.0, 0.1]))[None, None].requires_grad_(True)
+    for most, rises in ((1.0, False), (2.0, False), (math.inf, True)):
+        constraint = ChanceOfCollision(there, torch.ones(1, 1, dtype=torch.bool), radius=RADIUS, gap=GAP, most=most)
+        (slope,) = torch.autograd.grad(constraint.margins(path).sum(), path)
+        assert bool((slope[..., 1].sum() > 0) == rises) and constraint.chance(path) == 1
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_a_path_that_is_no_number_collides_with_whoever_is_there_and_the_others_are_judged_as_ever(number):
+    constraint, _, _, paths = case(0)
+    broken = paths.clone()
+    broken[:, 2, 3, 0] = number
+    chance, harm = constraint.chance(broken), constraint.margins(broken)
+    assert (chance[:, 2] == 1).all() and not (harm[:, 2] > 0)[constraint._present].any()
+    kept = [0, 1, 3, 4]
+    torch.testing.assert_close(chance[:, kept], constraint.chance(paths)[:, kept], atol=0, rtol=0)
+    torch.testing.assert_close(harm[:, kept], constraint.margins(paths)[:, kept], atol=0, rtol=0)
+
+
 def test_nobody_and_only_the_absent_are_no_danger():
     _, forecasts, present, paths = case(0)
     empty = ChanceOfCollision(forecasts, torch.zeros_like(present), radius=RADIUS, gap=GAP, every=2)
@@ -104,6 +142,7 @@ def test_paths_may_end_before_the_forecasts_and_not_after():
         ({"gap": -1.0}, "got 0.5, -1.0"),
         ({"every": 0}, "got 0.5, 0.3, 0"),
         ({"allowed": 1.0}, "got 0.5, 0.3, 1 and 1.0"),
+        ({"most": 0.5}, "most must be at least 1; got 0.5"),
         ({"forecasts": torch.zeros(2, 4, 3, 2)}, r"forecasts must have shape \(B, K, A, 1 \+ F, 2\).*\(2, 4, 3, 2\)"),
         ({"present": torch.ones(2, 4, dtype=torch.bool)}, r"present must have shape \(2, 3\); got \(2, 4\)"),
         ({"forecasts": torch.full((2, 4, 3, 5, 2), torch.nan)}, "forecasts must be finite; mark who is not there"),

@@ -6,12 +6,13 @@ import shapely
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from straight_ways import PERIOD, STRIDES, Follow, Straight, Stubborn, T, observation, planner, travel
 
 from embodied_gen import draws
 from embodied_gen.blocks import PlannerControl
 from embodied_gen.encoder import StateEncoder
-from embodied_gen.events import Path, Trajectory
-from embodied_gen.heads import Head, RegressionHead, steer
+from embodied_gen.events import Trajectory
+from embodied_gen.heads import RegressionHead
 from embodied_gen.nets import ResidualMLP
 from embodied_gen.predictor import Predictor
 from planners import (
@@ -26,73 +27,6 @@ from planners import (
 from planners.course import Course
 from planners.execution import Execution, InverseDynamics, OnCourse, Tracker
 from planners.guided import GuidedPlanner, planner_of
-
-T, STRIDES, PERIOD = 9, 8, 0.01
-
-
-class Straight(Head):
-    """Ways that lead straight to the goal at a constant velocity, a little bent by chance."""
-
-    def loss(self, x, c, *, generator, valid=None):
-        raise AssertionError("nothing is learned here")
-
-    def _sample(self, c, rows, generator, guide):
-        start, goal, duration = c[:, None, :2], c[:, None, 4:6], c[:, 6, None, None]
-        share = torch.linspace(0, 1, T)[:, None]
-        seconds = duration * STRIDES * PERIOD * (T - 1)
-        bend = 1e-3 * draws.normal((rows, 1, 2), generator=generator, like=c) * (share * (1 - share))
-        position = start + share * (goal - start) + bend
-        velocity = ((goal - start) / seconds).expand_as(position)
-        x = self.event.scale(torch.cat([position, velocity], -1))
-        return x if guide is None else steer(x, 0.05, guide, iterations=30)
-
-
-class Stubborn(Straight):
-    """Ways that no guide changes."""
-
-    def _sample(self, c, rows, generator, guide):
-        return super()._sample(c, rows, generator, None)
-
-
-class Follow(Execution):
-    """The velocity that is wanted, which the world below obeys."""
-
-    size = 2
-
-    def act(self, states, wanted):
-        return (wanted[:, :2] - states[:, :2]) / PERIOD
-
-
-def planner(limits=lambda period: (), head=Straight, **changes):
-    event = Path(T, [-1.0] * 2 + [-9.0] * 2, [1.0] * 2 + [9.0] * 2, [-0.5] * 2 + [-1.0] * 2, [0.5] * 2 + [1.0] * 2)
-    predictor = Predictor(StateEncoder(1, torch.zeros(7), torch.ones(7)), head(event))
-    arguments = {"execution": Follow(), "candidates": 3, "replan": 10, "tolerance": 0.05} | changes
-    return GuidedPlanner(
-        predictor,
-        state=(0, 1, 2, 3),
-        goal=(4, 5),
-        reaches=(0, 1),
-        strides=STRIDES,
-        period=PERIOD,
-        limits=limits,
-        **arguments,
-    )
-
-
-def observation(start=(-0.6, 0.0), goal=(0.6, 0.0)):
-    return np.array([*start, 0, 0, *goal], np.float32)
-
-
-def travel(agent, memories, steps):
-    """Positions of all episodes after each step, in a world that takes velocities."""
-    positions = []
-    for _ in range(steps):
-        actions = agent.plan(memories)
-        for memory, action in zip(memories, actions, strict=True):
-            last = memory.observations[-1]
-            memory.see(np.concatenate([last[:2] + PERIOD * action[0], action[0], last[4:]])[None])
-        positions.append([memory.observations[-1, :2] for memory in memories])
-    return np.array(positions)
 
 
 @pytest.mark.parametrize("limit", [2.0, 5.0, 7.6, 20.0])
