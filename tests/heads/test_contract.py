@@ -74,6 +74,15 @@ def test_mapping_contexts_work_through_a_network_that_reads_them(case):
         def forward(self, x, t, c):
             return self.net(x, t, c["state"])
 
+        def start(self, t, c):
+            return self.net.start(t, c["state"])
+
+        def step(self, x, state):
+            return self.net.step(x, state)
+
+        def extend(self, x, state):
+            return self.net.extend(x, state)
+
     def read_by_name(module):
         for name, child in list(module.named_children()):
             if isinstance(child, Net):
