@@ -4,7 +4,16 @@ from embodied_gen.heads.adversarial import AdversarialHead
 from embodied_gen.heads.autoencoder import AutoencoderHead
 from embodied_gen.heads.autoregressive import AutoregressiveHead
 from embodied_gen.heads.average_velocity import AverageVelocityHead
-from embodied_gen.heads.base import Certified, HasCostMap, HasDenoiser, HasEnergy, HasLatent, HasLogProb, Head
+from embodied_gen.heads.base import (
+    Certified,
+    HasBound,
+    HasCostMap,
+    HasDenoiser,
+    HasEnergy,
+    HasLatent,
+    HasLogProb,
+    Head,
+)
 from embodied_gen.heads.belief import BeliefHead
 from embodied_gen.heads.binary import BinaryHead
 from embodied_gen.heads.boltzmann import BoltzmannHead
@@ -68,6 +77,7 @@ __all__ = [
     "Guidance",
     "Guide",
     "Hamiltonian",
+    "HasBound",
     "HasCostMap",
     "HasDenoiser",
     "HasEnergy",

@@ -18,6 +18,8 @@ from torch import Tensor
 from embodied_gen import draws
 from embodied_gen.heads.slopes import OfRows
 
+MOST = 16  # units whose states are enumerated
+
 
 def gibbs(
     potential: OfRows,

@@ -17,6 +17,7 @@ from embodied_gen.heads import (
     EnergyHead,
     FlowHead,
     Guide,
+    HasBound,
     HasLogProb,
     Langevin,
     MaxEntHead,
@@ -171,6 +172,11 @@ DENSITIES = [
     and not isinstance(c.head().event, Binary)
     and not c.bounds
 ]
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.head(), HasLogProb)], ids=str)
+def test_densities_that_are_bounds_say_so(case):
+    assert isinstance(case.head(), HasBound) == case.bounds
 
 
 @pytest.mark.parametrize("case", DENSITIES, ids=str)
