@@ -44,9 +44,11 @@ class Schedule(nn.Module, abc.ABC):
 
     Attributes:
         data_deviation: Standard deviation of the data in model units that scalings assume.
+        levels: The most steps of a grid; None where there may be any number.
     """
 
     data_deviation: float = 1.0
+    levels: int | None = None
 
     @abc.abstractmethod
     def coefficients(self, t: Tensor) -> Coefficients:
@@ -81,6 +83,7 @@ class Schedule(nn.Module, abc.ABC):
 class _Table(Schedule):
     """Variance-preserving levels from a list of betas; times off the table read the nearest level."""
 
+    levels: int
     _tables: Tensor
     _angles: Tensor
 
