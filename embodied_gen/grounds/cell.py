@@ -94,7 +94,7 @@ def measure(cell: Cell, shared: Shared, *, processes: Processes, workers: int, r
     found["data"] = shared.digest
     try:
         _measure(found, cell, shared, processes, workers, report)
-    except (ValueError, FloatingPointError, RuntimeError) as error:
+    except (ValueError, ArithmeticError, RuntimeError) as error:
         why = {"failure": " ".join(str(error).split()), "diverged": isinstance(error, FloatingPointError)}
         found |= {**why, "trials": cell.ground.judgements, "successes": 0}
     return found

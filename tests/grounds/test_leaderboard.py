@@ -4,12 +4,16 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 from scipy import stats
 
 from embodied_gen import config, provenance, statistics
+from embodied_gen.experiment import around
 from embodied_gen.grounds.cell import refused
 from embodied_gen.grounds.leaderboard import Leaderboard, Record
 from embodied_gen.grounds.table import into_page, rows, table
+from embodied_gen.nets.base import parameters_of
+from embodied_gen.training import TrainSettings
 from tests.heads.kinds import kinds
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +72,36 @@ def test_the_projects_own_leaderboard_reads_and_has_the_grounds_that_it_should()
     assert {family.head.kind for family in own.families.values()} == set(kinds())
     for cell in own.cells((), (), (0,)):
         assert cell.ground.control.actions <= cell.ground.control.horizon
+
+
+def test_families_with_networks_of_their_own_learn_half_to_twice_as_many_numbers_as_regression():
+    own = config.read(ROOT / "configs" / "families.yaml", Leaderboard, "leaderboard")
+    special = [name for name, family in own.families.items() if family.net]
+    assert set(special) == {"maf", "iaf", "bnaf", "residual_flow"}
+    for place, ground in own.grounds.items():
+        sizes = ground.sizes()
+        event = ground.event_of(torch.zeros(1, *ground.control.shape(sizes.action)))
+        counts = {}
+        for cell in own.cells(("regression", *special), (place,), (0,)):
+            parts = ground.control, event, cell.ground.net, cell.head
+            predictor = around(*parts, observations=torch.zeros(2, sizes.observation), seed=0)
+            counts[cell.family] = parameters_of(predictor)
+        for name in special:
+            assert 0.5 < counts[name] / counts["regression"] < 2, (place, name)
+
+
+def test_all_families_learn_at_the_usual_rate_and_games_at_theirs():
+    own = config.read(ROOT / "configs" / "families.yaml", Leaderboard, "leaderboard")
+    games = {name for name, family in own.families.items() if family.head.kind == "adversarial"}
+    for cell in own.cells((), (), (0,)):
+        assert cell.ground.train.rate == (3e-4 if cell.family in games else TrainSettings().rate)
+    assert {own.families[name].head.game.kind for name in games} == {
+        "relativistic",
+        "minimax",
+        "non_saturating",
+        "least_squares",
+        "wasserstein",
+    }
 
 
 def entry(one, **changes):

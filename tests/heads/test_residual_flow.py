@@ -107,6 +107,9 @@ def test_rows_stop_where_they_stop_to_move_and_end_where_all_terms_lead(dtype):
     torch.testing.assert_close(found, whole, rtol=0, atol=8 * torch.finfo(dtype).eps * whole.abs().max().item())
     alone = torch.cat([flow.generate(z[i : i + 1], c[i : i + 1]) for i in range(20)])
     torch.testing.assert_close(alone, found, rtol=0, atol=8 * torch.finfo(dtype).eps * whole.abs().max().item())
+    calls.clear()
+    flow.generate(z.requires_grad_(), c)  # derivatives settle later
+    assert len(calls) == flow.iterations
 
 
 @pytest.mark.parametrize(

@@ -155,14 +155,21 @@ class Residual(Layer):
             return x + g, log_det
 
     def generate(self, z: Tensor, c: Context) -> Tensor:
-        """Fixed-point iteration, until no row moves or for as many terms as there are at most."""
+        """Fixed-point iteration, until no row moves or for as many terms as there are at most.
+
+        For a gradient all terms are taken, as derivatives settle later than values.
+        """
+        values_alone = not (torch.is_grad_enabled() and z.requires_grad)
         x, moving = z, z.new_ones(len(z), dtype=torch.bool)
         with parametrize.cached():  # weights are scaled once, not at every term
             for _ in range(self.iterations):
                 new = z - self._g(x, c)
-                moved, size = ((part.detach().abs().flatten(1).amax(1)) for part in (new - x, new))
+                if not values_alone:
+                    x = new
+                    continue
+                step, size = (part.abs().flatten(1).amax(1) for part in (new - x, new))
                 x = torch.where(context.aligned(moving, x), new, x)
-                moving = moving & (moved > torch.finfo(x.dtype).eps * size.clamp(min=1))
+                moving = moving & (step > torch.finfo(x.dtype).eps * size.clamp(min=1))
                 # An accelerator would be waited for: there a settled row costs its terms, and gains nothing by them.
                 if x.device.type == "cpu" and not bool(moving.any()):
                     break
