@@ -60,7 +60,7 @@ def _way(head: Head, generator: draws.Generator) -> tuple[str, LogProb | None]:
     if not isinstance(head, DenoisingHead):
         return "", None
     schedule = head.schedule
-    steps = min(_STEPS, schedule.levels or _STEPS)
+    steps = min(_STEPS, schedule.most or _STEPS)
 
     def flow(x: Tensor, c: Tensor) -> Tensor:
         divergence = exact if x[0].numel() <= _FEW else hutchinson(x, generator=generator)
