@@ -6,9 +6,10 @@ results are also given in the layout of lerobot's eval_info.json.
 """
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from embodied_gen.training import files
 
 BLOCK = 32  # rows of every prediction while evaluating, whatever the number of environments
 FIRST_SEED = 1_000_000  # of the test episodes: demonstrations count from 0
+_UNTIMED, _TIMED = 5, 10  # calls before those that are timed, and the fewest that are
 
 
 def evaluate(
@@ -49,6 +51,45 @@ def evaluate(
     Raises:
         ValueError: If a number is out of range, or policy and environment do not fit.
     """
+    played = play(policy, maker, episodes=episodes, num_envs=num_envs, workers=workers, seed=seed, progress=progress)
+    return {
+        "schema": files.SCHEMA,
+        "env": {"id": maker.id, "kwargs": dict(maker.kwargs)},
+        "seeds": {"first": seed, "count": episodes},
+        "num_envs": num_envs,
+        "summary": summarise(played.episodes, modes_of(maker)),
+        "latency": latency(policy, played.first),
+        "seconds": played.seconds,
+        "episodes_per_second": episodes / played.seconds,
+        "episodes": [dataclasses.asdict(result) for result in played.episodes],
+        "versions": provenance.versions(),
+        "machine": provenance.machine(),
+    }
+
+
+class Played(NamedTuple):
+    """Episodes of a policy."""
+
+    episodes: list[Episode]  # in the order of their seeds
+    seconds: float  # that they took together
+    first: np.ndarray  # observation of the first of them, (O,)
+
+
+def play(
+    policy: Agent,
+    maker: EnvMaker,
+    *,
+    episodes: int,
+    num_envs: int,
+    workers: int,
+    seed: int = FIRST_SEED,
+    progress: Callable[[Episode], None] = lambda _: None,
+) -> Played:
+    """Runs a policy on consecutive seeds; see `evaluate` for the arguments.
+
+    Raises:
+        ValueError: If a number is out of range, or policy and environment do not fit.
+    """
     if episodes < 1 or num_envs < 1:
         raise ValueError(f"episodes and num-envs must be at least 1; got {episodes} and {num_envs}.")
     if seed < 0:
@@ -58,20 +99,7 @@ def evaluate(
         started = time.perf_counter()
         results = rollouts(policy, slots, seeds, progress=progress)
         seconds = time.perf_counter() - started
-        first = slots.reset([0], seeds[:1])[0]
-    return {
-        "schema": files.SCHEMA,
-        "env": {"id": maker.id, "kwargs": dict(maker.kwargs)},
-        "seeds": {"first": seed, "count": episodes},
-        "num_envs": num_envs,
-        "summary": summarise(results, modes_of(maker)),
-        "latency": latency(policy, first),
-        "seconds": seconds,
-        "episodes_per_second": episodes / seconds,
-        "episodes": [dataclasses.asdict(result) for result in results],
-        "versions": provenance.versions(),
-        "machine": provenance.machine(),
-    }
+        return Played(results, seconds, slots.reset([0], seeds[:1])[0])
 
 
 def modes_of(maker: EnvMaker) -> int | None:
@@ -122,23 +150,37 @@ def _modes(results: Sequence[Episode], modes: int) -> dict[str, Any]:
     return summary
 
 
-def latency(policy: Agent, observation: np.ndarray, calls: int = 50) -> dict[str, float]:
-    """Milliseconds to predict one chunk for one episode, and for each executed action: median and 95th percentile."""
+def latency(policy: Agent, observation: np.ndarray, calls: int = 50, *, seconds: float = math.inf) -> dict[str, float]:
+    """Milliseconds to predict one chunk for one episode, and for each executed action: median and 95th percentile.
+
+    Args:
+        policy: Asked for one episode at a time.
+        observation: The first of each, shape `(O,)`.
+        calls: That are timed, after five that are not.
+        seconds: After which no more are timed, once there are ten; half of it ends the calls that are not.
+    """
     alone = policy.with_block(None)
-    times = []
-    for call in range(calls + 5):
-        memory = alone.remember(call, observation)
-        started = time.perf_counter()
-        alone.plan([memory])
-        times.append(1e3 * (time.perf_counter() - started))
-    p50, p95 = np.percentile(times[5:], [50, 95])
+    _timed(alone, observation, _UNTIMED, least=1, seconds=seconds / 2)
+    times = _timed(alone, observation, calls, least=_TIMED, seconds=seconds)
+    p50, p95 = np.percentile(times, [50, 95])
     return {
         "chunk_ms_p50": float(p50),
         "chunk_ms_p95": float(p95),
         "action_ms_p50": float(p50 / policy.actions),
         "action_ms_p95": float(p95 / policy.actions),
-        "calls": calls,
+        "calls": len(times),
     }
+
+
+def _timed(policy: Agent, observation: np.ndarray, calls: int, *, least: int, seconds: float) -> list[float]:
+    """Milliseconds of each of some calls, of `least` where they take longer."""
+    times: list[float] = []
+    while len(times) < calls and (len(times) < least or sum(times) < 1e3 * seconds):
+        memory = policy.remember(len(times), observation)
+        started = time.perf_counter()
+        policy.plan([memory])
+        times.append(1e3 * (time.perf_counter() - started))
+    return times
 
 
 def lerobot_info(record: dict[str, Any], videos: Sequence[str] = ()) -> dict[str, Any]:

@@ -213,16 +213,22 @@ def build(experiment: Experiment, examples: Examples) -> Predictor:
 def assembled(
     control: ControlBlock, event: EventBlock, net: NetBlock, head: HeadBlock, *, examples: Examples, seed: int
 ) -> Predictor:
-    """A new predictor from blocks, with bounds and statistics of examples.
+    """A new predictor from blocks, with bounds and statistics of examples; see `around`."""
+    parts = control, event.build(examples.values()), net, head
+    return around(*parts, observations=examples.observations(), seed=seed)
+
+
+def around(
+    control: ControlBlock, event: Event, net: NetBlock, head: HeadBlock, *, observations: Tensor, seed: int
+) -> Predictor:
+    """A new predictor of an event, which becomes a part of it, with the statistics of observations `(N, O)`.
 
     Weights are initialised from the seed; the global random state is left as it was.
     """
-    observations = examples.observations()
-    built = event.build(examples.values())
     deviation = observations.std(0, correction=0)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch the GPUs' states too
-        return _assemble(control, built, net, head, observations.mean(0), deviation)
+        return _assemble(control, event, net, head, observations.mean(0), deviation)
 
 
 def empty(experiment: Experiment, sizes: Sizes) -> Predictor:

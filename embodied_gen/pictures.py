@@ -94,23 +94,23 @@ def modes(counts: Mapping[str, Sequence[int]]) -> Any:
     return figure
 
 
-def trade_offs(panels: Mapping[str, Mapping[str, Sequence[float]]], wanted: Mapping[str, str]) -> Any:
+def trade_offs(panels: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], wanted: Mapping[str, str]) -> Any:
     """What families are worth against what a draw costs, one panel a ground.
 
     Args:
-        panels: For each title and family: milliseconds, value, and the ends of the value's interval.
+        panels: For each title and family the milliseconds and the value of each training seed.
         wanted: For each title what the value is. Values that start with "distance" have a logarithmic axis.
 
     Returns:
-        A figure; a family has one colour in all panels.
+        A figure with one mark a seed, those of a family joined by a line; a family has one colour in all panels.
     """
     figure, flat = _panels(len(panels))
     names = list(dict.fromkeys(name for points in panels.values() for name in points))
-    for axes, (title, points) in zip(flat, panels.items(), strict=False):
-        for name, (cost, value, low, high) in points.items():
+    for axes, (title, families) in zip(flat, panels.items(), strict=False):
+        for name, points in families.items():
             index = names.index(name)
-            marks = {"color": f"C{index % 10}", "marker": "osD^vP*X"[index // 10 % 8], "label": name}
-            axes.errorbar([cost], [value], yerr=[[value - low], [high - value]], capsize=2, linestyle="none", **marks)
+            marks = {"color": f"C{index % 10}", "marker": "osD^vP*X"[index // 10 % 8], "markersize": 4, "label": name}
+            axes.plot(*zip(*sorted(points), strict=True), linewidth=0.8, alpha=0.8, **marks)
         axes.set_title(title, fontsize=10)
         axes.set_xlabel("ms a call")
         axes.set_ylabel(wanted[title])

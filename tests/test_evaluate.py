@@ -82,6 +82,13 @@ def test_latency_is_measured_on_one_episode_alone(run):
     assert calls == [1] * 8
 
 
+def test_slow_policies_are_timed_by_fewer_calls_but_not_by_less_than_ten(run):
+    policy = run.policy()
+    assert latency(policy, np.zeros(4), calls=12, seconds=0.0)["calls"] == 10
+    assert latency(policy, np.zeros(4), calls=12, seconds=60.0)["calls"] == 12
+    assert latency(policy, np.zeros(4), calls=3, seconds=0.0)["calls"] == 3
+
+
 def test_the_seed_moves_the_episodes(run, record):
     other = score(run, episodes=3, seed=FIRST_SEED + 1)
     assert other["episodes"] == record["episodes"][1:4]

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embodied_gen.statistics import Modes, clusters, count_modes
+from embodied_gen.statistics import Modes, clusters, count_modes, reached
 
 K = 5
 CENTRES = 10 * np.stack([np.cos(2 * np.pi * np.arange(K) / K), np.sin(2 * np.pi * np.arange(K) / K)], 1)
@@ -95,6 +95,11 @@ def test_clusters_are_the_modes_where_they_lie_apart():
 def test_what_cannot_be_counted_is_refused(samples, reference, labels, message):
     with pytest.raises(ValueError, match=message):
         count_modes(np.zeros(samples), np.zeros(reference), labels, rng=np.random.default_rng(0))
+
+
+def test_modes_that_are_not_expected_are_neither_reached_nor_dropped():
+    assert reached([9, 2, 1, 0], [20.0, 20.0, 20.0, 0.0]) == pytest.approx(2 / 3)
+    assert reached([1, 0], [2.0, 2.0]) == 0.5  # a tenth of less than ten is one
 
 
 @pytest.mark.parametrize("k", [1, 7])

@@ -96,6 +96,18 @@ def test_methods_keep_their_colour_in_all_panels_and_intervals_are_shaded():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
 
 
+def test_families_have_one_mark_a_seed_and_one_colour_in_all_panels():
+    panels = {"x": {"a": [(2.0, 0.5), (2.0, 0.9)], "b": [(3.0, 0.1)]}, "y": {"b": [(3.0, 4.0), (3.0, 1.0)]}}
+    figure = pictures.trade_offs(panels, {"x": "success", "y": "distance to the truth"})
+    x, y = figure.axes[:2]
+    first, second = x.get_lines()
+    np.testing.assert_allclose(first.get_xydata(), [(2.0, 0.5), (2.0, 0.9)])
+    np.testing.assert_allclose(y.get_lines()[0].get_xydata(), [(3.0, 1.0), (3.0, 4.0)])
+    assert first.get_color() != second.get_color() == y.get_lines()[0].get_color()
+    assert (x.get_yscale(), y.get_yscale()) == ("linear", "log")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
 def test_ways_are_counted_a_panel_a_run():
     figure = pictures.modes({"a": [1, 0, 2], "b": [0, 0, 0]})
     assert labels(figure) == ["a", "b"]

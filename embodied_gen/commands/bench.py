@@ -1,8 +1,9 @@
 """`embodied-gen bench families`: families are compared on proving grounds, cell by cell."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,19 @@ from embodied_gen import config, pictures
 from embodied_gen.commands import together
 from embodied_gen.commands.console import console, parse, progress
 from embodied_gen.demos.episodes import Episodes
-from embodied_gen.grounds.cell import Cell, measure
+from embodied_gen.grounds.cell import Cell, measure, refused
+from embodied_gen.grounds.cost import rehearse, timed
+from embodied_gen.grounds.ground import Ground
 from embodied_gen.grounds.leaderboard import Leaderboard, Record
+from embodied_gen.grounds.shared import LastShared
 from embodied_gen.grounds.table import PICTURE, Row, into_page, rows, table
 from embodied_gen.training import Interrupted, files
 from embodied_gen.training.processes import Processes, resolve_device
 
 BENCHES = ("families",)
+RECORD, PAGE = "benchmarks/results/families.json", "docs/families.md"
+
+Priced = tuple[Cell, float]  # and seconds of its training, roughly
 
 
 @dataclass
@@ -28,15 +35,18 @@ class Arguments:
     """Trains and judges every family on every ground, with the same data, network and number of steps for all.
 
     A cell is one family on one ground with one training seed. The record is written after each cell, and cells that it
-    holds are not measured again: interrupt at any time and start again with the same command. Grounds are densities in
-    the plane, whose truth is known, and tasks in closed loop, whose demonstrations are collected where there are none.
+    holds are not measured again with the same versions: interrupt at any time and start again with the same command.
+    Whether a family goes with a ground is tried before data are read. At the end, with nothing else running, calls are
+    timed. Grounds are densities in the plane, whose truth is known, and tasks in closed loop, whose demonstrations are
+    collected where there are none.
 
         embodied-gen bench families --grounds eight_gaussians --families flow_matching regression --seeds 0
         embodied-gen bench families --jobs 8
 
     A table for each family and ground: good trials (draws on the density, successes in the task) with a Wilson
-    interval; entropy of the ways taken; distance to the truth over that of the truth to itself; NLL, or the bound that
-    the head has, with the truth's own in brackets; calibration error; seconds, milliseconds, network calls, parameters.
+    interval and the range over seeds; entropy of the ways taken, and the share of them that is reached; distance to the
+    truth over that of the truth to itself; NLL by the best way that the head has, with the truth's own in brackets;
+    calibration error; seconds, milliseconds, network calls, parameters.
     """
 
     what: tyro.conf.Positional[str]
@@ -49,11 +59,11 @@ class Arguments:
     """Only these grounds."""
     seeds: tuple[int, ...] = ()
     """Only these training seeds."""
-    out: str = "benchmarks/results/families.json"
+    out: str = RECORD
     """Record to continue or to begin."""
-    page: str = "docs/families.md"
-    """Page whose table and picture are made anew; where there is no such page the table is printed and the picture
-    lies beside the record."""
+    page: str | None = None
+    """Page whose table and picture are made anew: docs/families.md for the record of the project, none for others if
+    none is named. Where there is no such page the table is printed and the picture lies beside the record."""
     jobs: int = 1
     """Cells that are measured at once, each by a process of its own."""
     workers: int = 1
@@ -75,28 +85,56 @@ def main(arguments: list[str]) -> None:
             f"{parsed.jobs}, {parsed.threads} and {parsed.workers}."
         )
     torch.set_num_threads(parsed.threads)
+    device = resolve_device(parsed.device)
     board = config.read(Path(parsed.config), Leaderboard, "leaderboard")
-    record = Record(Path(parsed.out))
+    record = Record(Path(parsed.out), device=str(device), jobs=parsed.jobs)
     cells = board.cells(parsed.families, parsed.grounds, parsed.seeds)
     due = [cell for cell in cells if not record.has(cell)]
     console.print(f"{len(cells)} cells, {len(cells) - len(due)} of them in {parsed.out} already", soft_wrap=True)
     fill = _fill if parsed.jobs == 1 else _fill_together
     try:
-        fill(record, due, parsed)
+        fill(record, _accepted(record, due), parsed)
     except Interrupted:  # it names a folder to resume from, which a cell does not keep
         raise KeyboardInterrupt from None
+    _time(record, cells, device)
     if record.content["cells"]:
         record.sort(board.cells((), (), ()))
-        _publish(record, Path(parsed.page))
+        _publish(record, parsed)
 
 
-def _fill(record: Record, due: Sequence[Cell], parsed: Arguments) -> None:
+def _accepted(record: Record, due: Sequence[Cell]) -> list[Priced]:
+    """Cells whose families go with their grounds; what is refused is noted in the record."""
+    found: dict[tuple[str, str], float | str] = {}
+    accepted = []
+    for cell in due:
+        pair = cell.place, cell.family
+        if pair not in found:
+            found[pair] = _rehearsed(cell)
+        price = found[pair]
+        if isinstance(price, str):
+            record.add(refused(cell, price))
+        else:
+            accepted.append((cell, price))
+    return accepted
+
+
+def _rehearsed(cell: Cell) -> float | str:
+    """Seconds of the training of a cell, roughly; or why its ground refuses its family."""
+    try:
+        return cell.ground.train.steps * rehearse(cell)
+    except ValueError as error:
+        console.print(f"{cell.place} refuses {cell.family}: {error}", soft_wrap=True, markup=False)
+        return str(error)
+    except RuntimeError:  # the cell is measured, and says why it fails
+        return 0.0
+
+
+def _fill(record: Record, due: Sequence[Priced], parsed: Arguments) -> None:
     """One cell after another."""
     processes = Processes(0, 1, resolve_device(parsed.device))
-    held: dict[str, Episodes] = {}
-    for number, cell in enumerate(due, 1):
-        if cell.place not in held:
-            held = {cell.place: _episodes(cell)}  # one ground after another: the last one's data are not needed again
+    last = LastShared(processes.device, _episodes)
+    for number, (cell, _) in enumerate(due, 1):
+        shared = last.of(cell.place, cell.ground)
         console.print(f"{number}/{len(due)} {cell.place}: {cell.family}, seed {cell.seed}", soft_wrap=True)
         with progress("train", cell.ground.train.steps) as advance:
             shown = ""
@@ -106,18 +144,23 @@ def _fill(record: Record, due: Sequence[Cell], parsed: Arguments) -> None:
                 shown = f"loss {values['loss']:.4f}" if "loss" in values else shown
                 advance(shown)
 
-            found = measure(cell, held[cell.place], processes=processes, workers=parsed.workers, report=report)
+            found = measure(cell, shared, processes=processes, workers=parsed.workers, report=report)
         record.add(found)
         console.print(_summary(found), soft_wrap=True, markup=False)
 
 
-def _fill_together(record: Record, due: Sequence[Cell], parsed: Arguments) -> None:
-    """Several cells at once."""
-    for cell in {cell.place: cell for cell in due}.values():
-        _episodes(cell)  # collected here, before several processes miss them
-    work = partial(_measured_apart, parsed)
-    with progress("cells", len(due)) as advance:
-        for cell, found in together.done(work, due, jobs=parsed.jobs, threads=parsed.threads):
+def _fill_together(record: Record, due: Sequence[Priced], parsed: Arguments) -> None:
+    """Several cells at once: those of a ground one after the other, as each process reads it once; dear ones first."""
+    for place, ground in {cell.place: cell.ground for cell, _ in due}.items():
+        if ground.missing():
+            _episodes(place, ground)  # collected here, before several processes miss them
+    totals: dict[str, float] = defaultdict(float)
+    for cell, price in due:
+        totals[cell.place] += price
+    ordered = sorted(due, key=lambda one: (-totals[one[0].place], one[0].place, -one[1]))
+    work, cells = partial(_measured_apart, parsed), [cell for cell, _ in ordered]
+    with progress("cells", len(cells)) as advance:
+        for cell, found in together.done(work, cells, jobs=parsed.jobs, threads=parsed.threads):
             record.add(found)
             advance(f"{cell.place}: {cell.family}, seed {cell.seed}, {_summary(found).strip()}")
 
@@ -125,49 +168,77 @@ def _fill_together(record: Record, due: Sequence[Cell], parsed: Arguments) -> No
 def _measured_apart(parsed: Arguments, cell: Cell) -> dict[str, Any]:
     """What `measure` finds, in a process of its own."""
     processes = Processes(0, 1, resolve_device(parsed.device))
-    episodes = cell.ground.episodes(lambda _: None)
-    return measure(cell, episodes, processes=processes, workers=parsed.workers, report=lambda step, values: None)
+    shared = _last_apart(str(processes.device)).of(cell.place, cell.ground)
+    return measure(cell, shared, processes=processes, workers=parsed.workers, report=lambda step, values: None)
 
 
-def _episodes(cell: Cell) -> Episodes:
-    missing = cell.ground.missing()
+@cache
+def _last_apart(device: str) -> LastShared:
+    """The last ground of a process of its own."""
+    return LastShared(torch.device(device), _episodes)
+
+
+def _episodes(place: str, ground: Ground) -> Episodes:
+    missing = ground.missing()
     if not missing:
-        return cell.ground.episodes(lambda _: None)
-    console.print(f"demonstrations of {cell.place}", soft_wrap=True)
+        return ground.episodes(lambda _: None)
+    console.print(f"demonstrations of {place}", soft_wrap=True)
     with progress("collect", missing) as advance:
-        return cell.ground.episodes(advance)
+        return ground.episodes(advance)
+
+
+def _time(record: Record, cells: Sequence[Cell], device: torch.device) -> None:
+    """Times calls of what was measured, with nothing else running."""
+    untimed = record.untimed(cells)
+    if not untimed:
+        return
+    last = LastShared(device, _episodes)
+    with progress("time", len(untimed)) as advance:
+        for cell in untimed:
+            record.time(cell, timed(cell, last.of(cell.place, cell.ground), device))
+            advance(f"{cell.place}: {cell.family}")
 
 
 def _summary(found: dict[str, Any]) -> str:
     if "failure" in found:
-        return f"  failed: {found['failure']}"
+        return f"  {'diverged' if found['diverged'] else 'failed'}: {found['failure']}"
     parts = [f"good {found['successes']}/{found['trials']}"]
     if "distance" in found:
         parts.append(f"distance {found['distance'] / found['floor']:.2f} of the floor")
-    parts += [f"{found['training_seconds']:.0f} s", f"{found['ms_a_call']:.1f} ms a call"]
+    parts.append(f"{found['training_seconds']:.0f} s")
     return f"  {', '.join(parts)}"
 
 
-def _publish(record: Record, page: Path) -> None:
+def _publish(record: Record, parsed: Arguments) -> None:
     """Writes table and picture of all that was measured so far."""
-    measured, made = rows(record.content), table(record.content)
-    picture = page.parent / PICTURE if page.is_file() else record.path.with_suffix(".png")
-    if measured:
-        pictures.save(pictures.trade_offs(*_panels(measured)), picture)
+    measured, made, page = rows(record.content), table(record.content), _page(parsed)
+    picture = record.path.with_suffix(".png") if page is None else page.parent / PICTURE
+    panels, wanted = _panels(measured)
+    if panels:
+        pictures.save(pictures.trade_offs(panels, wanted), picture)
         console.print(f"written: {picture}", soft_wrap=True)
-    if page.is_file():
-        files.write_bytes(page, into_page(page.read_text(), made).encode())
-        console.print(f"written: {page}", soft_wrap=True)
-    else:
+    if page is None:
         console.print(made, soft_wrap=True, markup=False)
+        return
+    files.write_bytes(page, into_page(page.read_text(), made).encode())
+    console.print(f"written: {page}", soft_wrap=True)
 
 
-def _panels(measured: Sequence[Row]) -> tuple[dict[str, dict[str, tuple[float, ...]]], dict[str, str]]:
-    panels: dict[str, dict[str, tuple[float, ...]]] = {}
+def _page(parsed: Arguments) -> Path | None:
+    """The page that is asked for, if it is there; that of the project for the record of the project."""
+    named = parsed.page or (PAGE if Path(parsed.out) == Path(RECORD) else None)
+    return Path(named) if named is not None and Path(named).is_file() else None
+
+
+def _panels(measured: Sequence[Row]) -> tuple[dict[str, dict[str, list[tuple[float, float]]]], dict[str, str]]:
+    """A mark for each seed that was timed: seeds that failed have none by their distance, and zero by their success."""
+    panels: dict[str, dict[str, list[tuple[float, float]]]] = {}
     wanted: dict[str, str] = {}
     for row in measured:
-        cost, distance = row.mean("ms_a_call") or 0.0, row.distance
-        point = row.good if distance is None else (distance, distance, distance)
-        panels.setdefault(row.ground, {})[row.family] = (cost, *point)
-        wanted[row.ground] = "success" if distance is None else "distance to the truth / floor"
+        cost = row.mean("ms_a_call")
+        if cost is None:
+            continue
+        values = row.shares if row.distance is None else [cell["distance"] / cell["floor"] for cell in row.judged]
+        panels.setdefault(row.ground, {})[row.family] = [(cost, value) for value in values]
+        wanted[row.ground] = "success" if row.distance is None else "distance to the truth / floor"
     return panels, wanted

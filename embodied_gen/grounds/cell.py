@@ -4,10 +4,12 @@ All families of a ground see the same examples in the same order of seeds, have 
 the same number of optimiser steps. Measured beside the ground's own judgement:
 
     parameters, training seconds
-    ms a call      to predict one event for one observation, as on a robot
-    network calls  forward calls of networks for one draw, counted by hooks
-    nll            -log p(x | c) for each number of a held-out event, model units, or the bound that the head has
+    network calls  for one draw, see `calls`
+    nll            -log p(x | c) for each number of a held-out event, model units, and by what it is known: `surprise`
     coverage       of central intervals of draws, see `measures`
+
+The time of a call is measured by itself, see `cost`. A family whose training or draws diverge, or that cannot be
+judged, has failed in all trials, and says why.
 """
 
 import hashlib
@@ -20,21 +22,18 @@ from pathlib import Path
 from typing import Any, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from embodied_gen import draws
-from embodied_gen import evaluate as evaluation
 from embodied_gen.blocks import HeadBlock
-from embodied_gen.context import Context
-from embodied_gen.control import Policy
-from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Batch, Examples
-from embodied_gen.events import Binary
-from embodied_gen.experiment import assembled
-from embodied_gen.grounds.ground import Ground
+from embodied_gen.events import Binary, Event
+from embodied_gen.experiment import around
+from embodied_gen.grounds.calls import network_calls
+from embodied_gen.grounds.ground import Ground, require_finite
 from embodied_gen.grounds.measures import calibration_error, coverage
-from embodied_gen.heads import BinaryHead, Head
-from embodied_gen.heads.base import HasLogProb
+from embodied_gen.grounds.shared import Shared
+from embodied_gen.grounds.surprise import surprise
 from embodied_gen.nets.base import parameters_of
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, fit
@@ -42,10 +41,9 @@ from embodied_gen.training.processes import Processes
 
 Report = Callable[[int, dict[str, float]], None]
 
-_CALIBRATION = 5  # branch of the seed
-_SURPRISES, _ROWS = 1024, 256  # held-out examples whose density is asked for, and how many at once
-_CALIBRATED, _SAMPLES = 128, 100  # held-out examples whose calibration is asked for, and draws of each
-_NETWORKS = "embodied_gen.nets."
+_CALIBRATION, _DENSITY = 5, 6  # branches of the seed
+_SURPRISES = 512  # held-out examples whose density is asked for
+_CALIBRATED, _SAMPLES = 256, 39  # held-out examples whose calibration is asked for, and draws of each: see `measures`
 
 
 @final
@@ -78,47 +76,54 @@ class Cell:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def measure(cell: Cell, episodes: Episodes, *, processes: Processes, workers: int, report: Report) -> dict[str, Any]:
+def measure(cell: Cell, shared: Shared, *, processes: Processes, workers: int, report: Report) -> dict[str, Any]:
     """Trains and judges.
 
     Args:
         cell: What.
-        episodes: The ground's data.
+        shared: The ground's data.
         processes: Where.
         workers: Processes that hold environments.
         report: Called after every optimiser step, see `fit`.
 
     Returns:
-        Plain JSON; with a `failure` in words where the family refuses the ground or its training breaks off.
+        Plain JSON; with a `failure` in words and no success where training or judging breaks off, and whether it is
+        because something `diverged`.
     """
-    ground = cell.ground
-    kept, held_out = episodes.split(ground.held_out, seed=cell.seed)
-    assert held_out is not None
-    windows, checks = (ground.control.examples(part, processes.device) for part in (kept, held_out))
     found: dict[str, Any] = {**cell.key, "kind": cell.head.kind, "fingerprint": cell.fingerprint()}
+    found["data"] = shared.digest
+    try:
+        _measure(found, cell, shared, processes, workers, report)
+    except (ValueError, ArithmeticError, RuntimeError) as error:
+        why = {"failure": " ".join(str(error).split()), "diverged": isinstance(error, FloatingPointError)}
+        found |= {**why, "trials": cell.ground.judgements, "successes": 0}
+    return found
+
+
+def refused(cell: Cell, why: str) -> dict[str, Any]:
+    """What is known of a cell whose family does not go with its ground: plain JSON with a `refusal` in words."""
+    return {**cell.key, "kind": cell.head.kind, "fingerprint": cell.fingerprint(), "refusal": " ".join(why.split())}
+
+
+def _measure(
+    found: dict[str, Any], cell: Cell, shared: Shared, processes: Processes, workers: int, report: Report
+) -> None:
+    """Adds what is measured to what is found, one thing after the other."""
+    windows, checks = shared.split(cell.seed)
     # Of a processor, so that what else the machine does counts little; on a device the wall's.
     clock = time.process_time if processes.device.type == "cpu" else time.perf_counter
     started = clock()
-    try:
-        ground.control.check(held_out)  # whole chunks are asked about
-        predictor = _trained(cell, windows, processes, report)
-    except (ValueError, FloatingPointError) as error:
-        return found | {"failure": str(error)}
+    predictor = _trained(cell, shared.event(), windows, processes, report)
     found["training_seconds"] = clock() - started
     found["parameters"] = parameters_of(predictor)
-    return (
-        found
-        | _cost(predictor, ground, checks)
-        | _probabilities(predictor, checks, cell.seed)
-        | ground.judge(predictor, seed=cell.seed, workers=workers)
-    )
+    found |= _probabilities(predictor, checks, cell.seed)
+    found |= cell.ground.judge(predictor, seed=cell.seed, workers=workers)
 
 
-def _trained(cell: Cell, windows: Examples, processes: Processes, report: Report) -> Predictor:
+def _trained(cell: Cell, event: Event, windows: Examples, processes: Processes, report: Report) -> Predictor:
     ground = cell.ground
-    predictor = assembled(ground.control, ground.event, ground.net, cell.head, examples=windows, seed=cell.seed).to(
-        processes.device
-    )
+    parts = ground.control, event, ground.net, cell.head
+    predictor = around(*parts, observations=windows.observations(), seed=cell.seed).to(processes.device)
     steps = ground.train.steps
     settings = ground.train.model_copy(update={"checkpoint_every": steps, "validate_every": steps})
     # A cell is short: one that is interrupted starts anew, and no weights are kept.
@@ -136,57 +141,25 @@ def _trained(cell: Cell, windows: Examples, processes: Processes, report: Report
         ).eval()
 
 
-def _cost(predictor: Predictor, ground: Ground, checks: Examples) -> dict[str, Any]:
-    some = checks.batch(torch.zeros(1, dtype=torch.long, device=checks.device)).observations
-    policy = Policy(predictor, history=ground.control.history, actions=1)
-    return {
-        "network_calls": network_calls(predictor.head, predictor.encoder(some)),
-        "ms_a_call": evaluation.latency(policy, some[0, -1].cpu().numpy())["chunk_ms_p50"],
-    }
-
-
-def network_calls(head: Head, c: Context) -> int:
-    """Forward calls of networks for one draw of a head at each of some contexts."""
-    count = 0
-
-    def add(*_: object) -> None:
-        nonlocal count
-        count += 1
-
-    hooks = [net.register_forward_hook(add) for net in _networks(head)]
-    head.sample(c, generator=draws.generator(0, device=head.event.low.device))
-    for hook in hooks:
-        hook.remove()
-    return count
-
-
-def _networks(module: nn.Module) -> list[nn.Module]:
-    """Networks of the library within a module, but not their parts."""
-    if type(module).__module__.startswith(_NETWORKS):
-        return [module]
-    return [net for child in module.children() for net in _networks(child)]
-
-
 @torch.no_grad()
 def _probabilities(predictor: Predictor, checks: Examples, seed: int) -> dict[str, Any]:
-    """Density and calibration on held-out examples that are not padded.
+    """Calls, calibration and density on held-out examples that are not padded; units of two values have no intervals.
 
-    Of units of two values only the probabilities that a model of such units gives: densities of others at their two
-    values grow without end, and there are no intervals.
+    Raises:
+        FloatingPointError: If draws are not finite.
     """
     head = predictor.head
     batch = _whole(checks)
     x, c = head.event.encode(batch.value), predictor.encoder(batch.observations)
-    if isinstance(head.event, Binary):
-        return {"nll": _surprise(head, x, c)} if isinstance(head, BinaryHead) and isinstance(head, HasLogProb) else {}
-    few = _spread(len(x), _CALIBRATED, x.device)
-    stream = draws.generator(seed, _CALIBRATION, device=checks.device)
-    drawn = head.sample(c[few], _SAMPLES, generator=stream)
-    shares = coverage(drawn, x[few])
-    found: dict[str, Any] = {"coverage": shares.tolist(), "calibration_error": calibration_error(shares)}
-    if isinstance(head, HasLogProb):
-        found["nll"] = _surprise(head, x, c)
-    return found
+    found: dict[str, Any] = {"network_calls": network_calls(head, c[:1])}
+    if not isinstance(head.event, Binary):
+        few = _spread(len(x), _CALIBRATED, x.device)
+        stream = draws.generator(seed, _CALIBRATION, device=checks.device)
+        drawn = head.sample(c[few], _SAMPLES, generator=stream)
+        require_finite(drawn)
+        shares = coverage(drawn, x[few])
+        found |= {"coverage": shares.tolist(), "calibration_error": calibration_error(shares)}
+    return found | surprise(head, x, c, generator=draws.generator(seed, _DENSITY, device=checks.device))
 
 
 def _whole(checks: Examples) -> Batch:
@@ -200,10 +173,3 @@ def _spread(length: int, most: int, device: torch.device) -> Tensor:
     """At most so many indices into a sequence, evenly spread."""
     count = min(most, length)
     return torch.arange(count, device=device) * length // max(count, 1)
-
-
-def _surprise(head: HasLogProb, x: Tensor, c: Tensor) -> float | None:
-    """Mean of -log p for each number of an event; None where it is not finite."""
-    pairs = zip(x.split(_ROWS), c.split(_ROWS), strict=True)
-    mean = -torch.cat([head.log_prob(rows, known) for rows, known in pairs]).mean() / x[0].numel()
-    return float(mean) if bool(mean.isfinite()) else None

@@ -44,6 +44,10 @@ class Condition(abc.ABC):
         """Logarithm of the share of each part, shape `(B, K)`."""
         return c.new_full((len(c), parts), -math.log(parts))
 
+    def reach(self, shape: Shape) -> float:
+        """Half the side of the square about the origin that holds the shape under every context."""
+        return shape.side
+
 
 @final
 class Free(Condition):
@@ -70,6 +74,10 @@ class Angle(Condition):
     def undo(self, y: Tensor, c: Tensor) -> Tensor:
         """R(-a) y."""
         return turned(y, -torch.atan2(c[:, 1], c[:, 0]))
+
+    def reach(self, shape: Shape) -> float:
+        """The radius of the shape."""
+        return shape.radius
 
 
 @final
@@ -120,9 +128,18 @@ class Density:
     def __init__(self, shape: Shape, condition: Condition):
         self.shape, self.condition = shape, condition
 
+    @property
+    def reach(self) -> float:
+        """Half the side of the square about the origin beyond which no points lie but one in 10^8."""
+        return self.condition.reach(self.shape)
+
     def contexts(self, rows: int, *, generator: draws.Generator) -> Tensor:
         """Random contexts, shape `(rows, C)`."""
         return self.condition.contexts(rows, generator=generator)
+
+    def shares(self, c: Tensor) -> Tensor:
+        """The share of each part, shape `(B, K)`; zero for those of no part of c."""
+        return self.condition.log_weights(c, self.shape.parts).exp()
 
     def sample(self, c: Tensor, *, generator: draws.Generator) -> Tensor:
         """One point for each context, shape `(B, 2)`."""

@@ -5,10 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 from pydantic import Field
+from torch import Tensor
 
 from embodied_gen.blocks import EventBlock, MLPBlock, NetBlock, PolicyControl, TrajectoryBlock
 from embodied_gen.config import Block
 from embodied_gen.demos.episodes import Episodes
+from embodied_gen.events import Event
+from embodied_gen.experiment import Sizes
 from embodied_gen.predictor import Predictor
 from embodied_gen.training.settings import TrainSettings
 
@@ -37,6 +40,19 @@ class Ground(Block, abc.ABC):
         """
 
     @abc.abstractmethod
+    def sizes(self) -> Sizes:
+        """Numbers in one observation and in one step of a value, which are known before there are data."""
+
+    def event_of(self, values: Tensor) -> Event:
+        """The event that all families predict, from the values of all episodes, physical units, shape `(N, T, D)`."""
+        return self.event.build(values)
+
+    @property
+    @abc.abstractmethod
+    def judgements(self) -> int:
+        """Trials of a judgement."""
+
+    @abc.abstractmethod
     def judge(self, predictor: Predictor, *, seed: int, workers: int) -> dict[str, Any]:
         """What the predictor is worth here, as plain JSON.
 
@@ -46,6 +62,17 @@ class Ground(Block, abc.ABC):
             workers: Processes that hold environments, where there are any.
 
         Returns:
-            `trials` and `successes`; `parts`, how often each of the ways of doing it well was taken, where they are
-            counted; and what else is known.
+            `trials` and `successes`; where the ways of doing it well are counted, `parts`, how often each of them was
+            taken in each context, and `due`, how often each of them should be; and what else is known.
+
+        Raises:
+            FloatingPointError: If draws are not finite.
+            ValueError: If the predictor cannot be judged.
         """
+
+
+def require_finite(drawn: Tensor) -> None:
+    """Raises `FloatingPointError` unless all numbers that a trained head drew are finite."""
+    wrong = int((~drawn.isfinite()).sum())
+    if wrong:
+        raise FloatingPointError(f"{wrong} of {drawn.numel()} numbers that the trained head drew are not finite.")

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, final
+from typing import Annotated, Any, Self, final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from embodied_gen import provenance
 from embodied_gen.blocks import HeadBlock, NetBlock
@@ -24,6 +24,7 @@ class Family(Block):
 
     head: HeadBlock
     net: NetBlock | None = Field(None, description="For a head that needs a kind of network of its own.")
+    nets: dict[str, NetBlock] = Field({}, description="By the name of a ground, where it needs another one there.")
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         None, description="For players of a game, who learn without: see train.momentum."
     )
@@ -31,10 +32,11 @@ class Family(Block):
         None, description="For players of a game, whose steps are short: see train.rate."
     )
 
-    def on(self, ground: Ground) -> Ground:
-        """The ground as the family needs it."""
+    def on(self, place: str, ground: Ground) -> Ground:
+        """The ground of a name as the family needs it."""
         own = self.model_dump(include={"momentum", "rate"}, exclude_none=True)
-        return ground.model_copy(update={"net": self.net or ground.net, "train": ground.train.model_copy(update=own)})
+        net = self.nets.get(place, self.net or ground.net)
+        return ground.model_copy(update={"net": net, "train": ground.train.model_copy(update=own)})
 
 
 @final
@@ -45,6 +47,16 @@ class Leaderboard(Block):
     grounds: dict[str, GroundBlock] = Field(description="Grounds by name.")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field((0, 1, 2), description="Training seeds.")
 
+    @model_validator(mode="after")
+    def _check_places(self) -> Self:
+        for name, family in self.families.items():
+            for place in family.nets:
+                if place not in self.grounds:
+                    raise ValueError(
+                        f"families.{name}.nets names no ground {place!r}; expected one of {', '.join(self.grounds)}"
+                    )
+        return self
+
     def cells(self, families: Sequence[str], grounds: Sequence[str], seeds: Sequence[int]) -> list[Cell]:
         """The cells of some families, grounds and seeds, of all where none is named; one ground after another.
 
@@ -52,7 +64,7 @@ class Leaderboard(Block):
             ValueError: If a name is unknown.
         """
         return [
-            Cell(family, self.families[family].head, place, self.families[family].on(self.grounds[place]), seed)
+            Cell(family, self.families[family].head, place, self.families[family].on(place, self.grounds[place]), seed)
             for place in _chosen(grounds, self.grounds, "ground")
             for seed in seeds or self.seeds
             for family in _chosen(families, self.families, "family")
@@ -68,47 +80,103 @@ def _chosen(names: Sequence[str], known: Mapping[str, object], what: str) -> lis
 
 @final
 class Record:
-    """The measured cells of a file.
+    """The measured cells of a file, each with its origin: on what it was measured.
 
     Args:
         path: JSON; read where it exists, replaced after every cell.
+        device: Where cells are measured now.
+        jobs: How many at once.
 
     Raises:
         ValueError: If the file is damaged, or no such record.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, *, device: str = "cpu", jobs: int = 1):
         self.path = path
+        self._now = {
+            "versions": provenance.versions(),
+            "machine": provenance.machine(),
+            "device": device,
+            "jobs": jobs,
+        }
         self.content: dict[str, Any] = {
             "schema": files.SCHEMA,
             "what": "families on proving grounds: same data, network and steps; one cell a family, ground and seed",
+            "origins": [],
             "cells": [],
         }
         if path.is_file():
-            self.content = files.read_json(path, "leaderboard", ("cells",), "Name another file with --out.")
+            self.content = files.read_json(path, "leaderboard", ("cells", "origins"), "Name another file with --out.")
 
     def has(self, cell: Cell) -> bool:
-        """Whether a cell is measured already.
+        """Whether a cell is measured already, with the versions of now.
 
         Raises:
             ValueError: If it is, but with other settings.
         """
-        found = [known for known in self.content["cells"] if cell.key.items() <= known.items()]
+        found = [known for known in self.content["cells"] if _key(known) == _key(cell.key)]
         if found and found[0]["fingerprint"] != cell.fingerprint():
             raise ValueError(
                 f"{self.path} holds {cell.family} on {cell.place}, seed {cell.seed}, measured with other settings. "
                 "Name another file with --out, or delete this one to measure anew."
             )
-        return bool(found)
+        return bool(found) and self._is_of_now(found[0])
+
+    def untimed(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Of each family on each ground the first of some cells, where some were measured and one is not timed."""
+        firsts: dict[tuple[str, str], Cell] = {}
+        for cell in cells:
+            firsts.setdefault((cell.place, cell.family), cell)
+        return [cell for cell in firsts.values() if any("ms_a_call" not in known for known in self._measured(cell))]
 
     def sort(self, cells: Sequence[Cell]) -> None:
         """Puts the measured cells into a given order, those that are not among them first, and writes the file."""
-        places = {tuple(cell.key.values()): place for place, cell in enumerate(cells)}
-        self.content["cells"].sort(key=lambda one: places.get((one["ground"], one["family"], one["seed"]), -1))
-        files.write_json(self.path, self.content)
+        places = {_key(cell.key): place for place, cell in enumerate(cells)}
+        self.content["cells"].sort(key=lambda one: places.get(_key(one), -1))
+        self._write()
 
     def add(self, found: dict[str, Any]) -> None:
-        """Adds a cell and writes the file."""
-        self.content["cells"].append(found)
-        self.content |= {"versions": provenance.versions(), "machine": provenance.machine()}
+        """Adds a cell in place of one of other versions, and writes the file.
+
+        Raises:
+            ValueError: If another cell of its ground was measured on other data.
+        """
+        kept = [known for known in self.content["cells"] if _key(known) != _key(found)]
+        beside = [known for known in kept if known["ground"] == found["ground"] and self._is_of_now(known)]
+        # Cells that were refused know no data.
+        if len({one["data"] for one in [*beside, found] if "data" in one}) > 1:
+            raise ValueError(
+                f"{self.path} holds cells of {found['ground']} that were measured on other data. "
+                "Name another file with --out, or bring back the data that they were measured on."
+            )
+        self.content["cells"] = [*kept, found | {"origin": self._origin()}]
+        self._write()
+
+    def time(self, cell: Cell, found: dict[str, Any]) -> None:
+        """Adds what the time of a call is to the cells of a family on a ground, whatever their seed, and writes."""
+        for known in self._measured(cell):
+            known.update(found, timed_on=self._origin())
+        self._write()
+
+    def _measured(self, cell: Cell) -> list[dict[str, Any]]:
+        """Cells of the same family and ground that were judged with the versions of now."""
+        pair = cell.place, cell.family
+        judged = [known for known in self.content["cells"] if not {"failure", "refusal"} & known.keys()]
+        return [known for known in judged if _key(known)[:2] == pair and self._is_of_now(known)]
+
+    def _is_of_now(self, known: dict[str, Any]) -> bool:
+        origin = self.content["origins"][known["origin"]]
+        return bool(origin["versions"] == self._now["versions"])
+
+    def _origin(self) -> int:
+        """The number of that of now, which becomes one of the file's."""
+        if self._now not in self.content["origins"]:
+            self.content["origins"].append(self._now)
+        return int(self.content["origins"].index(self._now))
+
+    def _write(self) -> None:
         files.write_json(self.path, self.content)
+
+
+def _key(found: Mapping[str, Any]) -> tuple[str, str, int]:
+    return found["ground"], found["family"], found["seed"]

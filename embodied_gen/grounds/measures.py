@@ -6,7 +6,9 @@ with the same directions every time, all around the half circle: two samples of 
 floor, by which others are divided.
 
 Calibration: of n samples of one context, the interval between the quantiles (1 - q)/2 and (1 + q)/2 of each number
-should hold the truth with probability q. The error is the mean of |share - q| over levels q.
+should hold the truth with probability q. Quantiles are order statistics at rank q (n + 1): where (n + 1) (1 - q)/2 are
+whole numbers, as for 39 samples and the levels here, right samples hold it with probability q exactly (see
+`statistics.calibration`). The error is the mean of |share - q| over levels q.
 
 Sources: Bonneel et al. 2015, "Sliced and Radon Wasserstein barycenters of measures"; Gneiting & Raftery 2007.
 """
@@ -15,6 +17,8 @@ import math
 
 import torch
 from torch import Tensor
+
+from embodied_gen import statistics
 
 LEVELS = (0.5, 0.8, 0.95)
 """Nominal coverages q."""
@@ -38,11 +42,19 @@ def sliced_w2(a: Tensor, b: Tensor, directions: int = 100) -> Tensor:
         raise ValueError(
             f"clouds must have one shape (..., n, 2); got {tuple(a.shape)} and {tuple(b.shape)}. Draw as many of both."
         )
-    angle = torch.arange(directions, dtype=a.dtype, device=a.device) * math.pi / directions
+    return apart(slices(a, directions), slices(b, directions))
+
+
+def slices(cloud: Tensor, directions: int = 100) -> Tensor:
+    """Points `(..., n, 2)` along each direction, sorted, shape `(..., directions, n)`: of a cloud that is met often."""
+    angle = torch.arange(directions, dtype=cloud.dtype, device=cloud.device) * math.pi / directions
     axes = torch.stack([angle.cos(), angle.sin()], -1)
-    first, second = (torch.sort(axes @ cloud.mT).values for cloud in (a, b))  # points last: sorting is along rows
-    difference = first - second
-    return difference.square().mean((-1, -2)).sqrt()
+    return torch.sort(axes @ cloud.mT).values  # points last: sorting is along rows
+
+
+def apart(a: Tensor, b: Tensor) -> Tensor:
+    """Sliced Wasserstein-2 distance of two clouds by their `slices` of one shape; shape `(...)`."""
+    return (a - b).square().mean((-1, -2)).sqrt()
 
 
 def coverage(samples: Tensor, truth: Tensor, levels: tuple[float, ...] = LEVELS) -> Tensor:
@@ -56,10 +68,8 @@ def coverage(samples: Tensor, truth: Tensor, levels: tuple[float, ...] = LEVELS)
     Returns:
         Shares over contexts and numbers of an event, shape `(len(levels),)`.
     """
-    q = samples.new_tensor(levels)
-    low = samples.quantile((1 - q) / 2, dim=1)
-    high = samples.quantile((1 + q) / 2, dim=1)
-    return ((low <= truth) & (truth <= high)).flatten(1).to(truth.dtype).mean(1)
+    shares = statistics.coverage(samples.movedim(1, -1).cpu().numpy(), truth.cpu().numpy(), levels)
+    return torch.from_numpy(shares)
 
 
 def calibration_error(shares: Tensor, levels: tuple[float, ...] = LEVELS) -> float:

@@ -2,10 +2,15 @@
 
 Judged on draws of some contexts: the sliced Wasserstein distance to as many true points, over the floor (that of two
 sets of true points); the share of draws that lie on a part of the density; and how often each part is drawn.
+
+The bounds of a point are those of the density and not of the data, so that no held-out point lies outside of what a
+head with bounds can say.
 """
 
 import abc
+import functools
 import math
+from dataclasses import dataclass
 from typing import Any, Literal, final
 
 import torch
@@ -16,11 +21,13 @@ from embodied_gen import draws
 from embodied_gen.blocks import BinaryBlock, EventBlock, MLPBlock, NetBlock, PolicyControl
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.events import Event
+from embodied_gen.experiment import Sizes
 from embodied_gen.grounds.densities import Angle, Condition, Density, Free, Label, Scale
-from embodied_gen.grounds.ground import Ground, Shown
-from embodied_gen.grounds.measures import sliced_w2
+from embodied_gen.grounds.ground import Ground, Shown, require_finite
+from embodied_gen.grounds.measures import apart, slices
 from embodied_gen.grounds.shapes import Checkerboard, EightGaussians, Pinwheel, Shape, TwoMoons
 from embodied_gen.predictor import Predictor
+from embodied_gen.training.settings import TrainSettings
 
 _DATA, _TRUTH, _OTHER, _DRAWS = 1, 2, 3, 4  # branches of the seed
 _SHAPES: dict[str, type[Shape]] = {
@@ -67,36 +74,76 @@ class DensityGround(Ground, abc.ABC):
         y = self.coded(density.sample(c, generator=stream))
         return Episodes(c, y, torch.arange(self.points + 1), f"{self.shape} under {self.condition}")
 
+    def sizes(self) -> Sizes:
+        """Of a context and a coded point."""
+        density = self.density
+        c = density.contexts(1, generator=draws.generator(0, _DATA))
+        return Sizes(c.shape[1], self.coded(c.new_zeros(1, 2)).shape[1])
+
+    @property
+    def judgements(self) -> int:
+        """Draws of all contexts."""
+        return self.contexts * self.samples
+
     def judge(self, predictor: Predictor, *, seed: int, workers: int) -> dict[str, Any]:
         """Distance over the floor, draws on the density and on each of its parts, and the truth's own NLL."""
-        density, n = self.density, self.samples
-        c = density.contexts(self.contexts, generator=draws.generator(0, _TRUTH))
-        rows = c.repeat_interleave(n, 0)
-        exact, again = (density.sample(rows, generator=draws.generator(0, k)) for k in (_TRUTH, _OTHER))
-        truth, other = (self.decoded(self.coded(y)) for y in (exact, again))
+        truth = _truth(self.model_copy(update={"net": MLPBlock(), "train": TrainSettings()}))
         device = predictor.head.event.low.device
-        y = predictor.sample(c[:, None].to(device), n, generator=draws.generator(seed, _DRAWS, device=device))
-        drawn = self.decoded(y.cpu().flatten(0, 2))
-        clouds = [cloud.reshape(-1, n, 2) for cloud in (drawn, truth, other)]
-        part = density.part_of(drawn, rows)
-        floor, distance = (
-            float(sliced_w2(cloud, clouds[1]).square().mean().sqrt()) for cloud in (clouds[2], clouds[0])
+        stream = draws.generator(seed, _DRAWS, device=device)
+        y = predictor.sample(truth.contexts[:, None].to(device), self.samples, generator=stream).cpu()
+        require_finite(y)
+        drawn, k = self.decoded(y.flatten(0, 2)), self.density.shape.parts
+        part = self.density.part_of(drawn, truth.rows).view(self.contexts, -1)
+        counts = torch.bincount(
+            (part + k * torch.arange(self.contexts)[:, None])[part >= 0], minlength=k * self.contexts
         )
+        distance = apart(slices(drawn.view(self.contexts, -1, 2)), truth.slices)
         found = {
-            "trials": len(part),
-            "successes": int((part >= 0).sum()),
-            "parts": torch.bincount(part[part >= 0], minlength=density.shape.parts).tolist(),
-            "distance": distance,
-            "floor": floor,
+            "trials": part.numel(),
+            "successes": int(counts.sum()),
+            "parts": counts.view(-1, k).tolist(),
+            "due": (self.samples * self.density.shares(truth.contexts)).tolist(),
+            "distance": float(distance.square().mean().sqrt()),
+            "floor": truth.floor,
         }
-        return found | self._own_surprise(density, exact, rows, predictor.head.event)
+        return found | self._own_surprise(truth, predictor.head.event)
 
-    def _own_surprise(self, density: Density, truth: Tensor, rows: Tensor, event: Event) -> dict[str, float]:
+    def _own_surprise(self, truth: "Truth", event: Event) -> dict[str, float]:
         """-log p of true points for each number of an event, where it is closed."""
-        if not density.closed:
+        if truth.log_density is None:
             return {}
-        surprise = -(float(density.log_density(truth, rows).mean()) + self.log_size(event))
-        return {"nll_of_truth": surprise / event.low.numel()}
+        return {"nll_of_truth": -(truth.log_density + self.log_size(event)) / event.low.numel()}
+
+
+@final
+@dataclass(frozen=True)
+class Truth:
+    """What draws of every family are compared with.
+
+    Attributes:
+        contexts: That are judged, shape `(B, C)`.
+        rows: The context of each draw, shape `(B n, C)`.
+        slices: Of true points, see `measures.slices`; shape `(B, directions, n)`.
+        floor: Distance of other true points to them.
+        log_density: Mean log p(y | c) of true points, nat; None where it is not closed.
+    """
+
+    contexts: Tensor
+    rows: Tensor
+    slices: Tensor
+    floor: float
+    log_density: float | None
+
+
+@functools.lru_cache(maxsize=1)  # cells of one ground come one after the other
+def _truth(ground: DensityGround) -> Truth:
+    density, n = ground.density, ground.samples
+    c = density.contexts(ground.contexts, generator=draws.generator(0, _TRUTH))
+    rows = c.repeat_interleave(n, 0)
+    exact, again = (density.sample(rows, generator=draws.generator(0, k)) for k in (_TRUTH, _OTHER))
+    truth, other = (slices(ground.decoded(ground.coded(y)).view(len(c), n, 2)) for y in (exact, again))
+    log_density = float(density.log_density(exact, rows).mean()) if density.closed else None
+    return Truth(c, rows, truth, float(apart(other, truth).square().mean().sqrt()), log_density)
 
 
 @final
@@ -112,6 +159,11 @@ class PlaneGround(DensityGround):
     def decoded(self, values: Tensor) -> Tensor:
         """The points themselves."""
         return values
+
+    def event_of(self, values: Tensor) -> Event:
+        """With the bounds of the density, whatever the values are."""
+        reach = self.density.reach
+        return self.event.build(torch.tensor([[[-reach, -reach]], [[reach, reach]]]))
 
     def log_size(self, event: Event) -> float:
         """Of a model unit of both numbers."""

@@ -1,12 +1,18 @@
 """The table of a leaderboard, and what it shares with the picture: the cells of a family and a ground in one row.
 
-Seeds are pooled: success is of all trials with its Wilson interval, other numbers are means. Only cells that were
-measured to the end count.
+Success is that of all trials of all seeds with its Wilson interval, which knows nothing of how trainings differ: the
+range over seeds stands beside it. A seed that failed has no success and takes no way; other numbers are means over the
+seeds that did not. The ways that were taken are counted for each seed and context, and what follows from them is
+averaged: ways that are taken by one seed or in one context alone do not make up for those that another dropped.
+
+    entropy    of the ways taken, over the largest that there is; 0 where none was taken
+    modes      share of the ways that were taken at least a tenth as often as is their due
 """
 
 import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -19,8 +25,8 @@ MARK = "families"
 PICTURE = "images/families.png"
 """Where the picture of a page lies, from the page."""
 _HEADER = (
-    "| ground | family | seeds | good | 95 % interval | entropy | distance / floor | NLL | calibration error "
-    "| training [s] | ms a call | network calls | parameters |"
+    "| ground | family | seeds | good | 95 % interval | over seeds | entropy | modes | distance / floor | NLL "
+    "| calibration error | training [s] | ms a call | network calls | parameters [1000] |"
 )
 
 
@@ -38,11 +44,23 @@ class Row:
     family: str
     cells: list[dict[str, Any]]
 
+    @property
+    def judged(self) -> list[dict[str, Any]]:
+        """The cells that did not fail."""
+        return [cell for cell in self.cells if "failure" not in cell]
+
     def mean(self, key: str) -> float | None:
-        """The mean over seeds, or None where a cell does not have it."""
-        values = [cell.get(key) for cell in self.cells]
+        """The mean over the seeds that did not fail, or None where one of them does not have it."""
+        values = [cell.get(key) for cell in self.judged]
         known = [float(value) for value in values if value is not None]
-        return sum(known) / len(known) if len(known) == len(values) else None
+        return sum(known) / len(known) if known and len(known) == len(values) else None
+
+    @property
+    def seeds(self) -> str:
+        """How many there are, or how many of them failed."""
+        failed = Counter("diverged" if cell["diverged"] else "failed" for cell in self.cells if "failure" in cell)
+        told = [f"{count} of {len(self.cells)} {how}" for how, count in failed.items()]
+        return ", ".join(told) or str(len(self.cells))
 
     @property
     def good(self) -> tuple[float, float, float]:
@@ -51,13 +69,19 @@ class Row:
         return (successes / trials, *statistics.wilson(successes, trials))
 
     @property
+    def shares(self) -> list[float]:
+        """The share of good trials of each seed."""
+        return [cell["successes"] / cell["trials"] for cell in self.cells]
+
+    @property
     def entropy(self) -> float | None:
-        """Entropy of the parts of all seeds' good trials over its maximum."""
-        counted = [cell["parts"] for cell in self.cells if "parts" in cell]
-        taken = np.sum(counted, axis=0) if counted else np.zeros(0)
-        if not taken.any():
-            return None
-        return float(statistics.entropy(taken, rng=np.random.default_rng(0)).value)
+        """Entropy of the ways taken over its maximum, averaged; None where ways are not counted or there is but one."""
+        return self._averaged(_entropy)
+
+    @property
+    def modes(self) -> float | None:
+        """Share of the ways that are not dropped, averaged; None where ways are not counted."""
+        return self._averaged(statistics.reached)
 
     @property
     def distance(self) -> float | None:
@@ -65,52 +89,87 @@ class Row:
         distance, floor = self.mean("distance"), self.mean("floor")
         return None if distance is None or not floor else distance / floor
 
+    def _averaged(self, measure: Callable[[np.ndarray, np.ndarray], float | None]) -> float | None:
+        """The mean over seeds and contexts of a measure of counts and what is due; 0 for a seed that failed."""
+        found = []
+        for cell in self.judged:
+            if "parts" not in cell:
+                return None
+            contexts = zip(np.array(cell["parts"]), np.array(cell["due"]), strict=True)
+            known = [value for counts in contexts if (value := measure(*counts)) is not None]
+            if not known:
+                return None
+            found.append(sum(known) / len(known))
+        return sum(found) / len(self.cells) if found else None
+
+
+def _entropy(taken: np.ndarray, due: np.ndarray) -> float | None:
+    """Of the ways that are due at all; None where there is but one."""
+    counts = taken[due > 0]
+    if len(counts) < 2:
+        return None
+    return float(statistics.entropy(counts, rng=np.random.default_rng(0), resamples=1).value) if counts.any() else 0.0
+
 
 def rows(record: dict[str, Any]) -> list[Row]:
-    """Grounds and families in the order in which they were first measured."""
+    """Grounds and families in the order in which they were first measured; what was refused has no row."""
     whole: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for cell in record["cells"]:
-        if "failure" not in cell:
+        if "refusal" not in cell:
             whole.setdefault((cell["ground"], cell["family"]), []).append(cell)
     grounds = list(dict.fromkeys(ground for ground, _ in whole))
     return [Row(*key, cells) for key, cells in sorted(whole.items(), key=lambda item: grounds.index(item[0][0]))]
 
 
 def table(record: dict[str, Any]) -> str:
-    """Markdown: a line for each family and ground, failures below, and on what it was measured."""
+    """Markdown: a line for each family and ground, failures and refusals below, and on what it was measured."""
     picture = f"![Worth of families against milliseconds a call, by ground]({PICTURE})"
     lines = [picture, "", _HEADER, "|" + "---|" * (_HEADER.count("|") - 1), *(_line(row) for row in rows(record))]
-    lines += [f"\n{line}" for line in _failures(record["cells"])]
-    machine, versions = record["machine"], record["versions"]
-    where = f"{machine['processor']}, {machine['cores']} cores; torch {versions['torch']}"
-    return "\n".join([*lines, "", f"<sub>{where}.</sub>"])
+    for kind in ("failure", "refusal"):
+        lines += [f"\n{line}" for line in _told(record["cells"], kind)]
+    return "\n".join([*lines, *(f"\n<sub>{origin}.</sub>" for origin in _origins(record))])
 
 
-def _failures(cells: Sequence[dict[str, Any]]) -> list[str]:
-    """A line for each family and way of failing, with all grounds where it was met."""
+def _told(cells: Sequence[dict[str, Any]], kind: str) -> list[str]:
+    """A line for each family and sentence of a kind, with all grounds where it was met."""
     places: dict[tuple[str, str], list[str]] = {}
     for cell in cells:
-        if "failure" in cell:
-            places.setdefault((cell["family"], cell["failure"]), []).append(cell["ground"])
+        if kind in cell:
+            places.setdefault((cell["family"], cell[kind]), []).append(cell["ground"])
     return [f"{family} on {', '.join(dict.fromkeys(on))}: {why}" for (family, why), on in places.items()]
+
+
+def _origins(record: dict[str, Any]) -> list[str]:
+    """On what so many cells were measured, a line for each."""
+    counts = Counter(cell["origin"] for cell in record["cells"])
+    lines = []
+    for number, count in sorted(counts.items()):
+        origin = record["origins"][number]
+        machine, jobs = origin["machine"], origin["jobs"]
+        on = f"{machine['processor']}, {machine['cores']} cores, {machine.get('gpu') or origin['device']}"
+        lines.append(f"{count} cells: {on}, {jobs} at once; torch {origin['versions']['torch']}")
+    return lines
 
 
 def _line(row: Row) -> str:
     share, low, high = row.good
+    parameters = None if (count := row.mean("parameters")) is None else count / 1000
     entries = [
         row.ground,
         row.family,
-        str(len(row.cells)),
+        row.seeds,
         f"{share:.3f}",
         f"[{low:.3f}, {high:.3f}]",
+        f"{min(row.shares):.3f} to {max(row.shares):.3f}",
         _shown(row.entropy, ".3f"),
+        _shown(row.modes, ".3f"),
         _shown(row.distance, ".2f"),
         _surprise(row),
         _shown(row.mean("calibration_error"), ".3f"),
         _shown(row.mean("training_seconds"), ".0f"),
         _shown(row.mean("ms_a_call"), ".1f"),
         _shown(row.mean("network_calls"), ".0f"),
-        _shown(row.mean("parameters"), ",.0f"),
+        _shown(parameters, ",.0f"),
     ]
     return f"| {' | '.join(entries)} |"
 
@@ -120,11 +179,12 @@ def _shown(value: float | None, form: str) -> str:
 
 
 def _surprise(row: Row) -> str:
-    """The mean density of held-out events, and the truth's own in brackets where it is known."""
+    """The mean density of held-out events and by what it is known, and the truth's own in brackets where it is."""
     mean, own = row.mean("nll"), row.mean("nll_of_truth")
+    ways = {cell["nll_by"] for cell in row.judged if "nll" in cell}
     if mean is None:
-        return "not finite" if any("nll" in cell for cell in row.cells) else ""
-    return f"{mean:.3f}" + ("" if own is None else f" ({own:.3f})")
+        return "not finite" if ways else ""
+    return " ".join([f"{mean:.3f}", *sorted(ways), *([] if own is None else [f"({own:.3f})"])])
 
 
 def into_page(text: str, made: str) -> str:

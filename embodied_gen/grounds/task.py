@@ -10,6 +10,7 @@ from embodied_gen.blocks import DataBlock, EnvBlock
 from embodied_gen.control import Policy
 from embodied_gen.demos import collect, store
 from embodied_gen.demos.episodes import Episodes
+from embodied_gen.experiment import Sizes
 from embodied_gen.grounds.ground import Ground, Shown
 from embodied_gen.predictor import Predictor
 from embodied_gen.slots import EnvMaker
@@ -52,9 +53,27 @@ class TaskGround(Ground):
             env.close()
         return store.read(data.dataset, root=root, episodes=data.episodes)
 
+    def sizes(self) -> Sizes:
+        """Those of the environment's spaces."""
+        env = self.maker()()
+        seen, done = env.observation_space.shape, env.action_space.shape
+        env.close()
+        if not seen or not done:
+            raise ValueError(f"a task needs actions in a Box of shape (A,); {self.env.id} has {env.action_space}.")
+        return Sizes(*self.control.sizes(seen[0], done[0]))
+
+    @property
+    def judgements(self) -> int:
+        """Episodes."""
+        return self.trials
+
     def judge(self, predictor: Predictor, *, seed: int, workers: int) -> dict[str, Any]:
-        """Success and ways taken on the same test seeds for all; `rewarded` counts episodes with any reward at all."""
-        control = self.control
+        """Success and ways taken on the same test seeds for all; `rewarded` counts episodes with any reward at all.
+
+        Starts differ from episode to episode, so that there is one context of all, and every way is due alike, as it is
+        to the experts of tasks that count ways.
+        """
+        control, maker = self.control, self.maker()
         policy = Policy(
             predictor,
             history=control.history,
@@ -62,11 +81,14 @@ class TaskGround(Ground):
             ensemble=control.ensemble,
             block=evaluation.BLOCK,
         )
-        record = evaluation.evaluate(policy, self.maker(), episodes=self.trials, num_envs=_NUM_ENVS, workers=workers)
-        summary = record["summary"]
+        episodes = evaluation.play(policy, maker, episodes=self.trials, num_envs=_NUM_ENVS, workers=workers).episodes
+        summary = evaluation.summarise(episodes, evaluation.modes_of(maker))
         found = {
             "trials": summary["episodes"],
             "successes": summary["successes"],
-            "rewarded": sum(episode["max_reward"] > 0 for episode in record["episodes"]),
+            "rewarded": sum(episode.max_reward > 0 for episode in episodes),
         }
-        return found | ({"parts": summary["modes"]["taken"]} if "modes" in summary else {})
+        if "modes" not in summary:
+            return found
+        count, taken = summary["modes"]["count"], summary["modes"]["taken"]
+        return found | {"parts": [taken], "due": [[self.trials / count] * count]}

@@ -6,6 +6,7 @@ from embodied_gen.heads.autoregressive import AutoregressiveHead
 from embodied_gen.heads.average_velocity import AverageVelocityHead
 from embodied_gen.heads.base import (
     Certified,
+    HasBound,
     HasChains,
     HasCostMap,
     HasDenoiser,
@@ -85,6 +86,7 @@ __all__ = [
     "Guidance",
     "Guide",
     "Hamiltonian",
+    "HasBound",
     "HasChains",
     "HasCostMap",
     "HasDenoiser",

@@ -9,7 +9,7 @@ Alphabet: B contexts, N samples, M = B N rows, `*E` the axes of an event.
 import abc
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, final, runtime_checkable
+from typing import Literal, Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -129,6 +129,13 @@ class HasLogProb(Protocol):
 
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
         """Log p(x | c) in nat with respect to model units, or a bound that the docstring names; `(B,)`."""
+
+
+@runtime_checkable
+class HasBound(HasLogProb, Protocol):
+    """Densities that are known from below alone: `log_prob` is a lower bound."""
+
+    lower_bound: Literal[True]
 
 
 @runtime_checkable

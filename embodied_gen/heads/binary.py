@@ -8,6 +8,7 @@ questions that are asked of a scene:
 
     what is missing         P(x_i = +1 | some units seen, c)          `marginals`
     what is out of place    -log p(x_i | all other units, c)          `surprise`
+    how probable all is     log p(x | c), by a sum over 2^N states    `enumerated`
 
 A guide's potential is added to E, and each unit is drawn with the change that its flip makes to cost and constraints:
 exactly what a guide means, and no slopes are asked for. A projection is a constraint here: what it would change is
@@ -26,12 +27,13 @@ from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 from embodied_gen.events.binary import Binary
 from embodied_gen.heads.base import Head
-from embodied_gen.heads.gibbs import HOT, cooling, gibbs, probabilities, signs
+from embodied_gen.heads.gibbs import HOT, MOST, cooling, every_state, gibbs, probabilities, signs
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.slopes import OfRows
 from embodied_gen.heads.walls import Walls
 
 UNCHANGED = 100.0  # nat for each entry that a projection would change
+_AT_ONCE = 2**16  # states that are summed over
 
 
 class BinaryHead(Head, abc.ABC):
@@ -81,6 +83,31 @@ class BinaryHead(Head, abc.ABC):
         flips = 1 - 2 * torch.eye(self.units, dtype=x.dtype, device=x.device)
         others = (flat[:, None] * flips).view(-1, *x.shape[1:])
         return functional.softplus(potential(x)[:, None] - potential(others).view(len(x), -1)).view_as(x)
+
+    @torch.no_grad()
+    def enumerated(self, x: Tensor, c: Context) -> Tensor:
+        """Log p(x | c), exact, by a sum over all 2^N states; nat, shape `(B,)`.
+
+        Args:
+            x: Events, -1 and +1, shape `(B, T, D)`.
+            c: Contexts.
+
+        Raises:
+            ValueError: If there are too many units.
+        """
+        if self.units > MOST:
+            raise ValueError(
+                f"at most {MOST} units are enumerated; got {self.units}. Compare energies, or estimate Z by chains."
+            )
+        own, every = self.energy(x, c), every_state(self.units, x)
+        parts = zip(*(bias.split(max(1, _AT_ONCE // len(every))) for bias in self._biases(c)), strict=True)
+        return -own - torch.cat([self._log_sum(every, *part) for part in parts])
+
+    def _log_sum(self, states: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
+        """Log of the sum of exp(-E) over states `(K, N)`, for each row of the biases."""
+        many = (part.repeat_interleave(len(states), 0) for part in (visible, hidden))
+        energies = self._energy(states.repeat(len(visible), 1), *many)
+        return torch.logsumexp(-energies.view(len(visible), -1), 1)
 
     @torch.no_grad()
     def marginals(

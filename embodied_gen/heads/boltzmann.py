@@ -19,11 +19,9 @@ from embodied_gen import draws
 from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 from embodied_gen.heads.binary import BinaryHead, with_guide
-from embodied_gen.heads.gibbs import HOT, cooling, every_state, gibbs, signs
+from embodied_gen.heads.gibbs import HOT, MOST, cooling, every_state, gibbs, signs
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.slopes import OfRows
-
-MOST = 16  # units whose states are enumerated
 
 
 @final

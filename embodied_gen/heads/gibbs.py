@@ -19,6 +19,7 @@ from embodied_gen import draws
 from embodied_gen.heads.slopes import OfRows
 
 HOT = 5.0  # temperature of the first sweep, nat
+MOST = 16  # units whose states are enumerated
 
 
 def gibbs(

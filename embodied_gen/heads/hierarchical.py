@@ -34,7 +34,7 @@ from embodied_gen.heads.variational import Normal, Repeated, VariationalHead, ce
 
 @final
 class HierarchicalVAEHead(VariationalHead):
-    """A conditional VAE with L levels of latents; implements `HasLogProb`, as a bound, and `HasLatent`.
+    """A conditional VAE with L levels of latents; implements `HasBound`, and `HasLatent`.
 
     Args:
         event: What is predicted.

@@ -29,7 +29,7 @@ from embodied_gen.heads.variational import Repeated
 
 @final
 class JointVAEHead(EncodedHead):
-    """A conditional VAE with classes; implements `HasLogProb`, as a bound, and `HasLatent`.
+    """A conditional VAE with classes; implements `HasBound`, and `HasLatent`.
 
     Args:
         event: What is predicted.

@@ -44,9 +44,11 @@ class Schedule(nn.Module, abc.ABC):
 
     Attributes:
         data_deviation: Standard deviation of the data in model units that scalings assume.
+        most: Steps of the finest grid; None where there may be any number.
     """
 
     data_deviation: float = 1.0
+    most: int | None = None
 
     @abc.abstractmethod
     def coefficients(self, t: Tensor) -> Coefficients:
@@ -89,7 +91,7 @@ class _Table(Schedule):
         if not bool(((betas > 0) & (betas < 1)).all()):
             raise ValueError("every beta must lie strictly between 0 and 1.")
         product = torch.cat([torch.ones(1, dtype=torch.float64), (1 - betas.double()).cumprod(0)])
-        self.levels = len(betas)
+        self.levels = self.most = len(betas)
         curves = [product.sqrt(), (1 - product).sqrt()]
         rates = [torch.gradient(curve, spacing=1 / self.levels)[0] for curve in curves]
         self.register_buffer("_tables", torch.stack(curves + rates), persistent=False)

@@ -116,7 +116,7 @@ class EncodedHead(VariationalHead, abc.ABC):
 
 @final
 class VAEHead(EncodedHead):
-    """A conditional VAE, or beta-VAE; implements `HasLogProb`, as a bound, and `HasLatent`.
+    """A conditional VAE, or beta-VAE; implements `HasBound`, and `HasLatent`.
 
     Args:
         event: What is predicted.

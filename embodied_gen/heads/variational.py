@@ -20,7 +20,7 @@ Sources: Kingma and Welling 2014 (arXiv:1312.6114); Burda, Grosse and Salakhutdi
 
 import abc
 import math
-from typing import NamedTuple, final
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -115,7 +115,7 @@ class Likelihood(nn.Module):
 
 
 class VariationalHead(LatentHead, abc.ABC):
-    """A latent head with a bound of its density; implements `HasLogProb` and `HasLatent`.
+    """A latent head with a bound of its density; implements `HasBound` and `HasLatent`.
 
     Args:
         event: What is predicted.
@@ -128,6 +128,8 @@ class VariationalHead(LatentHead, abc.ABC):
     Attributes:
         seed: Of the draws of `log_prob`; may be replaced.
     """
+
+    lower_bound: Literal[True] = True
 
     def __init__(
         self,

@@ -17,7 +17,7 @@ Guides are followed by proposals: codes are discrete and no chain moves through 
 Sources: van den Oord, Vinyals and Kavukcuoglu 2017 (arXiv:1711.00937); Lee et al. 2024, VQ-BeT (arXiv:2403.03181).
 """
 
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ from embodied_gen.heads.variational import Likelihood
 
 @final
 class VQVAEHead(Head):
-    """p(x | c) by discrete codes; implements `HasLogProb`, as a bound.
+    """p(x | c) by discrete codes; implements `HasBound`.
 
     Args:
         event: What is predicted.
@@ -54,6 +54,8 @@ class VQVAEHead(Head):
     Raises:
         ValueError: If a number is out of range.
     """
+
+    lower_bound: Literal[True] = True
 
     def __init__(
         self,

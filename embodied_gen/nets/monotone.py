@@ -12,12 +12,17 @@ product of positive matrices and of slopes of tanh, taken in logarithms througho
 
 Rows are normalised as each feature sums over up to n blocks.
 
+An entry and its slope need the features of the entries before it, which do not change while that entry is looked for,
+and blocks of its own. So entries can be read one by one (`start`, `step`, `extend`), for the cost of a blocks instead
+of n a of them, as decoders read positions.
+
 Source: De Cao et al. 2019, "Block Neural Autoregressive Flow" (arXiv:1904.04676).
 """
 
 import math
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +30,26 @@ from torch.nn import functional
 
 from embodied_gen.nets.base import Net, require_positive
 from embodied_gen.nets.time import TimeEmbedding
+
+
+@final
+@dataclass(frozen=True)
+class Prefix:
+    """What the next entry of rows is read with, for each layer from the input.
+
+    Attributes:
+        weights: W, shape `(n O, n I)`.
+        log_blocks: Logarithms of the blocks on its diagonal, shape `(n, O, I)`.
+        shifts: What time and context add, shape `(M, n, O)`.
+        known: Features of the entries that are known, shape `(M, i I)`.
+        offsets: What those and the shifts add up to for the next entry, shape `(M, O)`; none after the last one.
+    """
+
+    weights: list[Tensor]
+    log_blocks: list[Tensor]
+    shifts: list[Tensor]
+    known: list[Tensor]
+    offsets: list[Tensor]
 
 
 @final
@@ -96,6 +121,47 @@ class MonotoneMLP(Net):
             h = h + shift(e)
         return torch.cat([part.view_as(x) for part in (h, log_slope)], -1)
 
+    def start(self, t: Tensor, c: Tensor) -> Prefix:
+        """What the first entry is read with, for rows of times `(M,)` and contexts `(M, C)`."""
+        e = functional.silu(self.embed(t, c))
+        layers = [cast(BlockLinear, layer) for layer in self.layers]
+        read = [layer.weights() for layer in layers]
+        shifts = [shift(e).unflatten(1, (layer.entries, -1)) for layer, shift in zip(layers, self.shifts, strict=True)]
+        none = [e.new_zeros(len(e), 0) for _ in layers]
+        return Prefix([w for w, _ in read], [b for _, b in read], shifts, none, [shift[:, 0] for shift in shifts])
+
+    def step(self, x: Tensor, prefix: Prefix) -> tuple[Tensor, Tensor]:
+        """The value of the next entry and the logarithm of its slope, if the entry is x; shapes `(M,)`."""
+        value, log_slope, _ = self._walk(x, prefix)
+        return value, log_slope
+
+    def extend(self, x: Tensor, prefix: Prefix) -> Prefix:
+        """What the entry after the next one is read with, if the next one is x, `(M,)`."""
+        _, _, own = self._walk(x, prefix)
+        known = [torch.cat(pair, 1) for pair in zip(prefix.known, own, strict=True)]
+        entry = known[0].shape[1]
+        offsets = []
+        for weights, shift, features in zip(prefix.weights, prefix.shifts, known, strict=True):
+            rows = weights.unflatten(0, (shift.shape[1], -1))[entry : entry + 1].flatten(0, 1)
+            if len(rows):
+                offsets.append(functional.linear(features, rows[:, : features.shape[1]]) + shift[:, entry])
+        return Prefix(prefix.weights, prefix.log_blocks, prefix.shifts, known, offsets)
+
+    def _walk(self, x: Tensor, prefix: Prefix) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """The next entry's value, the logarithm of its slope, and its features at the input of each layer."""
+        entry = prefix.known[0].shape[1]
+        h, own = x.unsqueeze(1), []
+        log_slope = torch.zeros_like(h)
+        for number, (log_blocks, offset) in enumerate(zip(prefix.log_blocks, prefix.offsets, strict=True)):
+            if number:
+                log_slope = log_slope + _log_slope_of_tanh(h)
+                h = h.tanh()
+            own.append(h)
+            block = log_blocks[entry]
+            h = offset + functional.linear(h, block.exp())
+            log_slope = torch.logsumexp(block + log_slope.unsqueeze(1), -1)
+        return h[:, 0], log_slope[:, 0], own
+
 
 @final
 class BlockLinear(nn.Module):
@@ -130,11 +196,15 @@ class BlockLinear(nn.Module):
         Returns:
             Shapes `(M, n O)` and `(M, n, O)`.
         """
+        weights, log_blocks = self.weights()
+        spread = torch.logsumexp(log_blocks + log_slope.unsqueeze(2), -1)
+        return functional.linear(h, weights), spread
+
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """W, shape `(n O, n I)`, and the logarithms of its blocks on the diagonal, `(n, O, I)`."""
         free = torch.where(self.own, self.raw.exp(), self.raw * self.before)
         log_scale = self.gain - free.square().sum(1, keepdim=True).log() / 2
-        log_blocks = self._diagonal(self.raw + log_scale)
-        spread = torch.logsumexp(log_blocks + log_slope.unsqueeze(2), -1)
-        return functional.linear(h, free * log_scale.exp()), spread
+        return free * log_scale.exp(), self._diagonal(self.raw + log_scale)
 
     def _entrywise(self, mask: Tensor) -> Tensor:
         return mask.repeat_interleave(self.outputs, 0).repeat_interleave(self.inputs, 1)

@@ -12,7 +12,7 @@ from embodied_gen.statistics.label_maps import (
     label_scores,
     scores_of,
 )
-from embodied_gen.statistics.modes import Modes, clusters, count_modes
+from embodied_gen.statistics.modes import Modes, clusters, count_modes, reached
 from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
 from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
 from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_difference, entropy
@@ -44,6 +44,7 @@ __all__ = [
     "minimum_detectable_effect_paired",
     "newcombe",
     "newcombe_paired",
+    "reached",
     "score_calibration",
     "scores_of",
     "wilson",

@@ -51,7 +51,18 @@ class Modes:
     @property
     def reached(self) -> float:
         """Share of modes that are not dropped."""
-        return float((self.counts >= np.maximum(DROPPED * self.expected, 1)).mean())
+        return reached(self.counts, self.expected)
+
+
+def reached(counts: ArrayLike, expected: ArrayLike) -> float:
+    """Share of modes that are not dropped, of those that are expected at all.
+
+    Args:
+        counts: Samples of each mode, shape `(K,)`.
+        expected: Samples of each mode if they were as the reference, shape `(K,)`.
+    """
+    found, due = np.asarray(counts, float), np.asarray(expected, float)
+    return float((found >= np.maximum(DROPPED * due, 1))[due > 0].mean())
 
 
 def count_modes(

@@ -2,7 +2,13 @@
 
 import json
 
+import pytest
 import yaml
+
+from embodied_gen import config
+from embodied_gen.commands import bench
+from embodied_gen.grounds.leaderboard import Leaderboard, Record
+from embodied_gen.grounds.task import TaskGround
 
 NET = {"kind": "mlp", "width": 16, "depth": 1}
 TRAIN = {"steps": 15, "batch": 32, "precision": "fp32", "warmup": 2}
@@ -59,8 +65,10 @@ def test_cells_are_measured_once_and_published(cli, tmp_path):
     assert "4 cells, 1 of them in r.json already" in second.out and "3/3 particle: flow, seed 0" in second.out
     record = json.loads((tmp_path / "r.json").read_text())
     assert record["cells"][1] == begun[0] and len(record["cells"]) == 4  # in the order of the file
-    assert {"torch", "gymnasium"} <= record["versions"].keys() and "cores" in record["machine"]
-    assert all("failure" not in cell for cell in record["cells"])
+    (origin,) = record["origins"]
+    assert {"torch", "gymnasium"} <= origin["versions"].keys() and "cores" in origin["machine"]
+    assert (origin["device"], origin["jobs"]) == ("cpu", 1)
+    assert all("failure" not in cell and cell["origin"] == 0 and cell["ms_a_call"] > 0 for cell in record["cells"])
     task = next(cell for cell in record["cells"] if cell["ground"] == "particle")
     assert task["trials"] == 3 and task["successes"] <= task["rewarded"] <= 3 and "distance" not in task
     assert (page.parent / "images" / "families.png").read_bytes().startswith(b"\x89PNG")
@@ -70,6 +78,78 @@ def test_cells_are_measured_once_and_published(cli, tmp_path):
     third = cli(*call)
     assert third.status == 0 and "4 cells, 4 of them" in third.out and "train:" not in third.out
     assert page.read_text() == text
+
+
+def test_only_the_record_of_the_project_goes_into_its_page_unasked(cli, tmp_path, monkeypatch):
+    page = tmp_path / "docs" / "families.md"
+    page.parent.mkdir()
+    page.write_text("<!-- table: families -->\n<!-- end -->\n")
+    board = written(tmp_path, grounds={"board": BOARD["grounds"]["board"]})
+    call = ["bench", "families", board, "--families", "least squares", "--device", "cpu"]
+    other = cli(*call, "--out", "r.json")
+    assert other.status == 0 and "| board |" in other.out and "| board |" not in page.read_text()
+    own = cli(*call)
+    assert own.status == 0 and "written: docs/families.md" in own.out and "| board |" in page.read_text()
+    assert (tmp_path / "benchmarks" / "results" / "families.json").is_file()
+
+
+def test_families_that_refuse_a_ground_are_told_before_data_are_read(cli, tmp_path):
+    families = {"units": {"head": {"kind": "hopfield"}}, "masked": {"head": {"kind": "maf"}}}
+    board = written(tmp_path, families=families, seeds=[0, 1], grounds={"particle": BOARD["grounds"]["particle"]})
+    outcome = cli("bench", "families", board, "--out", "r.json", "--device", "cpu")
+    assert outcome.status == 0, outcome.err
+    assert outcome.out.count("particle refuses units: models of binary units need a Binary event") == 1
+    assert "demonstrations of particle" not in outcome.out and not (tmp_path / "data").exists()
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert [cell["family"] for cell in record["cells"]] == ["units", "masked"] * 2
+    assert all("refusal" in cell and "successes" not in cell for cell in record["cells"])
+    assert "units on particle: models of binary units" in outcome.out
+    again = cli("bench", "families", board, "--out", "r.json", "--device", "cpu")
+    assert "4 cells, 4 of them in r.json already" in again.out and "refuses" not in again.out
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_family_that_fails_is_a_row_and_the_others_are_measured_all_the_same(cli, tmp_path, jobs):
+    grounds = {"board": BOARD["grounds"]["board"] | {"train": TRAIN | {"rate": 1e30, "steps": 40}}}
+    families = {"bad": {"head": {"kind": "regression"}}, "good": {"head": {"kind": "regression"}, "rate": 1e-3}}
+    board = written(tmp_path, families=families, grounds=grounds, seeds=[0, 1])
+    outcome = cli("bench", "families", board, "--out", "r.json", "--device", "cpu", "--jobs", jobs)
+    assert outcome.status == 0, outcome.err
+    assert "| board | bad | 2 of 2 diverged | 0.000 |" in outcome.out and "| board | good | 2 |" in outcome.out
+    assert "bad on board: the loss of step" in outcome.out and (tmp_path / "r.png").is_file()
+    again = cli("bench", "families", board, "--out", "r.json", "--device", "cpu", "--jobs", jobs)
+    assert "4 cells, 4 of them in r.json already" in again.out
+
+
+def test_dear_families_of_dear_grounds_go_first(monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(bench.together, "done", lambda work, cells, **_: asked.extend(cells) or [])
+    board = config.parse(BOARD | {"seeds": [0, 1]}, Leaderboard, "board")
+    prices = {("board", "flow"): 2.0, ("board", "least squares"): 1.0, ("particle", "flow"): 3.0}
+    monkeypatch.setattr(TaskGround, "missing", lambda _: 0)
+    due = [(cell, prices.get((cell.place, cell.family), 0.5)) for cell in board.cells((), (), ())]
+    bench._fill_together(Record(tmp_path / "r.json"), due, bench.Arguments("families", jobs=2))
+    assert [(cell.place, cell.family) for cell in asked] == [
+        *[("particle", "flow")] * 2,
+        *[("particle", "least squares")] * 2,
+        *[("board", "flow")] * 2,
+        *[("board", "least squares")] * 2,
+    ]
+
+
+def test_cells_that_are_not_timed_yet_are_timed_where_nothing_is_measured(cli, tmp_path):
+    board = written(tmp_path, grounds={"board": BOARD["grounds"]["board"]}, seeds=[0, 1])
+    call = ["bench", "families", board, "--out", "r.json", "--families", "flow", "--device", "cpu"]
+    assert cli(*call).status == 0
+    path = tmp_path / "r.json"
+    record = json.loads(path.read_text())
+    del record["cells"][1]["ms_a_call"]
+    path.write_text(json.dumps(record))
+    outcome = cli(*call)
+    assert "2 cells, 2 of them" in outcome.out and "time: 1/1" in outcome.out
+    first, second = json.loads(path.read_text())["cells"]
+    assert first["ms_a_call"] == second["ms_a_call"] > 0
+    assert "time:" not in cli(*call).out
 
 
 def test_without_a_page_the_table_is_printed_and_the_picture_lies_beside_the_record(cli, tmp_path):
@@ -89,7 +169,7 @@ def test_cells_that_are_measured_at_once_are_those_that_are_measured_in_turn(cli
         records.append(json.loads((tmp_path / f"{jobs}.json").read_text())["cells"])
     assert "cells: 4/4" in outcome.out
     for one, other in zip(*records, strict=True):
-        clocks = {"training_seconds", "ms_a_call"}
+        clocks = {"training_seconds", "ms_a_call", "timed_calls"}
         assert one.keys() == other.keys() >= clocks
         assert {key: one[key] for key in one.keys() - clocks} == {key: other[key] for key in other.keys() - clocks}
 

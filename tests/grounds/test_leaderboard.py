@@ -4,10 +4,16 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
+from scipy import stats
 
-from embodied_gen import config, statistics
+from embodied_gen import config, provenance, statistics
+from embodied_gen.experiment import around
+from embodied_gen.grounds.cell import refused
 from embodied_gen.grounds.leaderboard import Leaderboard, Record
 from embodied_gen.grounds.table import into_page, rows, table
+from embodied_gen.nets.base import parameters_of
+from embodied_gen.training import TrainSettings
 from tests.heads.kinds import kinds
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +74,40 @@ def test_the_projects_own_leaderboard_reads_and_has_the_grounds_that_it_should()
         assert cell.ground.control.actions <= cell.ground.control.horizon
 
 
+def test_families_with_networks_of_their_own_learn_half_to_twice_as_many_numbers_as_regression():
+    own = config.read(ROOT / "configs" / "families.yaml", Leaderboard, "leaderboard")
+    special = [name for name, family in own.families.items() if family.net]
+    assert set(special) == {"maf", "iaf", "bnaf", "residual_flow"}
+    for place, ground in own.grounds.items():
+        sizes = ground.sizes()
+        event = ground.event_of(torch.zeros(1, *ground.control.shape(sizes.action)))
+        counts = {}
+        for cell in own.cells(("regression", *special), (place,), (0,)):
+            parts = ground.control, event, cell.ground.net, cell.head
+            predictor = around(*parts, observations=torch.zeros(2, sizes.observation), seed=0)
+            counts[cell.family] = parameters_of(predictor)
+        for name in special:
+            assert 0.5 < counts[name] / counts["regression"] < 2, (place, name)
+
+
+def test_all_families_learn_at_the_usual_rate_and_games_at_theirs():
+    own = config.read(ROOT / "configs" / "families.yaml", Leaderboard, "leaderboard")
+    games = {name for name, family in own.families.items() if family.head.kind == "adversarial"}
+    for cell in own.cells((), (), (0,)):
+        assert cell.ground.train.rate == (3e-4 if cell.family in games else TrainSettings().rate)
+    assert {own.families[name].head.game.kind for name in games} == {
+        "relativistic",
+        "minimax",
+        "non_saturating",
+        "least_squares",
+        "wasserstein",
+    }
+
+
+def entry(one, **changes):
+    return {**one.key, "fingerprint": one.fingerprint(), "data": "d", **changes}
+
+
 def test_a_record_knows_its_cells_and_refuses_other_settings(tmp_path):
     path, cell = tmp_path / "r.json", board().cells(("a",), ("x",), (4,))[0]
     record = Record(path)
@@ -83,49 +123,161 @@ def test_a_record_knows_its_cells_and_refuses_other_settings(tmp_path):
         Record(path)
 
 
+def test_cells_keep_the_versions_that_they_were_measured_with_and_are_replaced_by_those_of_others(
+    tmp_path, monkeypatch
+):
+    path, (first, second) = tmp_path / "r.json", board().cells(("a",), ("x",), ())
+    Record(path, device="cpu", jobs=2).add(entry(first, trials=1))
+    Record(path, device="cuda", jobs=1).add(entry(second))
+    monkeypatch.setattr(provenance, "versions", lambda: {"torch": "new"})
+    record = Record(path)
+    assert not record.has(first) and not record.has(second)
+    record.add(entry(first, trials=2, data="e"))  # of other versions, data may be others
+    assert record.has(first) and not record.has(second) and len(record.content["cells"]) == 2
+    origins = [record.content["origins"][known["origin"]] for known in record.content["cells"]]
+    assert [(origin["device"], origin["jobs"]) for origin in origins] == [("cuda", 1), ("cpu", 1)]
+    assert origins[1]["versions"] == {"torch": "new"} != origins[0]["versions"]
+    assert {"cores", "processor"} <= origins[0]["machine"].keys()
+
+
+def test_cells_of_a_ground_are_of_the_same_data(tmp_path):
+    record, (first, second) = Record(tmp_path / "r.json"), board().cells(("a",), ("x",), ())
+    record.add(entry(first))
+    with pytest.raises(ValueError, match=r"holds cells of x that were measured on other data. Name another file"):
+        record.add(entry(second, data="e"))
+    record.add(refused(second, "no\n such net"))  # which knows no data
+    assert record.content["cells"][-1]["refusal"] == "no such net"
+
+
+def test_calls_are_timed_once_a_family_and_ground_where_one_of_its_cells_is_not(tmp_path):
+    record, cells = Record(tmp_path / "r.json"), board().cells((), ("x",), ())
+    assert record.untimed(cells) == []
+    (a, b, a5, b5) = cells
+    record.add(entry(a))
+    record.add(entry(a5))
+    record.add(entry(b, failure="inf", diverged=True))
+    record.add(refused(b5, "no"))
+    assert record.untimed(cells) == [a]
+    record.time(a, {"ms_a_call": 3.0})
+    known = Record(tmp_path / "r.json").content["cells"]
+    assert [one.get("ms_a_call") for one in known] == [3.0, 3.0, None, None] and record.untimed(cells) == []
+
+
+def test_a_family_may_have_another_network_on_a_ground():
+    families = {"flow": {"head": {"kind": "bnaf"}, "net": {"kind": "monotone"}, "nets": {"y": {"kind": "mlp"}}}}
+    there, other = board(families=families).cells((), (), (0,))
+    assert (there.ground.net.kind, other.ground.net.kind) == ("monotone", "mlp")
+    families["flow"]["nets"] = {"z": {"kind": "mlp"}}
+    with pytest.raises(ValueError, match=r"families.flow.nets names no ground 'z'; expected one of x, y"):
+        board(families=families)
+
+
 def cell(family, seed, **changes):
     base = {
         "ground": "x",
         "family": family,
         "seed": seed,
+        "origin": 0,
         "trials": 10,
         "successes": 9,
         "calibration_error": 0.1,
         "training_seconds": 2.0,
         "ms_a_call": 1.0,
         "network_calls": 1,
-        "parameters": 1000,
+        "parameters": 1500,
     }
     return base | changes
 
 
+def broken(family, seed, why="inf", *, diverged=True, ground="x"):
+    return {
+        "ground": ground,
+        "family": family,
+        "seed": seed,
+        "origin": 0,
+        "trials": 10,
+        "successes": 0,
+        "failure": why,
+        "diverged": diverged,
+    }
+
+
 def record_of(*cells):
-    return {"cells": list(cells), "machine": {"processor": "P", "cores": 2}, "versions": {"torch": "T"}}
+    origin = {"machine": {"processor": "P", "cores": 2}, "versions": {"torch": "T"}, "device": "cpu", "jobs": 3}
+    return {"cells": list(cells), "origins": [origin]}
+
+
+def columns(record, number=0):
+    header, _, *lines = [line for line in table(record).splitlines() if line.startswith("|")]
+    names, values = ([part.strip() for part in line.strip("|").split("|")] for line in (header, lines[number]))
+    return dict(zip(names, values, strict=True))
 
 
 def test_seeds_are_pooled_and_averaged():
-    first = cell("a", 0, parts=[5, 4], distance=2.0, floor=1.0, nll=1.0, nll_of_truth=0.5)
-    second = cell("a", 1, successes=1, parts=[0, 1], distance=4.0, floor=1.0, nll=2.0, nll_of_truth=0.5)
+    first = cell(
+        "a", 0, parts=[[5, 4]], due=[[5, 5]], distance=2.0, floor=1.0, nll=1.0, nll_by="flow", nll_of_truth=0.5
+    )
+    second = first | cell("a", 1, successes=1, distance=4.0, nll=2.0)
     (row,) = rows(record_of(first, second))
     assert row.good == (0.5, *statistics.wilson(10, 20))
-    assert row.entropy == pytest.approx(1.0) and row.distance == 3.0
+    assert row.shares == [0.9, 0.1] and row.distance == 3.0
     assert row.mean("nll") == 1.5 and row.mean("absent") is None
-    assert "| x | a | 2 | 0.500 |" in table(record_of(first, second))
-    assert "| 1.500 (0.500) |" in table(record_of(first, second))
+    shown = columns(record_of(first, second))
+    assert (shown["ground"], shown["family"], shown["seeds"], shown["good"]) == ("x", "a", "2", "0.500")
+    assert shown["over seeds"] == "0.100 to 0.900" and shown["parameters [1000]"] == "2"
+    assert shown["NLL"] == "1.500 flow (0.500)"
+    assert "<sub>2 cells: P, 2 cores, cpu, 3 at once; torch T.</sub>" in table(record_of(first, second))
+
+
+def test_ways_that_seeds_take_apart_do_not_make_up_for_those_that_each_of_them_drops():
+    """Pooled, three seeds that each fell on another part looked as if all parts were drawn alike."""
+    collapsed = [cell("a", k, parts=[[9 * (k == j) for j in range(3)]] * 2, due=[[3.0] * 3] * 2) for k in range(3)]
+    (row,) = rows(record_of(*collapsed))
+    assert row.entropy == 0.0 and row.modes == pytest.approx(1 / 3)
+    (row,) = rows(record_of(cell("a", 0, parts=[[4, 0, 0], [0, 4, 0]], due=[[3.0] * 3] * 2)))  # nor do contexts
+    assert row.entropy == 0.0 and row.modes == pytest.approx(1 / 3)
+
+
+def test_only_ways_that_are_due_count_and_a_tenth_of_what_is_due_reaches_one():
+    parts, due = [[90, 5, 5, 0]], [[50.0, 50.0, 50.0, 0.0]]
+    (row,) = rows(record_of(cell("a", 0, parts=parts, due=due)))
+    assert row.modes == 1.0
+    assert row.entropy == pytest.approx(float(stats.entropy([90, 5, 5]) / math.log(3)))
+    (row,) = rows(record_of(cell("a", 0, parts=[[90, 5, 4, 0]], due=due)))
+    assert row.modes == pytest.approx(2 / 3)
+    (row,) = rows(record_of(cell("a", 0, parts=[[0, 0, 0, 0]], due=due)))
+    assert row.entropy == row.modes == 0.0
+    (row,) = rows(record_of(cell("a", 0, parts=[[7, 0]], due=[[9.0, 0.0]])))  # of one way there is no entropy
+    assert row.entropy is None and row.modes == 1.0
+
+
+def test_seeds_that_failed_have_no_success_and_take_no_way():
+    good = cell("a", 0, successes=10, parts=[[5, 5]], due=[[5.0, 5.0]], distance=2.0, floor=1.0)
+    record = record_of(good, good | {"seed": 1}, broken("a", 2))
+    (row,) = rows(record)
+    assert row.good[0] == pytest.approx(2 / 3) and row.shares == [1.0, 1.0, 0.0]
+    assert row.entropy == row.modes == pytest.approx(2 / 3) and row.distance == 2.0
+    assert columns(record)["seeds"] == "1 of 3 diverged" and "a on x: inf" in table(record)
+    all_failed = record_of(*(broken("a", seed, "no action", diverged=seed > 0) for seed in range(3)))
+    shown = columns(all_failed)
+    assert shown["seeds"] == "1 of 3 failed, 2 of 3 diverged" and shown["good"] == "0.000" and shown["ms a call"] == ""
 
 
 def test_what_is_unknown_stays_blank_and_what_is_infinite_is_said():
-    text = table(record_of(cell("a", 0), cell("b", 0, nll=None), cell("b", 1, nll=1.0)))
-    lines = [line for line in text.splitlines() if line.startswith("| x")]
-    assert lines[0].count("|  |") >= 2 and "not finite" in lines[1]
-    assert math.isfinite(float(lines[0].split("|")[4]))
+    record = record_of(cell("a", 0), cell("b", 0, nll=None, nll_by="exact"), cell("b", 1, nll=1.0, nll_by="exact"))
+    unknown, infinite = columns(record), columns(record, 1)
+    assert [unknown[name] for name in ("entropy", "modes", "distance / floor", "NLL")] == [""] * 4
+    assert infinite["NLL"] == "not finite" and math.isfinite(float(unknown["good"]))
 
 
-def test_failures_are_told_below_the_table_and_do_not_count():
-    broken = [{"ground": g, "family": "b", "seed": s, "failure": "no such net"} for g in "xy" for s in (0, 1)]
-    text = table(record_of(cell("a", 0), *broken))
-    assert text.count("b on ") == 1 and "b on x, y: no such net" in text
-    assert [row.family for row in rows(record_of(cell("a", 0), {"ground": "x", "family": "b", "failure": ""}))] == ["a"]
+def test_refusals_and_failures_are_told_below_the_table_and_what_is_refused_has_no_row():
+    failed = [broken("b", s, "no such action", ground=g) for g in "xy" for s in (0, 1)]
+    not_asked = [{"ground": "x", "family": "c", "seed": s, "origin": 0, "refusal": "no such net"} for s in (0, 1)]
+    record = record_of(cell("a", 0), *failed, *not_asked)
+    text = table(record)
+    assert text.count("b on ") == 1 and "b on x, y: no such action" in text
+    assert text.count("c on ") == 1 and "c on x: no such net" in text
+    assert [(row.ground, row.family) for row in rows(record)] == [("x", "a"), ("x", "b"), ("y", "b")]
 
 
 def test_grounds_stay_together_in_the_order_of_their_first_cell():

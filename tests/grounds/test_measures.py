@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
 from embodied_gen import draws
-from embodied_gen.grounds.measures import LEVELS, calibration_error, coverage, sliced_w2
+from embodied_gen.grounds.measures import LEVELS, apart, calibration_error, coverage, sliced_w2, slices
 
 
 def cloud(seed, *shape):
@@ -65,6 +65,19 @@ def test_right_samples_cover_as_often_as_they_should_and_narrow_ones_less():
     expected = [2 * stats.norm.cdf(stats.norm.ppf((1 + q) / 2) / 2) - 1 for q in LEVELS]
     assert narrow.tolist() == pytest.approx(expected, abs=0.04)
     assert calibration_error(right) < 0.02 < calibration_error(narrow)
+
+
+def test_few_samples_of_the_right_density_cover_as_often_as_they_should():
+    """Of 39 samples the quantiles are order statistics, so that the mean over many contexts is the level itself."""
+    shares = coverage(cloud(2, 20_000, 39), cloud(3, 20_000))
+    for share, level in zip(shares.tolist(), LEVELS, strict=True):
+        assert share == pytest.approx(level, abs=4 * math.sqrt(level * (1 - level) / 40_000))
+    assert calibration_error(shares) < 0.006
+
+
+def test_a_cloud_that_is_met_often_is_sorted_once():
+    a, b = cloud(0, 2, 12), cloud(1, 2, 12)
+    assert torch.equal(apart(slices(a), slices(b)), sliced_w2(a, b))
 
 
 def test_a_point_estimate_covers_nothing():

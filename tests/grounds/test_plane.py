@@ -7,11 +7,15 @@ import torch
 from torch import nn
 
 from embodied_gen import draws
+from embodied_gen.blocks import MLPBlock
 from embodied_gen.demos.windows import Windows
 from embodied_gen.events import Binary, Trajectory
+from embodied_gen.experiment import Sizes
+from embodied_gen.grounds import plane
 from embodied_gen.grounds.plane import BitsGround, PlaneGround
 from embodied_gen.heads import Head
 from embodied_gen.predictor import Predictor
+from embodied_gen.training import TrainSettings
 
 GROUNDS = [
     PlaneGround(shape=shape, condition=condition, points=400, contexts=4, samples=500)
@@ -50,8 +54,11 @@ def judged(ground, spread):
 def test_the_truth_is_as_good_as_the_floor_and_reaches_every_part(ground):
     found = judged(ground, 1.0)
     assert found["trials"] == ground.contexts * ground.samples
-    assert found["successes"] > 0.99 * found["trials"] and sum(found["parts"]) == found["successes"]
-    assert min(found["parts"]) > 0
+    parts, due = (torch.tensor(found[name]) for name in ("parts", "due"))
+    assert found["successes"] > 0.99 * found["trials"] == 0.99 * ground.judgements
+    assert parts.sum() == found["successes"] and parts.shape == due.shape == (4, ground.density.shape.parts)
+    assert torch.equal(parts > 0, due > 0) and due.sum(1) == pytest.approx(torch.full((4,), 500.0))
+    assert (parts - due).abs().max() < 5 * (due.max() + 1).sqrt()  # in each context, not of all together
     assert 0.5 < found["distance"] / found["floor"] < 2
 
 
@@ -59,7 +66,40 @@ def test_the_truth_is_as_good_as_the_floor_and_reaches_every_part(ground):
 def test_a_point_is_far_from_the_truth(ground):
     found = judged(ground, 0.0)
     assert found["distance"] > 5 * found["floor"]
-    assert sum(count > 0 for count in found["parts"]) <= 1
+    assert (torch.tensor(found["parts"]).sum(0) > 0).sum() <= 1
+
+
+@pytest.mark.parametrize("ground", GROUNDS, ids=lambda g: g.shape)
+def test_bounds_hold_the_density_whatever_the_data_are(ground):
+    event = ground.event_of(torch.zeros(3, 1, 2))
+    stream = draws.generator(5)
+    c = ground.density.contexts(20_000, generator=stream)
+    y = ground.density.sample(c, generator=stream)
+    assert event.shape == (1, 2) and event.scale(y.unsqueeze(1)).abs().max() <= 1
+    assert y.abs().max() > 0.75 * event.high.max()  # and not much more
+    assert ground.sizes() == Sizes(observation=c.shape[1], action=2)
+
+
+def test_bits_have_their_own_bounds_and_sizes():
+    assert isinstance(BITS.event_of(torch.zeros(3, 1, 12)), Binary) and BITS.sizes() == Sizes(2, 12)
+
+
+def test_what_draws_are_compared_with_is_made_once_a_ground(monkeypatch):
+    made = []
+    monkeypatch.setattr(plane, "slices", lambda cloud, of=plane.slices: (made.append(1), of(cloud))[1])
+    plane._truth.cache_clear()
+    ground = GROUNDS[0]
+    first = judged(ground, 1.0)
+    assert len(made) == 3  # the truth, other truth, and the draws
+    other_net = ground.model_copy(update={"net": MLPBlock(width=7), "train": TrainSettings(steps=1)})
+    assert judged(other_net, 1.0) == first and len(made) == 4
+    judged(GROUNDS[1], 1.0)
+    assert len(made) == 7
+
+
+def test_draws_that_are_not_finite_are_refused():
+    with pytest.raises(FloatingPointError, match=r"4000 of 4000 numbers that the trained head drew are not finite"):
+        judged(GROUNDS[0], math.nan)
 
 
 def test_the_truths_own_surprise_is_in_model_units():

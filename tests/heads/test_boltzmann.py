@@ -8,7 +8,7 @@ from torch import nn
 from embodied_gen import draws
 from embodied_gen.blocks.binary import BeliefBlock, BoltzmannBlock, HopfieldBlock, RBMBlock
 from embodied_gen.events import Binary
-from embodied_gen.heads import BeliefHead, BoltzmannHead, Guide, HopfieldHead, RBMHead
+from embodied_gen.heads import BeliefHead, BoltzmannHead, Guide, HopfieldHead, RBMHead, binary
 from embodied_gen.heads.gibbs import every_state
 from embodied_gen.nets import ResidualMLP
 from tests.heads.analytic import Constant
@@ -71,6 +71,26 @@ def test_gibbs_sampling_of_the_textbooks_machine_finds_its_probabilities():
     for value, probability in EXPECTED.items():
         share = (y == torch.tensor(value)).all(1).double().mean().item()
         assert share == pytest.approx(probability, abs=0.02)
+
+
+@pytest.mark.parametrize("low", [0.0, -1.0])
+@pytest.mark.parametrize("make", [boltzmann, restricted])
+def test_enumerated_probabilities_add_up_to_one_and_are_those_of_the_machine(make, low, monkeypatch):
+    head = make(low=low)
+    every = states(head.units)
+    c = torch.zeros(len(every), 0)
+    found = head.enumerated(every, c)
+    assert found.exp().sum().item() == pytest.approx(1)
+    expected = head.log_prob(every, c) if make is boltzmann else (-head.energy(every, c)).log_softmax(0)
+    torch.testing.assert_close(found, expected.detach())
+    monkeypatch.setattr(binary, "_AT_ONCE", 1)  # one context after another
+    torch.testing.assert_close(head.enumerated(every, c), found)
+
+
+def test_many_units_are_not_enumerated():
+    head = restricted(17)
+    with pytest.raises(ValueError, match=r"at most 16 units are enumerated; got 17. Compare"):
+        head.enumerated(torch.ones(1, 1, 17), NONE)
 
 
 @pytest.mark.parametrize("low", [0.0, -1.0])

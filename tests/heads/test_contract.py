@@ -17,6 +17,7 @@ from embodied_gen.heads import (
     EnergyHead,
     FlowHead,
     Guide,
+    HasBound,
     HasLogProb,
     Langevin,
     MaxEntHead,
@@ -73,6 +74,15 @@ def test_mapping_contexts_work_through_a_network_that_reads_them(case):
 
         def forward(self, x, t, c):
             return self.net(x, t, c["state"])
+
+        def start(self, t, c):
+            return self.net.start(t, c["state"])
+
+        def step(self, x, state):
+            return self.net.step(x, state)
+
+        def extend(self, x, state):
+            return self.net.extend(x, state)
 
     def read_by_name(module):
         for name, child in list(module.named_children()):
@@ -162,6 +172,11 @@ DENSITIES = [
     and not isinstance(c.head().event, Binary)
     and not c.bounds
 ]
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.head(), HasLogProb)], ids=str)
+def test_densities_that_are_bounds_say_so(case):
+    assert isinstance(case.head(), HasBound) == case.bounds
 
 
 @pytest.mark.parametrize("case", DENSITIES, ids=str)

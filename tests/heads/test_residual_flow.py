@@ -94,6 +94,24 @@ def test_the_way_back_converges_as_fast_as_promised():
     assert errors[2] < errors[0]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_stop_where_they_stop_to_move_and_end_where_all_terms_lead(dtype):
+    flow = layer(lipschitz=0.4).to(dtype)
+    (z, c), calls = (part.to(dtype) for part in batch(20)), []
+    whole = z
+    for _ in range(flow.iterations):
+        whole = z - flow._g(whole, c)
+    flow.net.register_forward_hook(lambda *_: calls.append(1))
+    found = flow.generate(z, c)
+    assert 1 < len(calls) < flow.iterations
+    torch.testing.assert_close(found, whole, rtol=0, atol=8 * torch.finfo(dtype).eps * whole.abs().max().item())
+    alone = torch.cat([flow.generate(z[i : i + 1], c[i : i + 1]) for i in range(20)])
+    torch.testing.assert_close(alone, found, rtol=0, atol=8 * torch.finfo(dtype).eps * whole.abs().max().item())
+    calls.clear()
+    flow.generate(z.requires_grad_(), c)  # derivatives settle later
+    assert len(calls) == flow.iterations
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

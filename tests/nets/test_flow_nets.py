@@ -55,6 +55,18 @@ def test_monotone_outputs_rise_in_their_own_entry_with_the_slopes_told():
     torch.testing.assert_close(values.diagonal().log(), net(x, t, c)[0, :, 2:].flatten())
 
 
+def test_monotone_entries_that_are_read_one_by_one_are_those_that_are_read_at_once():
+    net, (x, t, c) = moved("monotone"), inputs()
+    values, log_slopes = (part.flatten(1) for part in net(x, t, c).split(2, -1))
+    prefix = net.start(t, c)
+    for i, entry in enumerate(x.flatten(1).unbind(1)):
+        net.step(entry + 1, prefix)  # what is tried leaves nothing behind
+        value, log_slope = net.step(entry, prefix)
+        torch.testing.assert_close(value, values[:, i], rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(log_slope, log_slopes[:, i], rtol=1e-12, atol=1e-12)
+        prefix = net.extend(entry, prefix)
+
+
 @settings(max_examples=15)
 @given(st.floats(0.1, 30))
 def test_slopes_far_out_keep_their_digits(size):

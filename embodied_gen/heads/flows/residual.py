@@ -1,7 +1,8 @@
 r"""Residual layers: z = x + g(x, c) with a network g that is a contraction in x.
 
 With a Lipschitz constant L < 1 of g, the inverse is the limit of x <- z - g(x), whose k-th term is within
-L^k |g| / (1 - L) of it. With J = dg/dx the log-determinant is a power series, and its gradient another,
+L^k |g| / (1 - L) of it. A row whose terms have stopped to differ, but for rounding, is left as it is, whatever its
+neighbours do. With J = dg/dx the log-determinant is a power series, and its gradient another,
 
     log det(1 + J) = sum_(k>=1) (-1)^(k+1) tr(J^k) / k,
     d log det(1 + J) = tr( sum_(k>=0) (-1)^k J^k dJ ).
@@ -114,7 +115,7 @@ class Residual(Layer):
         net: `net(x_t, t, c)`, a contraction in x_t such as `LipschitzMLP`; as many channels as the event has.
         time: t with which the network is called; says which layer this is.
         truncation: Of the series in training.
-        iterations: Terms of the way back.
+        iterations: Terms of the way back, at most.
 
     Raises:
         ValueError: If the network is not a contraction.
@@ -154,11 +155,24 @@ class Residual(Layer):
             return x + g, log_det
 
     def generate(self, z: Tensor, c: Context) -> Tensor:
-        """Fixed-point iteration."""
+        """Fixed-point iteration, until no row moves or for as many terms as there are at most.
+
+        For a gradient all terms are taken, as derivatives settle later than values.
+        """
+        values_alone = not (torch.is_grad_enabled() and z.requires_grad)
+        x, moving = z, z.new_ones(len(z), dtype=torch.bool)
         with parametrize.cached():  # weights are scaled once, not at every term
-            x = z
             for _ in range(self.iterations):
-                x = z - self._g(x, c)
+                new = z - self._g(x, c)
+                if not values_alone:
+                    x = new
+                    continue
+                step, size = (part.abs().flatten(1).amax(1) for part in (new - x, new))
+                x = torch.where(context.aligned(moving, x), new, x)
+                moving = moving & (step > torch.finfo(x.dtype).eps * size.clamp(min=1))
+                # An accelerator would be waited for: there a settled row costs its terms, and gains nothing by them.
+                if x.device.type == "cpu" and not bool(moving.any()):
+                    break
         return x
 
     def _g(self, x: Tensor, c: Context) -> Tensor:

@@ -1,0 +1,112 @@
+"""How probable held-out events are to a head, by every way that there is."""
+
+import math
+
+import pytest
+import torch
+
+from embodied_gen import draws
+from embodied_gen.blocks import DenoisingBlock
+from embodied_gen.blocks.average_velocity import MeanFlowBlock
+from embodied_gen.blocks.binary import BeliefBlock, BoltzmannBlock, HopfieldBlock, RBMBlock
+from embodied_gen.blocks.denoising import CosineSchedule
+from embodied_gen.blocks.energy import EnergyBlock
+from embodied_gen.blocks.head import MixtureBlock
+from embodied_gen.blocks.latent import VAEBlock
+from embodied_gen.events import Binary, Trajectory
+from embodied_gen.grounds import surprise as module
+from embodied_gen.grounds.surprise import surprise
+from embodied_gen.heads import DenoisingHead
+from embodied_gen.heads.analytic import Exact
+from embodied_gen.heads.parametrisation import V
+from embodied_gen.heads.schedules import Cosine, Rectified
+from embodied_gen.nets import ResidualMLP
+from tests.heads.analytic import normal, unit_event
+
+
+def head_of(block, event=None):
+    event = event or Trajectory(2, [-1.0] * 2, [1.0] * 2)
+    horizon, channels = event.shape
+
+    def make_net(channels_out, channels_in=channels):
+        return ResidualMLP(
+            horizon=horizon, channels_in=channels_in, channels_out=channels_out, context=3, width=8, depth=1
+        )
+
+    return block.build(event, make_net)
+
+
+def told(head, rows=5):
+    stream = draws.generator(0)
+    like = torch.zeros((), dtype=head.event.low.dtype)
+    x = draws.uniform((rows, *head.event.shape), generator=stream, like=like) - 0.5
+    x = x.sign() if isinstance(head.event, Binary) else x
+    c = draws.normal((rows, 3), generator=stream, like=like)
+    return surprise(head, x, c, generator=draws.generator(1)), x, c
+
+
+@pytest.mark.parametrize(
+    ("block", "way"), [(MixtureBlock(), "exact"), (VAEBlock(), "bound"), (DenoisingBlock(), "flow")]
+)
+def test_the_way_is_named_and_the_value_is_that_of_each_number(block, way):
+    head = head_of(block)
+    found, x, c = told(head)
+    assert found["nll_by"] == way and math.isfinite(found["nll"])
+    if way != "flow":
+        assert found["nll"] == pytest.approx(-head.log_prob(x, c).detach().mean().item() / 4)
+
+
+@pytest.mark.parametrize("block", [EnergyBlock(), MeanFlowBlock()])
+def test_heads_without_a_density_of_their_draws_have_none(block):
+    assert told(head_of(block))[0] == {}
+
+
+@pytest.mark.parametrize("schedule", [Rectified, Cosine], ids=lambda kind: kind.__name__)
+def test_the_flow_of_the_exact_denoiser_has_the_surprise_of_its_data(schedule, double):
+    data = normal(channels=2)
+    head = DenoisingHead(unit_event(2), Exact(data, schedule(), V()), schedule=schedule(), parametrisation=V(), steps=8)
+    x = data.draw(60, draws.generator(1))[:, None]
+    found = surprise(head, x, torch.zeros(60, 1), generator=draws.generator(2))
+    expected = ((x - 0.3) / 0.4).square().mean() / 2 + math.log(0.4 * math.sqrt(2 * math.pi))
+    assert found["nll"] == pytest.approx(float(expected), abs=0.02) and found["nll_by"] == "flow"
+
+
+def test_divergences_of_many_entries_are_estimated_along_probes_and_those_of_few_are_exact(monkeypatch):
+    asked = []
+    for name in ("exact", "hutchinson"):
+        original = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *a, name=name, original=original, **k: (asked.append(name), original(*a, **k))[1]
+        )
+    few, many = (head_of(DenoisingBlock(), Trajectory(horizon, [-1.0], [1.0])) for horizon in (16, 17))
+    assert math.isfinite(told(few)[0]["nll"]) and set(asked) == {"exact"}
+    asked.clear()
+    first, again = told(many)[0], told(many)[0]
+    assert first == again and set(asked) == {"hutchinson"} and len(asked) == 2  # a probe for all of each way
+
+
+def test_tables_of_few_levels_are_followed_level_by_level():
+    assert math.isfinite(told(head_of(DenoisingBlock(schedule=CosineSchedule(levels=20), prediction="v")))[0]["nll"])
+
+
+@pytest.mark.parametrize("block", [HopfieldBlock(), RBMBlock(hidden=5), BoltzmannBlock(hidden=2)])
+def test_few_binary_units_are_summed_over(block):
+    head = head_of(block, Binary(6))
+    with torch.no_grad():
+        for number, parameter in enumerate(head.parameters()):
+            parameter.normal_(generator=draws.generator(3, number)).mul_(0.3)
+    found, x, c = told(head)
+    assert found["nll_by"] == "exact"
+    assert found["nll"] == pytest.approx(-float(head.enumerated(x, c).mean()) / 6, rel=1e-4)
+
+
+def test_many_binary_units_and_other_heads_over_units_have_no_density():
+    assert told(head_of(HopfieldBlock(), Binary(17)))[0] == {}
+    assert told(head_of(BeliefBlock(), Binary(6)))[0] == {}
+    assert told(head_of(MixtureBlock(), Binary(6)))[0] == {}
+
+
+def test_what_is_not_finite_is_none():
+    head = head_of(MixtureBlock())
+    x = torch.full((2, 2, 2), 1e30)
+    assert surprise(head, x, torch.zeros(2, 3), generator=draws.generator(0)) == {"nll": None, "nll_by": "exact"}
