@@ -192,8 +192,9 @@ def test_guides_of_boxes_are_obeyed(detector, guidance):
     share = feasible(left, free).float().mean()
     assert torch.equal(told.feasible, feasible(left, told.x))
     assert share < 0.5 and told.feasible.float().mean() > share + 0.3
-    counted = predictor.sample(images, 4, generator=draws.generator(1), guide=guide_of([], [BoxCount(3)], scale=50.0))
-    assert BoxCount(3)(counted).mean() < 0.5 * BoxCount(3)(free).mean()
+    # Most pictures have one thing. Two are within what the detector may see in them, three in none of a few particles.
+    counted = predictor.sample(images, 4, generator=draws.generator(1), guide=guide_of([], [BoxCount(2)], scale=50.0))
+    assert BoxCount(2)(counted).mean() < 0.5 * BoxCount(2)(free).mean()
     assert places(counted).isfinite().all()
 
 
@@ -231,3 +232,30 @@ def test_a_projection_of_boxes_is_kept(detector):
     guide = Guide(project=lambda y: torch.cat([y[..., :4].clamp(0, 0.7), y[..., 4:]], -1))
     projected = predictor.sample(images, 2, generator=draws.generator(1), guide=guide)
     assert (projected[..., :4] <= 0.7 + 1e-5).all()
+
+
+class WholeImage(torch.nn.Module):
+    """Estimates one box, which is the whole image."""
+
+    def __init__(self, event):
+        super().__init__()
+        self.event = event
+
+    def forward(self, x, t, c):
+        return self.event.scale(torch.tensor([0.5, 0.5, 1.0, 1.0, 0.9])).expand_as(x)
+
+
+def test_a_thing_as_large_as_the_image_can_be_drawn_whatever_the_extent():
+    event = BoxSet(1, 4, extent=(0.1, 0.2))
+    sampler = Renewal(event.likely, event.merged)
+    head = DenoisingHead(
+        event,
+        WholeImage(event),
+        schedule=Cosine(100),
+        parametrisation=Clean(),
+        sampler=sampler,
+        steps=3,
+        clip=event.signal,
+    )
+    rows = event.decode(head.sample(torch.zeros(2, 1), 1, generator=draws.generator(0))[:, 0])
+    torch.testing.assert_close(rows[:, 0], torch.tensor([0.5, 0.5, 1.0, 1.0, 0.0, 0.9]).expand(2, 6))

@@ -126,8 +126,8 @@ def _table(record: dict[str, Any]) -> Table:
     for name, value in scores["classes"].items():
         shown.add_row(f"AP of {name}", _number(value))
     shown.add_row("boxes, steps", f"{record['boxes']}, {record['steps']}")
-    spread = record.get("spread")
-    for place, level in enumerate(spread["levels"] if spread else ()):
+    spread: dict[str, Any] = record.get("spread") or {"levels": ()}
+    for place, level in enumerate(spread["levels"]):
         covered, width = (spread[name][place] for name in ("coverage", "width"))
         shown.add_row(f"held by {level:.0%} of {spread['draws']} draws, width", f"{covered:.3f}, {width:.3f}")
     return shown

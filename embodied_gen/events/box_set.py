@@ -291,14 +291,16 @@ class BoxSet(Event):
 
 
 def extent_of(value: Tensor, *, share: float = 0.99) -> tuple[float, float]:
-    """Width and height that all but few things do not exceed, for `BoxSet`.
+    """Width and height that all but few things do not exceed, for `BoxSet`; twice the median at least.
+
+    Noise has sizes about half of the extent: where things are much alike, it has theirs.
 
     Args:
         value: Rows (cx, cy, w, h, label, score), shape `(..., 6)`.
         share: Of the things that are no wider, and of those that are no higher, in (0, 1].
 
     Returns:
-        Shares of the image; those of the whole image where there is no thing.
+        Shares of the image, at most one; those of the whole image where there is no thing.
 
     Raises:
         ValueError: If the share is out of range.
@@ -308,7 +310,8 @@ def extent_of(value: Tensor, *, share: float = 0.99) -> tuple[float, float]:
     sizes = value[value[..., 5] > 0.5][:, 2:4]
     if len(sizes) == 0:
         return 1.0, 1.0
-    width, height = sizes.kthvalue(math.ceil(share * len(sizes)), 0).values.clamp(max=1).tolist()
+    most = sizes.kthvalue(math.ceil(share * len(sizes)), 0).values
+    width, height = torch.maximum(most, 2 * sizes.median(0).values).clamp(max=1).tolist()
     return width, height
 
 

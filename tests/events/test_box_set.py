@@ -101,13 +101,16 @@ def test_estimates_are_confined_to_the_image_and_not_to_the_extent():
     torch.testing.assert_close(event().confined(wild, 2.0), wild.clamp(-2, 2))
 
 
-def test_the_extent_of_things_is_what_few_of_them_exceed():
+def test_the_extent_of_things_is_what_few_of_them_exceed_and_twice_the_median_at_least():
     value = things(3, images=2000)
+    value[..., 2:4] = (5 * value[..., 2:4]) ** 2 / 4  # most are small
     width, height = extent_of(value)
     some = value[value[..., 5] > 0.5]
     assert (some[:, 2] > width).double().mean() == pytest.approx(0.01, abs=0.001)
     assert (some[:, 3] > height).double().mean() == pytest.approx(0.01, abs=0.001)
     assert extent_of(value, share=1.0) == (some[:, 2].max(), some[:, 3].max())
+    value[..., 2:4] = torch.tensor([0.2, 0.7])
+    assert extent_of(value) == pytest.approx((0.4, 1.0))
     assert extent_of(value * 0) == (1.0, 1.0) and extent_of(value[:, :0]) == (1.0, 1.0)
     for share in (0.0, 1.5):
         with pytest.raises(ValueError, match=rf"share must lie in \(0, 1\]; got {share}"):
