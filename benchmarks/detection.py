@@ -5,8 +5,9 @@
 The images are those of configs/tabletop_images.yaml, collected where they are missing; detectors are those of
 configs/boxes_KIND.yaml. How long a step of training takes is measured for each kind, as CPU time of one thread (on an
 accelerator as wall time), and every kind takes as many steps as fit into SECONDS. Scores are those of the test part. A
-detector that draws boxes from noise is scored with other numbers of boxes and of steps, too. Images a second are
-medians over repeated calls after warm ones, without loading; they are measured at the end, when nothing else runs here.
+detector that draws boxes from noise is scored with other numbers of boxes and of steps, too. All training images are
+learned from, and none held out. Images a second are medians over repeated calls after warm ones, without loading; they
+are measured at the end, when nothing else runs here.
 
 With --bccd FOLDER (the photographs of the BCCD data set: images, boxes.csv, trainval.txt, test.txt) the same detectors
 are trained on those, too, from scratch.
@@ -100,9 +101,9 @@ class Cell:
     def config(self) -> detection.Detection:
         """The config, with its warm-up within the steps."""
         config = detection.read(CONFIGS / f"boxes_{self.kind}.yaml")
-        block: PhotosBlock | RenderedBlock = config.data.model_copy(update={"folder": self.folder})
+        block: PhotosBlock | RenderedBlock = config.data.model_copy(update={"folder": self.folder, "held_out": 0.0})
         if self.data == "bccd":
-            block = PhotosBlock(folder=self.folder, size=PHOTO_SIZE, train="trainval", mirrors=("x", "y"))
+            block = PhotosBlock(folder=self.folder, size=PHOTO_SIZE, train="trainval", held_out=0.0, mirrors=("x", "y"))
         train = {"steps": self.steps, "warmup": min(config.train.warmup, self.steps // 10)}
         changes = {"seed": self.seed, "data": block, "train": config.train.model_copy(update=train)}
         return config.model_copy(update=changes)
@@ -197,7 +198,6 @@ def _seconds_a_step(cell: Cell, device: str) -> float:
     clock = _clock(device)
     for steps in (FIRST, FIRST, FIRST + PACED):  # the first one is to warm up
         config = replace(cell, steps=steps).config()
-        config = config.model_copy(update={"data": config.data.model_copy(update={"held_out": 0})})
         started = clock()
         with TemporaryDirectory() as run, joined(device) as processes:
             teach(config, boxed_images, Path(run), resume=False, processes=processes)

@@ -4,17 +4,19 @@
 
 RUN is a detector that draws boxes from noise, trained on Tabletop images. The ways to aim know the asked class, and
 
-    true box         the true boxes: the middle of the largest one of the class
-    predicted box    detections: the middle of the likeliest one of the class
-    posterior boxes  of each of the likeliest detections of the class, its box in several draws: the place that is
-                     safest over them, on the detection where a pick is likeliest to succeed (planners.BoxGrasp)
+    true box                       the true boxes: the middle of the largest one of the class
+    predicted box                  detections: the middle of the likeliest one of the class
+    predicted box, N draws merged  the same of the detections in N draws, which are merged to one set
+    posterior boxes                of each of the likeliest detections of the class, its box in N draws: the place that
+                                   is safest over them, on the detection where a pick is likeliest to succeed
+                                   (planners.BoxGrasp)
 
-and take the next one at another attempt, on the new picture. All have the same seeds; differences are paired. Writes
-benchmarks/results/tabletop_detected.json.
+and take the next one at another attempt, on the new picture. The third computes as much as the fourth, and knows
+nothing of the spread. All have the same seeds; differences are paired. How the draws spread, and how often they hold
+the truth, is measured on the first pictures of the episodes. Writes benchmarks/results/tabletop_detected.json.
 """
 
-import copy
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -30,8 +32,8 @@ from embodied_gen import detection, draws, provenance
 from embodied_gen.boxes import corners, followed
 from embodied_gen.commands.console import console, progress
 from embodied_gen.commands.offscreen import prefer_egl
-from embodied_gen.heads import DenoisingHead
-from embodied_gen.heads.samplers import DDIM
+from embodied_gen.demos.boxed_images import BoxedImages, values_of
+from embodied_gen.detection import spreads
 from embodied_gen.training import files
 from envs.tabletop_view import View
 from planners import BoxGrasp
@@ -62,14 +64,17 @@ class Detector:
     def __init__(self, arguments: Arguments):
         self.run = detection.load(Path(arguments.run))
         self.arguments = arguments
-        self.drawing = copy.deepcopy(self.run.predictor)
-        if not isinstance(self.drawing.head, DenoisingHead):
-            raise ValueError(f"{arguments.run} does not draw boxes. Name a run with detector.kind denoising.")
-        self.drawing.head.sampler, self.drawing.head.steps = DDIM(1.0), arguments.steps
+        self.drawing = detection.drawing(self.run.predictor, steps=arguments.steps)
 
     def box(self, view: View, target: int, attempt: int, generator: np.random.Generator) -> np.ndarray:
         """The middle of the likeliest detection of a class, then of the next."""
         rows = self._found(_seen(view), target, generator)
+        return rows[attempt % len(rows), :2].clamp(0, 1).numpy()
+
+    def merged(self, view: View, target: int, attempt: int, generator: np.random.Generator) -> np.ndarray:
+        """As `box`, of the detections in several draws that are merged to one set."""
+        sets = self.drawing.predict(_seen(view), self.arguments.draws, generator=_stream(generator))
+        rows = _asked(sets[0], target)
         return rows[attempt % len(rows), :2].clamp(0, 1).numpy()
 
     def posterior(self, view: View, target: int, attempt: int, generator: np.random.Generator) -> np.ndarray:
@@ -86,9 +91,13 @@ class Detector:
 
     def _found(self, image: torch.Tensor, target: int, generator: np.random.Generator) -> torch.Tensor:
         """Detections of a class, of any class where there is none; the likeliest first."""
-        rows = self.run.predictor.predict(image, generator=_stream(generator))[0]
-        asked = rows[(rows[:, 4] == target) & (rows[:, 5] > 0)]
-        return asked if len(asked) else rows
+        return _asked(self.run.predictor.predict(image, generator=_stream(generator))[0], target)
+
+
+def _asked(rows: torch.Tensor, target: int) -> torch.Tensor:
+    """Rows of a class, all where there is none."""
+    asked = rows[(rows[:, 4] == target) & (rows[:, 5] > 0)]
+    return asked if len(asked) else rows
 
 
 def _seen(view: View) -> torch.Tensor:
@@ -109,6 +118,7 @@ def main() -> None:
     ways: dict[str, Aim] = {
         "true box": middle(WAYS["true box"]),
         "predicted box": detector.box,
+        _merged(arguments): detector.merged,
         "posterior boxes": detector.posterior,
     }
     env, outcomes = gym.make("embodied/Tabletop-v0"), {}
@@ -118,19 +128,51 @@ def main() -> None:
             for seed in range(FIRST_SEED, FIRST_SEED + arguments.episodes):
                 outcomes[name].append(picked(aim, env, seed))
                 advance(name)
+    pictures = _first_pictures(env, min(arguments.episodes, spreads.IMAGES))
     env.close()
-    files.write_json(Path(arguments.out), _record(arguments, detector, outcomes))
+    found = detection.spread(detector.run.predictor, pictures, steps=arguments.steps)
+    record = _record(arguments, detector, outcomes, {} if found is None else asdict(found))
+    files.write_json(Path(arguments.out), record)
     console.print(f"written: {arguments.out}")
 
 
-def _record(arguments: Arguments, detector: Detector, outcomes: dict[str, list[tuple[bool, int]]]) -> dict[str, Any]:
-    pairs = (("predicted box", "true box"), ("posterior boxes", "true box"), ("posterior boxes", "predicted box"))
+def _merged(arguments: Arguments) -> str:
+    return f"predicted box, {arguments.draws} draws merged"
+
+
+def _first_pictures(env: gym.Env, episodes: int) -> BoxedImages:
+    """What is seen at the beginning of some episodes, with the true boxes."""
+    bare: Any = env.unwrapped
+    views: list[View] = []
+    for seed in range(FIRST_SEED, FIRST_SEED + episodes):
+        env.reset(seed=seed)
+        views.append(bare.view())
+    counts = torch.tensor([len(view.labels) for view in views])
+    boxes, labels = torch.zeros(episodes, int(counts.max()), 4), torch.zeros(episodes, int(counts.max()))
+    for place, view in enumerate(views):
+        boxes[place, : len(view.labels)] = torch.from_numpy(view.boxes)
+        labels[place, : len(view.labels)] = torch.from_numpy(view.labels)
+    columns, rows = views[0].camera.size
+    images = torch.cat([_seen(view) for view in views])
+    return BoxedImages(images, values_of(boxes, labels, counts, rows=rows, columns=columns), source="first pictures")
+
+
+def _record(
+    arguments: Arguments, detector: Detector, outcomes: dict[str, list[tuple[bool, int]]], spread: dict[str, Any]
+) -> dict[str, Any]:
+    pairs = (
+        ("predicted box", "true box"),
+        ("posterior boxes", "true box"),
+        ("posterior boxes", "predicted box"),
+        ("posterior boxes", _merged(arguments)),
+    )
     return {
         "schema": files.SCHEMA,
         "what": "success of picks, with attempts an episode",
         "detector": {"name": detector.run.detection.name, "step": detector.run.step},
         "draws": arguments.draws,
         "steps": arguments.steps,
+        "spread": {"draws": spreads.DRAWS, **spread},
         "episodes": arguments.episodes,
         "seeds": {"first": FIRST_SEED, "count": arguments.episodes},
         "rows": [row(name, found) for name, found in outcomes.items()],

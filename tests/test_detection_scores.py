@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embodied_gen.statistics import coverage, detection_scores, expected_calibration_error, score_calibration
+from embodied_gen.statistics import (
+    central_intervals,
+    coverage,
+    detection_scores,
+    expected_calibration_error,
+    score_calibration,
+)
 
 seeds = st.integers(0, 10_000)
 
@@ -176,6 +182,24 @@ def test_samples_of_the_truths_own_law_cover_it_as_often_as_they_say(samples):
     assert (narrow < levels).all() and (wide > levels).all()
 
 
+@settings(max_examples=15, deadline=None)
+@given(seeds, st.integers(2, 12))
+def test_intervals_are_those_of_the_samples_that_are_there(seed, samples):
+    rng = np.random.default_rng(seed)
+    drawn, levels = rng.normal(size=(3, 4, samples)), [0.3, 0.6, 0.95]
+    there = rng.random(drawn.shape) < 0.6
+    there[..., :2] = True
+    ends = central_intervals(np.where(there, drawn, np.nan), levels, there=there)
+    for place in np.ndindex(3, 4):
+        own = drawn[place][there[place]]
+        for number, level in enumerate(levels):
+            for end, share in zip(ends, ((1 - level) / 2, (1 + level) / 2), strict=True):
+                assert end[(number, *place)] == pytest.approx(np.quantile(own, share, method="weibull"))
+    truth = rng.normal(size=(3, 4))
+    inside = [((low <= truth) & (truth <= high)).mean() for low, high in zip(*ends, strict=True)]
+    np.testing.assert_allclose(coverage(drawn, truth, levels, there=there), inside)
+
+
 BAD = [
     (
         lambda: detection_scores(np.zeros((2, 3, 5)), np.zeros((2, 3, 6)), 2),
@@ -188,6 +212,9 @@ BAD = [
     (lambda: expected_calibration_error([0.5], [True], bins=0), "bins must be at least 1; got 0"),
     (lambda: expected_calibration_error([], []), r"n >= 1; got \(0,\)"),
     (lambda: coverage(np.zeros((3, 1)), np.zeros(3)), r"n >= 2 .* got \(3, 1\)"),
+    (lambda: central_intervals(np.zeros((3, 1))), r"two or more of each number be there; got \(3, 1\)"),
+    (lambda: central_intervals(np.zeros((2, 4)), there=np.eye(2, 4)), "two or more .* Leave out numbers with fewer"),
+    (lambda: central_intervals(np.zeros((2, 4)), there=np.ones((1, 4))), r"got \(2, 4\) and \(1, 4\)"),
     (lambda: coverage(np.zeros((3, 4)), np.zeros(3), [1.0]), r"strictly between 0 and 1; got \[1.0\]"),
 ]
 

@@ -1,5 +1,6 @@
 """Blocks of detectors: the backbone, and the head that draws boxes from what it sees."""
 
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
@@ -21,11 +22,13 @@ class Scenery(NamedTuple):
         classes: K.
         objects: The most objects of an image.
         pixels: Of all levels of the pyramid of an image.
+        extent: Width and height that few objects exceed, shares of the image.
     """
 
     classes: int
     objects: int
     pixels: int
+    extent: tuple[float, float]
 
 
 class PyramidBlock(Block):
@@ -40,7 +43,15 @@ class PyramidBlock(Block):
         return FeaturePyramid(channels_in=channels, width=self.width, stages=self.stages, depth=self.depth)
 
 
-class _CascadeBlock(Block):
+class _BoxesBlock(Block):
+    """A detector."""
+
+    least: float = Field(
+        1.0, gt=0, description="The error of an image is divided by its matched boxes, and by so many at least."
+    )
+
+
+class _CascadeBlock(_BoxesBlock):
     """A cascade of stages that move boxes."""
 
     boxes: int = Field(100, ge=1, description="Boxes in training, and in use unless others are asked for.")
@@ -48,6 +59,7 @@ class _CascadeBlock(Block):
     heads: int = Field(4, ge=1, description="Attention heads; divide the width of the pyramid.")
     dynamic: int = Field(16, ge=1, description="Features between the dynamic convolutions.")
     cells: int = Field(5, ge=1, description="Cells along a side under a box.")
+    points: int = Field(1, ge=1, description="Points along a side of a cell, of which a cell is the mean.")
 
 
 class DenoisedBoxes(_CascadeBlock):
@@ -57,11 +69,20 @@ class DenoisedBoxes(_CascadeBlock):
     levels: int = Field(1000, ge=2, description="Noise levels of the cosine schedule.")
     steps: int = Field(1, ge=1, description="Steps of the sampler.")
     signal: float = Field(2.0, gt=0, description="Scale of model units.")
+    renewal: float = Field(0.5, ge=0, le=1, description="Score up to which boxes start again between steps.")
 
     def build(self, scenery: Scenery, pyramid: PyramidBlock) -> Head:
         """The head."""
         count = max(self.boxes, scenery.objects)
-        event = BoxSet(scenery.classes, count, objects=scenery.objects, signal=self.signal, matching=DynamicK())
+        event = BoxSet(
+            scenery.classes,
+            count,
+            objects=scenery.objects,
+            signal=self.signal,
+            extent=scenery.extent,
+            least=self.least,
+            matching=DynamicK(),
+        )
         net = BoxDecoder(
             classes=scenery.classes,
             width=pyramid.width,
@@ -69,14 +90,16 @@ class DenoisedBoxes(_CascadeBlock):
             heads=self.heads,
             dynamic=self.dynamic,
             size=self.cells,
+            points=self.points,
             signal=self.signal,
+            extent=scenery.extent,
         )
         return DenoisingHead(
             event,
             net,
             schedule=Cosine(self.levels),
             parametrisation=Clean(),
-            sampler=Renewal(event.likely, event.merged),
+            sampler=Renewal(partial(event.likely, threshold=self.renewal), event.merged),
             steps=self.steps,
             clip=self.signal,
         )
@@ -90,7 +113,14 @@ class QueriedBoxes(_CascadeBlock):
     def build(self, scenery: Scenery, pyramid: PyramidBlock) -> Head:
         """The head."""
         count = max(self.boxes, scenery.objects)
-        event = BoxSet(scenery.classes, count, objects=scenery.objects, matching=Hungarian())
+        event = BoxSet(
+            scenery.classes,
+            count,
+            objects=scenery.objects,
+            extent=scenery.extent,
+            least=self.least,
+            matching=Hungarian(),
+        )
         net = BoxQueries(
             count=count,
             classes=scenery.classes,
@@ -99,12 +129,14 @@ class QueriedBoxes(_CascadeBlock):
             heads=self.heads,
             dynamic=self.dynamic,
             size=self.cells,
+            points=self.points,
             signal=event.signal,
+            extent=scenery.extent,
         )
         return RegressionHead(event, net)
 
 
-class DenseBlock(Block):
+class DenseBlock(_BoxesBlock):
     """One box for each pixel of the pyramid: the baseline of one stage."""
 
     kind: Literal["dense"] = "dense"
@@ -116,7 +148,7 @@ class DenseBlock(Block):
         Raises:
             ValueError: If images have more objects than the pyramid has pixels.
         """
-        event = BoxSet(scenery.classes, scenery.pixels, objects=scenery.objects, matching=DynamicK())
+        event = BoxSet(scenery.classes, scenery.pixels, objects=scenery.objects, least=self.least, matching=DynamicK())
         net = DenseBoxes(
             classes=scenery.classes,
             levels=len(pyramid.stages),

@@ -10,8 +10,12 @@ from rich.table import Table
 
 from embodied_gen import detection, provenance
 from embodied_gen.commands.console import console, parse
+from embodied_gen.demos.boxed_images import BoxedImages
+from embodied_gen.detection import spreads
 from embodied_gen.detection.data import BoxedBlock
 from embodied_gen.detection.experiment import check_images, load_config
+from embodied_gen.heads import Guide
+from embodied_gen.predictor import Predictor
 from embodied_gen.training import files
 from embodied_gen.training.processes import resolve_device
 from planners.guides import read_guide
@@ -28,6 +32,9 @@ class Arguments:
     in more steps, without a training:
 
         embodied-gen evaluate runs/boxes-denoising --boxes 300 --steps 4
+
+    Of a detector that draws boxes, several draws of the first images are compared with the truth, too: how wide they
+    spread around what is detected, and how often the central half, eight and nine tenths of them hold the thing.
     """
 
     run: tyro.conf.Positional[str]
@@ -38,6 +45,10 @@ class Arguments:
     """Boxes of a detector that draws them from noise, its own number where not given."""
     steps: int | None = None
     """Steps of its sampler, likewise."""
+    draws: int = spreads.DRAWS
+    """Draws of an image whose spread is measured, 19 or more for all its intervals; 0 leaves it out."""
+    draw_steps: int = spreads.STEPS
+    """Steps of each of those draws."""
     guide: str | None = None
     """Guide file about boxes: what is known of every image."""
     seed: int = 0
@@ -56,9 +67,11 @@ def evaluate(folder: Path, arguments: list[str]) -> None:
     """Scores the run in a folder, which is among the arguments."""
     data = load_config(folder)[0].data
     parsed = parse(Arguments, "evaluate", arguments, run=str(folder), data=data)
-    for name in ("batch", "threads"):
+    for name in ("batch", "threads", "draw_steps"):
         if getattr(parsed, name) < 1:
-            raise ValueError(f"--{name} must be at least 1; got {getattr(parsed, name)}.")
+            raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(parsed, name)}.")
+    if parsed.draws < 0 or parsed.draws == 1:
+        raise ValueError(f"--draws must be 0, or at least 2, for one does not spread; got {parsed.draws}.")
     torch.set_num_threads(parsed.threads)
     record = _record(folder, parsed)
     target = Path(parsed.json) if parsed.json else folder / "eval.json"
@@ -74,8 +87,9 @@ def _record(folder: Path, parsed: Arguments) -> dict[str, Any]:
     guide = None if parsed.guide is None else read_guide(Path(parsed.guide)).of_boxes()
     examples, classes = parsed.data.testing()
     check_images(run.images, examples, classes)
-    rows = detection.detections(run.predictor, examples.to(device), seed=parsed.seed, batch=parsed.batch, guide=guide)
-    return {
+    examples = examples.to(device)
+    rows = detection.detections(run.predictor, examples, seed=parsed.seed, batch=parsed.batch, guide=guide)
+    record = {
         "schema": files.SCHEMA,
         "run": run.detection.name,
         "detector": run.detection.detector.kind,
@@ -86,8 +100,20 @@ def _record(folder: Path, parsed: Arguments) -> dict[str, Any]:
         "seed": parsed.seed,
         "guide": parsed.guide,
         "scores": asdict(detection.score(rows, examples, classes)),
-        "versions": provenance.versions(),
     }
+    if parsed.draws > 0 and detection.draws_boxes(run.predictor):
+        record["spread"] = _spread(run.predictor, examples, parsed, guide)
+    return record | {"versions": provenance.versions()}
+
+
+def _spread(
+    predictor: Predictor, examples: BoxedImages, parsed: Arguments, guide: Guide | None
+) -> dict[str, Any] | None:
+    """How draws spread, None where nothing is detected."""
+    found = detection.spread(
+        predictor, examples, count=parsed.draws, steps=parsed.draw_steps, seed=parsed.seed, guide=guide
+    )
+    return None if found is None else {"draws": parsed.draws, "steps": parsed.draw_steps} | asdict(found)
 
 
 def _table(record: dict[str, Any]) -> Table:
@@ -100,6 +126,10 @@ def _table(record: dict[str, Any]) -> Table:
     for name, value in scores["classes"].items():
         shown.add_row(f"AP of {name}", _number(value))
     shown.add_row("boxes, steps", f"{record['boxes']}, {record['steps']}")
+    spread: dict[str, Any] = record.get("spread") or {"levels": ()}
+    for place, level in enumerate(spread["levels"]):
+        covered, width = (spread[name][place] for name in ("coverage", "width"))
+        shown.add_row(f"held by {level:.0%} of {spread['draws']} draws, width", f"{covered:.3f}, {width:.3f}")
     return shown
 
 

@@ -2,5 +2,21 @@
 
 from embodied_gen.detection.experiment import Detection, build, images_of, is_run, load, read
 from embodied_gen.detection.scoring import Scored, adjust, detections, score
+from embodied_gen.detection.spreads import Spread, drawing, draws_boxes, spread
 
-__all__ = ["Detection", "Scored", "adjust", "build", "detections", "images_of", "is_run", "load", "read", "score"]
+__all__ = [
+    "Detection",
+    "Scored",
+    "Spread",
+    "adjust",
+    "build",
+    "detections",
+    "drawing",
+    "draws_boxes",
+    "images_of",
+    "is_run",
+    "load",
+    "read",
+    "score",
+    "spread",
+]

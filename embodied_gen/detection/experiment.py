@@ -13,7 +13,7 @@ from embodied_gen import __version__, config
 from embodied_gen.blocks.detector import DenoisedBoxes, DetectorBlock, PyramidBlock, Scenery
 from embodied_gen.demos.boxed_images import BoxedImages
 from embodied_gen.detection.data import BoxedBlock
-from embodied_gen.events import BoxSet
+from embodied_gen.events import BoxSet, extent_of
 from embodied_gen.image_encoder import ImageEncoder
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import checkpoint, files
@@ -47,11 +47,13 @@ class Images:
         size: Channels, rows and columns of an image.
         objects: The most objects of one.
         classes: Names.
+        extent: Width and height that few objects exceed, shares of the image.
     """
 
     size: tuple[int, int, int]
     objects: int
     classes: tuple[str, ...]
+    extent: tuple[float, float] = (1.0, 1.0)
 
 
 @final
@@ -79,7 +81,8 @@ def read(path: Path) -> Detection:
 
 def images_of(examples: BoxedImages, classes: tuple[str, ...]) -> Images:
     """What some examples ask of a detector."""
-    return Images(examples.size, examples.values().shape[1], classes)
+    values = examples.values()
+    return Images(examples.size, values.shape[1], classes, extent_of(values))
 
 
 def build(detection: Detection, images: Images) -> Predictor:
@@ -94,7 +97,7 @@ def build(detection: Detection, images: Images) -> Predictor:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(detection.seed)
         pyramid = detection.pyramid.build(channels)
-        scenery = Scenery(len(images.classes), images.objects, pyramid.pixels(rows, columns))
+        scenery = Scenery(len(images.classes), images.objects, pyramid.pixels(rows, columns), images.extent)
         head = detection.detector.build(scenery, detection.pyramid)
     assert isinstance(head.event, BoxSet)
     return Predictor(ImageEncoder(pyramid), head, head.event.merged)
@@ -105,7 +108,12 @@ def save_config(folder: Path, detection: Detection, images: Images) -> None:
     content = {
         "schema": files.SCHEMA,
         "library": __version__,
-        "images": {"size": list(images.size), "objects": images.objects, "classes": list(images.classes)},
+        "images": {
+            "size": list(images.size),
+            "objects": images.objects,
+            "classes": list(images.classes),
+            "extent": list(images.extent),
+        },
         "detection": detection.model_dump(mode="json"),
     }
     files.write_json(folder / "config.json", content)
@@ -160,6 +168,8 @@ def check_images(images: Images, examples: BoxedImages, classes: tuple[str, ...]
 def _images(content: Any, path: Path) -> Images:
     try:
         channels, rows, columns = map(int, content["size"])
-        return Images((channels, rows, columns), int(content["objects"]), tuple(map(str, content["classes"])))
+        width, height = map(float, content["extent"])
+        classes = tuple(map(str, content["classes"]))
+        return Images((channels, rows, columns), int(content["objects"]), classes, (width, height))
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: images must hold size, objects and classes.") from error
+        raise ValueError(f"{path}: images must hold size, objects, classes and extent.") from error

@@ -60,7 +60,7 @@ def adjust(predictor: Predictor, *, boxes: int | None = None, steps: int | None 
             f"head of this one is a {type(head).__name__}. Leave them out."
         )
     if boxes is not None:
-        head.event = head.event.of_count(boxes)
+        head.event.count = boxes
     if steps is not None:
         head.steps = steps
 

@@ -2,7 +2,7 @@
 
 from embodied_gen.events.base import Event
 from embodied_gen.events.binary import Binary
-from embodied_gen.events.box_set import BoxSet
+from embodied_gen.events.box_set import BoxSet, extent_of
 from embodied_gen.events.grid_path import GridPath
 from embodied_gen.events.instances import InstanceMap
 from embodied_gen.events.labels import LabelMap
@@ -26,4 +26,5 @@ __all__ = [
     "SetEvent",
     "Trajectory",
     "Walk",
+    "extent_of",
 ]

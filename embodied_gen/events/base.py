@@ -82,6 +82,10 @@ class Event(nn.Module, abc.ABC):
         """The event as noise is added to it: what stands where there is nothing is drawn. Model units, `(B, *E)`."""
         return x
 
+    def confined(self, x_hat: Tensor, bound: float) -> Tensor:
+        """Estimates no further out than a bound on model units, or than what an event may be; `(B, *E)`."""
+        return x_hat.clamp(-bound, bound)
+
     def residual(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """What an estimate lacks of the event, entry by entry, as `error` compares them; model units, `(B, *E)`."""
         return x - x_hat

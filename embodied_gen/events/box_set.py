@@ -3,28 +3,33 @@ r"""Sets of boxes: what is where in an image.
 A set is N slots of a box (cx, cy, w, h), in shares of the image, and a score in [0, 1] for each of K classes: how
 likely it is that the box holds a thing of that class. An empty slot has scores of zero. In model units all numbers are
 
-    x = s (2 y - 1),
+    x = s (2 y / e - 1),
 
-with a signal scale s, by which the share of noise levels at which boxes can still be told apart is chosen. The order of
-slots means nothing. Values, as data has them, are rows (cx, cy, w, h, label, score) of which those with a score above a
-half are things.
+with a signal scale s, by which the share of noise levels at which boxes can still be told apart is chosen, and with an
+extent e: one for middles and scores, and for sizes the width and height that few things exceed (`extent_of`), so that
+boxes that are noise are as large as things are. A larger thing lies beyond s, and is a box like any other: estimates
+are confined to the image, and not to the extent. The order of slots means nothing. Values, as data has them, are rows
+(cx, cy, w, h, label, score) of which those with a score above a half are things.
 
 An estimate has many slots for few things. A matching (`boxes.matching`) says which slots belong to which thing; with m
 the number of matched slots, p the scores and q = 1 where a slot is matched to a thing of that class and 0 elsewhere,
 
-    error = (2 sum focal(p, q) + sum_matched (5 |corners_hat - corners|_1 + 2 (1 - GIoU))) / max(m, 1).
+    error = (2 sum focal(p, q) + sum_matched (5 |corners_hat - corners|_1 + 2 (1 - GIoU))) / max(m, m_0).
 
 It is zero at equality where no two things overlap much, and depends on neither order. Each example is divided by its
-own m: the loss of an example then says nothing of its batch. Scores beyond [0, 1] and sizes below zero, which a
-network may well estimate, cost the square of what they are off.
+own m: the loss of an example then says nothing of its batch. What is estimated where there is nothing would weigh many
+times as much in an image of one thing as in one of ten; from m_0 matched slots down it weighs the same. Scores beyond
+[0, 1] and sizes below zero, which a network may well estimate, cost the square of what they are off.
 
-Where the error is an expectation over noisy sets, empty slots are filled with boxes from N(1/2, 1/6), so that noisy
+Where the error is an expectation over noisy sets, empty slots are filled with boxes from e N(1/2, 1/6), so that noisy
 sets hold boxes everywhere, as those that a sampler starts from do.
 
 Sources: Chen et al. 2023 (DiffusionDet, arXiv:2211.09788) for boxes from noise, their scale, padding, costs and
 weights; Lin et al. 2017 (arXiv:1708.02002) for the focal loss.
 """
 
+import math
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -41,9 +46,9 @@ _BALANCE, _FOCUS = 0.25, 2.0  # alpha and gamma of the focal loss
 _OF_CLASS, _OF_CORNERS, _OF_OVERLAP = 2.0, 5.0, 2.0  # weights in costs and errors
 _OUTSIDE, _NOWHERE = 100.0, 1e4  # costs of an estimate that is not centred in the thing, or in none
 _SMALLEST = 1e-6  # of probabilities under a logarithm
-_FILLED = 1 / 6  # deviation of the boxes in empty slots, shares of the image
+_FILLED = 1 / 6  # deviation of the boxes in empty slots, shares of the extent
+_THINNEST = 1e-4  # of those boxes, likewise
 _ROUNDING = 1e-3  # by which a box may lie outside of the image
-POOLED = 1000  # boxes among which duplicates are looked for
 
 
 @final
@@ -55,6 +60,8 @@ class BoxSet(Event):
         count: Slots N, >= 1.
         objects: The most things of a value, G <= N, which costs of matching grow with; N where None.
         signal: Scale s of model units, > 0.
+        extent: Width and height e that few things exceed, shares of the image, in (0, 1].
+        least: Matched slots m_0 by which an error is divided at least, > 0.
         matching: Which slots belong to which things; `DynamicK` where None.
 
     Raises:
@@ -68,17 +75,25 @@ class BoxSet(Event):
         *,
         objects: int | None = None,
         signal: float = 2.0,
+        extent: Sequence[float] = (1.0, 1.0),
+        least: float = 1.0,
         matching: Matching | None = None,
     ):
         if classes < 1 or count < 1:
             raise ValueError(f"a box set needs at least one class and one slot; got {classes} and {count}.")
-        if not signal > 0:
-            raise ValueError(f"signal must be positive; got {signal}.")
+        for name, number in (("signal", signal), ("least", least)):
+            if not number > 0:
+                raise ValueError(f"{name} must be positive; got {number}.")
         if objects is not None and not 0 <= objects <= count:
             raise ValueError(f"objects must lie between 0 and the {count} slots; got {objects}.")
-        super().__init__((count, 4 + classes), [0.0] * (4 + classes), [1.0] * (4 + classes))
-        self.objects = count if objects is None else objects
-        self.signal = signal
+        if len(extent) != 2 or not all(0 < side <= 1 for side in extent):
+            raise ValueError(
+                f"extent must be a width and a height in (0, 1], shares of the image; got {list(extent)}. "
+                "Take that of `extent_of`, or (1, 1)."
+            )
+        super().__init__((count, 4 + classes), [0.0] * (4 + classes), [1.0, 1.0, *extent] + [1.0] * classes)
+        self._objects = count if objects is None else objects
+        self.signal, self.least = signal, least
         self.matching = matching or DynamicK()
 
     @property
@@ -91,19 +106,38 @@ class BoxSet(Event):
         """One number for each channel: slots are all alike."""
         return (1, self.shape[-1])
 
-    def of_count(self, count: int) -> "BoxSet":
-        """The same event with another number of slots, for a head that is to draw more or fewer boxes."""
-        objects = min(self.objects, count)
-        made = BoxSet(self.classes, count, objects=objects, signal=self.signal, matching=self.matching)
-        return made.to(self.low)
+    @property
+    def count(self) -> int:
+        """Slots N; may be set on a trained head that draws boxes from noise, and whatever refers to its event follows.
+
+        Raises:
+            ValueError: If it is set to less than one.
+        """
+        return self.shape[0]
+
+    @count.setter
+    def count(self, count: int) -> None:
+        if count < 1:
+            raise ValueError(f"a box set needs at least one slot; got {count}.")
+        self.shape = (count, self.shape[1])
+
+    @property
+    def objects(self) -> int:
+        """The most things of a value, G."""
+        return min(self._objects, self.count)
 
     def scale(self, y: Tensor) -> Tensor:
-        """Shares and scores to model units, s (2 y - 1); shape `(..., N, 4 + K)`."""
-        return self.signal * (2 * y - 1)
+        """Shares and scores to model units, s (2 y / e - 1); shape `(..., N, 4 + K)`."""
+        return self.signal * (2 * y / self.high - 1)
 
     def unscale(self, x: Tensor) -> Tensor:
         """Model units to shares and scores; shape `(..., N, 4 + K)`."""
-        return (x / self.signal + 1) / 2
+        return (x / self.signal + 1) / 2 * self.high
+
+    def confined(self, x_hat: Tensor, bound: float) -> Tensor:
+        """Middles and scores within the bound; sizes, which the extent does not bound, up to that of the image."""
+        image = self.signal * (2 / self.high - 1)
+        return torch.minimum(x_hat.clamp(min=-bound), image.clamp(min=bound))
 
     def encode(self, value: Tensor) -> Tensor:
         """Things, shape `(B, n, 6)`, to model units, `(B, N, 4 + K)`: things first, then empty slots in the middle.
@@ -122,7 +156,7 @@ class BoxSet(Event):
         kept = there.gather(1, order)
         label = torch.where(kept, label, 0.0).long()
         score = functional.one_hot(label, self.classes).to(value.dtype) * kept.unsqueeze(-1)
-        y = torch.cat([torch.where(kept.unsqueeze(-1), boxes, 0.5), score], -1)
+        y = torch.cat([torch.where(kept.unsqueeze(-1), boxes, self.centre[:4].to(boxes)), score], -1)
         return self.scale(torch.cat([y, self._empty(len(y), self.shape[0] - y.shape[1])], 1))
 
     def decode(self, x: Tensor) -> Tensor:
@@ -143,7 +177,7 @@ class BoxSet(Event):
         box = _OF_CORNERS * (ours - goal).abs().sum(-1) + _OF_OVERLAP * (1 - giou(ours, goal))
         beyond = (p - p.clamp(0, 1)).square().sum(-1) + y_hat[..., 2:4].clamp(max=0).square().sum(-1)
         total = _OF_CLASS * _focal(p, target).sum((1, 2)) + (box * matched).sum(1) + beyond.sum(1)
-        return total / matched.sum(1).clamp(min=1)
+        return total / matched.sum(1).clamp(min=self.least)
 
     def residual(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """Differences of the matched things from their slots, whose mean square over all slots is that of the matched.
@@ -160,21 +194,22 @@ class BoxSet(Event):
         return torch.cat([boxes, scores], -1)
 
     def filled(self, x: Tensor, *, generator: draws.Generator) -> Tensor:
-        """Sets whose empty slots hold random boxes, N(1/2, 1/6) of each number, of no class; sizes are positive."""
-        y = 0.5 + _FILLED * draws.normal((*x.shape[:-1], 4), generator=generator, like=x)
-        y = torch.cat([y[..., :2], y[..., 2:].clamp(min=1e-4)], -1)
+        """Sets whose empty slots hold random boxes, e N(1/2, 1/6), of no class; sizes are positive."""
+        share = 0.5 + _FILLED * draws.normal((*x.shape[:-1], 4), generator=generator, like=x)
+        share = torch.cat([share[..., :2], share[..., 2:].clamp(min=_THINNEST)], -1)
         there = (x[..., 4:] > 0).any(-1, keepdim=True)
-        return torch.cat([torch.where(there, x[..., :4], self.scale(y)), x[..., 4:]], -1)
+        return torch.cat([torch.where(there, x[..., :4], self.signal * (2 * share - 1)), x[..., 4:]], -1)
 
     def likely(self, x: Tensor, *, threshold: float = 0.5) -> Tensor:
         """Which slots have a class with a score above a threshold, `(..., N, 4 + K)` to bool `(..., N)`."""
-        return (self.unscale(x[..., 4:]) > threshold).any(-1)
+        return (self.unscale(x)[..., 4:] > threshold).any(-1)
 
     def merged(self, x: Tensor, *, threshold: float = 0.5) -> Tensor:
         """One set of several without duplicates: of each place and class the likeliest box.
 
-        Every pair of a box and a class is looked at on its own, the `POOLED` likeliest at most: first those of each
-        set, then those of all that are left. It is a reduction of samples (`reduce`), to the most likely set.
+        Every pair of a box and a class is looked at on its own, the likeliest first, in blocks until there are as many
+        boxes as an image has objects: first those of each set, then those of all that are left. It is a reduction of
+        samples (`reduce`), to the most likely set.
 
         Args:
             x: Sets, model units, shape `(B, n, N, 4 + K)`.
@@ -185,26 +220,26 @@ class BoxSet(Event):
         """
         sets, slots = x.shape[1:3]
         y = self.unscale(x)
-        if sets > 1:  # else the many boxes of a few things, in every set, would leave no room for the others
+        if sets > 1:  # each on its own first, which leaves few boxes to compare across sets
             y = self._unique(y.flatten(0, 1), slots, threshold).unflatten(0, (-1, sets))
         return self.scale(self._unique(y.flatten(1, 2), slots, threshold))
 
     def _unique(self, pool: Tensor, slots: int, threshold: float) -> Tensor:
         """The likeliest boxes of sets `(B, P, 4 + K)` without duplicates, `(B, slots, 4 + K)`, physical units."""
         pairs = pool[..., 4:].flatten(1)
-        score, pair = pairs.topk(min(POOLED, pairs.shape[1]), 1)
-        label, boxes = pair % self.classes, pool[..., :4].gather(1, _wide(pair // self.classes, 4))
-        kept = suppress(corners(boxes), score, label, threshold=threshold)
-        score, first = torch.where(kept, score, -torch.inf).topk(min(slots, score.shape[1]), 1)
+        label = torch.arange(self.classes, device=pool.device).repeat(pool.shape[1]).expand_as(pairs)
+        boxes = pool[..., :4].repeat_interleave(self.classes, 1)
+        kept = suppress(corners(boxes), pairs, label, threshold=threshold, enough=max(self.objects, 1))
+        score, first = torch.where(kept, pairs, -torch.inf).topk(min(slots, pairs.shape[1]), 1)
         label, boxes, some = label.gather(1, first), boxes.gather(1, _wide(first, 4)), score.unsqueeze(-1) > 0
         scores = functional.one_hot(label, self.classes) * torch.where(some, score.unsqueeze(-1), 0.0)
-        y = torch.cat([torch.where(some, boxes, 0.5), scores], -1)
+        y = torch.cat([torch.where(some, boxes, self.centre[:4]), scores], -1)
         return torch.cat([y, self._empty(len(y), slots - y.shape[1])], 1)
 
     def _empty(self, rows: int, slots: int) -> Tensor:
         """Empty slots in physical units."""
         y = self.low.new_zeros(rows, slots, self.shape[1])
-        y[..., :4] = 0.5
+        y[..., :4] = self.centre[:4]
         return y
 
     def _things(self, x: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -253,6 +288,31 @@ class BoxSet(Event):
                 f"an image has {most} things; the box set has room for {self.objects}. "
                 "Give it more slots (count) and more objects, or drop some of them."
             )
+
+
+def extent_of(value: Tensor, *, share: float = 0.99) -> tuple[float, float]:
+    """Width and height that all but few things do not exceed, for `BoxSet`; twice the median at least.
+
+    Noise has sizes about half of the extent: where things are much alike, it has theirs.
+
+    Args:
+        value: Rows (cx, cy, w, h, label, score), shape `(..., 6)`.
+        share: Of the things that are no wider, and of those that are no higher, in (0, 1].
+
+    Returns:
+        Shares of the image, at most one; those of the whole image where there is no thing.
+
+    Raises:
+        ValueError: If the share is out of range.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share must lie in (0, 1]; got {share}.")
+    sizes = value[value[..., 5] > 0.5][:, 2:4]
+    if len(sizes) == 0:
+        return 1.0, 1.0
+    most = sizes.kthvalue(math.ceil(share * len(sizes)), 0).values
+    width, height = torch.maximum(most, 2 * sizes.median(0).values).clamp(max=1).tolist()
+    return width, height
 
 
 def _focal(p: Tensor, target: Tensor) -> Tensor:

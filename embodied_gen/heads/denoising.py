@@ -60,7 +60,7 @@ class DenoisingHead(Head):
         weighting: Weight of the error at a time.
         sampler: How to walk from noise to an event.
         steps: Levels that the sampler visits.
-        clip: Clean estimates are confined to [-clip, clip], model units; none where None.
+        clip: Clean estimates are confined to [-clip, clip], model units, or as the event has it; none where None.
         dropout: Probability of dropping the context in training.
         guidance_weight: w of classifier-free guidance; needs dropout > 0 where not zero.
         guidance: How a guide is followed; may be replaced on a trained head.
@@ -188,7 +188,7 @@ class DenoisingHead(Head):
 
         def denoise(x_t: Tensor, level: Level) -> Tensor:
             x_hat = self._estimate(x_t, level, self._readings[level], c, both)
-            return x_hat if self.clip is None else x_hat.clamp(-self.clip, self.clip)
+            return x_hat if self.clip is None else self.event.confined(x_hat, self.clip)
 
         return Walk(
             self._grid,

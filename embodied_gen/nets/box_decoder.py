@@ -1,8 +1,9 @@
 r"""Box decoders: from boxes and an image to better boxes, in a cascade of stages of which each is trained.
 
-All are networks u(x, t, c) over sets of boxes in model units, x = s (2 y - 1) with y the box (cx, cy, w, h) and the
-scores of K classes, and c the levels of a feature pyramid. `BoxDecoder` starts from the boxes of x, whatever their
-number, and does not read its scores; `BoxQueries` starts from N boxes that it has learned, and reads nothing of x.
+All are networks u(x, t, c) over sets of boxes in model units, x = s (2 y / e - 1) with y the box (cx, cy, w, h) and the
+scores of K classes, e the extent of sizes and one for the others, and c the levels of a feature pyramid. `BoxDecoder`
+starts from the boxes of x, whatever their number, and does not read its scores; `BoxQueries` starts from N boxes that
+it has learned, at first as large as noise is (a quarter to three quarters of the extent), and reads nothing of x.
 Boxes are passed on from stage to stage without a slope, so that each stage is trained to improve the boxes that it
 gets.
 
@@ -10,7 +11,7 @@ Sources: Chen et al. 2023 (DiffusionDet, arXiv:2211.09788); Sun et al. 2021 (Spa
 """
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import final
 
 import torch
@@ -35,11 +36,15 @@ class BoxCascade(nn.Module, abc.ABC):
         heads: Attention heads.
         dynamic: Features between the dynamic convolutions of a stage.
         size: Cells along a side under a box.
+        points: Points along a side of a cell.
         signal: Scale s of model units.
+        extent: Width and height e of sizes in model units, shares of the image, those of the event.
 
     Raises:
         ValueError: If a size is out of its range.
     """
+
+    extent: Tensor
 
     def __init__(
         self,
@@ -50,17 +55,25 @@ class BoxCascade(nn.Module, abc.ABC):
         heads: int = 4,
         dynamic: int = 16,
         size: int = 5,
+        points: int = 1,
         signal: float = 2.0,
+        extent: Sequence[float] = (1.0, 1.0),
     ) -> None:
         super().__init__()
-        require_positive(classes=classes, width=width, depth=depth, heads=heads, dynamic=dynamic, size=size)
+        require_positive(
+            classes=classes, width=width, depth=depth, heads=heads, dynamic=dynamic, size=size, points=points
+        )
         require_heads(width, heads)
         if not signal > 0:
             raise ValueError(f"signal must be positive; got {signal}.")
+        if len(extent) != 2 or not all(side > 0 for side in extent):
+            raise ValueError(f"extent must be a width and a height, both positive; got {list(extent)}.")
         self.classes, self.width, self.signal = classes, width, signal
+        self.register_buffer("extent", torch.tensor([1.0, 1.0, *extent]))
         self.embed = TimeEmbedding(width=width, context=0)
         self.cascade = nn.ModuleList(
-            BoxStage(classes=classes, width=width, heads=heads, dynamic=dynamic, size=size) for _ in range(depth)
+            BoxStage(classes=classes, width=width, heads=heads, dynamic=dynamic, size=size, points=points)
+            for _ in range(depth)
         )
 
     @abc.abstractmethod
@@ -93,7 +106,7 @@ class BoxCascade(nn.Module, abc.ABC):
         for stage in self.cascade:
             looked = torch.cat([boxes[..., :2].clamp(0, 1), boxes[..., 2:].clamp(_LEAST, _MOST)], -1)
             boxes, scores, h = stage(looked, h, e, pyramid)
-            found.append(self.signal * (2 * torch.cat([boxes, scores], -1) - 1))
+            found.append(self.signal * (2 * torch.cat([boxes / self.extent, scores], -1) - 1))
             boxes = boxes.detach()
         return torch.stack(found)
 
@@ -112,8 +125,8 @@ class BoxDecoder(BoxCascade):
 
     def start(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The boxes of x, confined to the image, and tokens of zeros."""
-        boxes = (x[..., :4].clamp(-self.signal, self.signal) / self.signal + 1) / 2
-        return boxes, x.new_zeros(*x.shape[:2], self.width)
+        boxes = (x[..., :4] / self.signal + 1) / 2 * self.extent
+        return boxes.clamp(0, 1), x.new_zeros(*x.shape[:2], self.width)
 
 
 @final
@@ -128,7 +141,9 @@ class BoxQueries(BoxCascade):
         heads: Attention heads.
         dynamic: Features between the dynamic convolutions of a stage.
         size: Cells along a side under a box.
+        points: Points along a side of a cell.
         signal: Scale s of model units.
+        extent: Width and height e of sizes in model units, shares of the image, those of the event.
 
     Raises:
         ValueError: If a size is out of its range.
@@ -144,13 +159,23 @@ class BoxQueries(BoxCascade):
         heads: int = 4,
         dynamic: int = 16,
         size: int = 5,
+        points: int = 1,
         signal: float = 2.0,
+        extent: Sequence[float] = (1.0, 1.0),
     ) -> None:
         super().__init__(
-            classes=classes, width=width, depth=depth, heads=heads, dynamic=dynamic, size=size, signal=signal
+            classes=classes,
+            width=width,
+            depth=depth,
+            heads=heads,
+            dynamic=dynamic,
+            size=size,
+            points=points,
+            signal=signal,
+            extent=extent,
         )
         require_positive(count=count)
-        middle, sides = torch.rand(count, 2), 0.1 + 0.4 * torch.rand(count, 2)
+        middle, sides = torch.rand(count, 2), torch.tensor(list(extent)) * (0.25 + 0.5 * torch.rand(count, 2))
         self.boxes = nn.Parameter(torch.cat([middle, sides], 1))
         self.tokens = nn.Parameter(torch.randn(count, width))
 

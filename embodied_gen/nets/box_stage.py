@@ -2,15 +2,16 @@ r"""One stage of a box decoder: boxes look at the image and at one another, and 
 
 With f the features under a box (RoIAlign, s x s cells), b the box and h its token,
 
-    h <- block(h + A mean(f) + P b, e)                       attention among boxes, and an MLP, at time e
+    h <- attend(h + A mean(f) + P b, e)                      attention among boxes, at time e
     h <- h + O flatten(silu(LN(silu(LN(f V_h)) W_h)))        two 1 x 1 convolutions by weights of the token
+    h <- h + mlp(h, e)                                       of what is now known of the box, at time e
     p  = sigmoid(C h),   (dx, dy, dw, dh) = D h
     b <- (cx + w dx / 2, cy + h dy / 2, w exp(dw), h exp(dh))
 
 Scores start at 1 / 100, as most boxes hold nothing, and boxes start where they are.
 
 Sources: Sun et al. 2021 (Sparse R-CNN, arXiv:2011.12450) for the dynamic convolution; Chen et al. 2023 (DiffusionDet,
-arXiv:2211.09788); blocks are those of `nets.transformer`.
+arXiv:2211.09788) for the order, time last; both parts of the block are those of `nets.transformer`.
 """
 
 import math
@@ -38,11 +39,12 @@ class BoxStage(nn.Module):
         heads: Attention heads.
         dynamic: Features between the two dynamic convolutions.
         size: Cells s along a side under a box.
+        points: Points along a side of a cell.
     """
 
-    def __init__(self, *, classes: int, width: int, heads: int, dynamic: int, size: int) -> None:
+    def __init__(self, *, classes: int, width: int, heads: int, dynamic: int, size: int, points: int) -> None:
         super().__init__()
-        self.size, self.dynamic = size, dynamic
+        self.size, self.points, self.dynamic = size, points, dynamic
         self.look, self.place = nn.Linear(width, width), nn.Linear(4, width)
         self.block = AttentionBlock(width=width, heads=heads, expansion=4)
         self.weights = nn.Linear(width, 2 * width * dynamic)
@@ -73,11 +75,12 @@ class BoxStage(nn.Module):
         """
         half = boxes[..., 2:] / 2
         ends = torch.cat([boxes[..., :2] - half, boxes[..., :2] + half], -1)
-        # A cell is about a pixel of its level: one point reads it. What is seen has no slope in where it is seen.
-        # Where a training diverges its loss shall say so, and not an index that is none.
-        seen = roi_align(pyramid, ends.detach().nan_to_num(), size=self.size, points=1)
-        h = self.block(h + self.look(seen.mean(2)) + self.place(boxes), e)
-        h = h + self._interact(h, seen)
+        # What is seen has no slope in where it is seen. Where a training diverges its loss shall say so, and not an
+        # index that is none.
+        seen = roi_align(pyramid, ends.detach().nan_to_num(), size=self.size, points=self.points)
+        modulation = self.block.modulated(e)
+        h = self.block.attended(h + self.look(seen.mean(2)) + self.place(boxes), modulation)
+        h = self.block.expanded(h + self._interact(h, seen), modulation)
         return _moved(boxes, self.deltas(h).to(boxes.dtype)), self.scores(h).to(boxes.dtype).sigmoid(), h
 
     def _interact(self, h: Tensor, seen: Tensor) -> Tensor:

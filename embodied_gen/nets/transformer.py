@@ -183,8 +183,19 @@ class AttentionBlock(nn.Module):
         Returns:
             Tokens, shape `(M, T, width)`.
         """
-        parts = self.modulation(e).unsqueeze(1).chunk(6, dim=-1)
-        h = h + parts[2] * self._attention(modulate(_normalise(h), parts[0], parts[1]))
+        parts = self.modulated(e)
+        return self.expanded(self.attended(h, parts), parts)
+
+    def modulated(self, e: Tensor) -> tuple[Tensor, ...]:
+        """Scales, shifts and gates of both parts at a conditioning vector, six of shape `(M, 1, width)`."""
+        return self.modulation(e).unsqueeze(1).chunk(6, dim=-1)
+
+    def attended(self, h: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
+        """The first part: tokens that have looked at one another."""
+        return h + parts[2] * self._attention(modulate(_normalise(h), parts[0], parts[1]))
+
+    def expanded(self, h: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
+        """The second part: tokens after the MLP."""
         return h + parts[5] * self.mlp(modulate(_normalise(h), parts[3], parts[4]))
 
     def _attention(self, h: Tensor) -> Tensor:

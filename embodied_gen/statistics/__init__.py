@@ -1,6 +1,6 @@
 """Intervals and tests of rates and scores, diversity, calibration; scores of detections, label and instance maps."""
 
-from embodied_gen.statistics.calibration import coverage, expected_calibration_error
+from embodied_gen.statistics.calibration import central_intervals, coverage, expected_calibration_error
 from embodied_gen.statistics.detections import DetectionScores, detection_scores, score_calibration
 from embodied_gen.statistics.instances import InstanceScores, instance_scores
 from embodied_gen.statistics.interval import Estimate, Interval
@@ -28,6 +28,7 @@ __all__ = [
     "bootstrap_paired_difference",
     "boundary_f1",
     "calibration_error",
+    "central_intervals",
     "clopper_pearson",
     "clusters",
     "confusions",

@@ -43,13 +43,50 @@ def expected_calibration_error(probabilities: ArrayLike, right: ArrayLike, *, bi
     return float(np.abs(gap).sum() / len(sure))
 
 
-def coverage(samples: ArrayLike, truth: ArrayLike, levels: Sequence[float] = (0.5, 0.8, 0.9)) -> Numbers:
+def central_intervals(
+    samples: ArrayLike, levels: Sequence[float] = (0.5, 0.8, 0.9), *, there: ArrayLike | None = None
+) -> tuple[Numbers, Numbers]:
+    """The ends of central intervals of samples.
+
+    Args:
+        samples: Of each number, shape `(..., n)` with n >= 2.
+        levels: Of the intervals, in (0, 1).
+        there: Which samples there are, two of each number or more, bool, the shape of samples; all where None.
+
+    Returns:
+        Lower and upper ends, each of shape `(levels, ...)`.
+
+    Raises:
+        ValueError: If shapes do not fit, a number has fewer than two samples, or a level is out of range.
+    """
+    drawn = np.asarray(samples, float)
+    some = np.ones(drawn.shape, bool) if there is None else np.asarray(there, bool)
+    if drawn.ndim < 1 or some.shape != drawn.shape or drawn.shape[-1] < 2 or bool((some.sum(-1) < 2).any()):
+        raise ValueError(
+            f"samples must have shape (..., n), and two or more of each number be there; got {drawn.shape} and "
+            f"{some.shape}. Leave out numbers with fewer."
+        )
+    if not all(0 < level < 1 for level in levels):
+        raise ValueError(f"levels must lie strictly between 0 and 1; got {list(levels)}.")
+    shares = np.asarray(levels, float).reshape(-1, *[1] * (drawn.ndim - 1))
+    ordered, counts = np.sort(np.where(some, drawn, np.inf), -1), some.sum(-1)
+    return _quantiles(ordered, counts, (1 - shares) / 2), _quantiles(ordered, counts, (1 + shares) / 2)
+
+
+def coverage(
+    samples: ArrayLike,
+    truth: ArrayLike,
+    levels: Sequence[float] = (0.5, 0.8, 0.9),
+    *,
+    there: ArrayLike | None = None,
+) -> Numbers:
     """The share of truths in the central intervals of their samples.
 
     Args:
         samples: Of each number, shape `(..., n)` with n >= 2.
         truth: Shape `(...)`, at least one.
         levels: Of the intervals, in (0, 1).
+        there: Which samples there are, see `central_intervals`.
 
     Returns:
         One share for each level.
@@ -63,9 +100,13 @@ def coverage(samples: ArrayLike, truth: ArrayLike, levels: Sequence[float] = (0.
             f"samples must have shape (..., n) with n >= 2 for a truth of shape (...) that is not empty; got "
             f"{drawn.shape} and {true.shape}."
         )
-    if not all(0 < level < 1 for level in levels):
-        raise ValueError(f"levels must lie strictly between 0 and 1; got {list(levels)}.")
-    shares = np.asarray(levels, float)
-    low, high = (np.quantile(drawn, q, axis=-1, method="weibull") for q in ((1 - shares) / 2, (1 + shares) / 2))
-    inside = (low <= true) & (true <= high)
-    return inside.reshape(len(shares), -1).mean(1)
+    low, high = central_intervals(drawn, levels, there=there)
+    return ((low <= true) & (true <= high)).reshape(len(levels), -1).mean(1)
+
+
+def _quantiles(ordered: Numbers, counts: NDArray[np.integer], shares: Numbers) -> Numbers:
+    """Quantiles (type 6) of the first `counts`, `(...)`, of samples in order, `(..., n)`; `(levels, ...)`."""
+    rank = np.clip(shares * (counts + 1), 1, counts) - 1
+    before = np.minimum(np.floor(rank).astype(int), counts - 2)
+    low, high = (np.take_along_axis(ordered[None], index[..., None], -1)[..., 0] for index in (before, before + 1))
+    return low + (rank - before) * (high - low)

@@ -15,6 +15,7 @@ from embodied_gen.boxes import corners
 from embodied_gen.detection import Detection, adjust, build, detections, load, read, score
 from embodied_gen.detection.data import RenderedBlock
 from embodied_gen.detection.experiment import Images, save_config
+from embodied_gen.events import extent_of
 from embodied_gen.images import sets
 from embodied_gen.training import checkpoint, files
 
@@ -88,7 +89,9 @@ def test_a_detector_is_trained_described_scored_and_goes_on(path, folder, cli, t
     card = (run / "card.md").read_text()
     assert "6 steps of 4 images" in card and f"tags: [object-detection, {kind}]" in card and str(folder) in card
     loaded = load(run)
-    assert loaded.step == 6 and loaded.images == Images((3, 64, 80), 3, CLASSES)
+    learned, _ = RenderedBlock(folder=str(folder)).training()
+    extent = extent_of(learned.values())
+    assert loaded.step == 6 and loaded.images == Images((3, 64, 80), 3, CLASSES, extent)
     log = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert any("held_out_loss" in line for line in log)
     told = cli("info", run)
@@ -97,6 +100,7 @@ def test_a_detector_is_trained_described_scored_and_goes_on(path, folder, cli, t
     assert scored.status == 0 and "AP50" in scored.out and f"written: {run / 'eval.json'}" in scored.out
     record = json.loads((run / "eval.json").read_text())
     assert record["images"]["count"] == 4 and set(record["scores"]["classes"]) == set(CLASSES)
+    assert ("spread" in record) == (kind == "denoising")
     examples, classes = loaded.detection.data.testing()
     assert record["scores"] == asdict(score(detections(loaded.predictor, examples), examples, classes))
     refused = cli(*train)
@@ -129,8 +133,36 @@ def test_boxes_and_steps_are_free_where_boxes_come_from_noise_alone(runs, cli, t
     assert cli("evaluate", runs["denoising"], *flags).status == 0
     record = json.loads(target.read_text())
     assert (record["boxes"], record["steps"]) == (9, 2)
+    for flag, number, message in (
+        ("--draws", 1, "--draws must be 0, or at least 2"),
+        ("--draw-steps", 0, "at least 1"),
+    ):
+        told = cli("evaluate", runs["denoising"], flag, number, "--device", "cpu")
+        assert told.status == 2 and message in told.err
     refused = cli("evaluate", runs["queries"], *flags)
     assert refused.status == 2 and "can be set for a detector that draws boxes from noise" in refused.err
+
+
+def test_all_that_a_detector_refers_to_is_of_the_boxes_asked_for_and_moves_with_it(runs):
+    predictor = load(runs["denoising"]).predictor
+    adjust(predictor, boxes=9, steps=2)
+    predictor.to("meta")
+    sampler, event = predictor.head.sampler, predictor.head.event
+    referred = (predictor.reduction.__self__, sampler.merged.__self__, sampler.likely.func.__self__)
+    assert all(own is event for own in referred)
+    assert event.shape == (9, 6) and event.low.device.type == "meta"
+
+
+def test_the_fields_of_a_detector_reach_its_parts(folder):
+    content = small(ROOT / "configs" / "boxes_denoising.yaml", folder)
+    content["detector"] |= {"signal": 3.0, "renewal": 0.2, "least": 7.0, "cells": 3, "points": 2}
+    head = build(config_module.parse(content, Detection, "small"), Images((3, 64, 80), 3, CLASSES, (0.3, 0.4))).head
+    event, stage = head.event, head.net.cascade[0]
+    assert (event.signal, head.net.signal, head.clip, event.least) == (3, 3, 3, 7)
+    assert (stage.size, stage.points) == (3, 2)
+    assert event.high[2:4].tolist() == head.net.extent[2:].tolist() == pytest.approx([0.3, 0.4])
+    x = event.scale(torch.tensor([[0.5, 0.5, 0.2, 0.2, score, 0.0] for score in (0.1, 0.3)]))
+    assert head.sampler.likely(x).tolist() == [False, True]
 
 
 def test_what_is_found_in_an_image_does_not_depend_on_the_others(runs):

@@ -1,5 +1,7 @@
 """Sets of boxes: codes, the matched error and its laws, what is merged and what is refused."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from embodied_gen import draws
 from embodied_gen.boxes import Hungarian, Matching, corners, giou, iou
-from embodied_gen.events import BoxSet
+from embodied_gen.events import BoxSet, extent_of
 
 seeds = st.integers(0, 10_000)
 CLASSES = 3
@@ -62,6 +64,59 @@ def test_values_come_back_with_things_first(seed, classes):
     torch.testing.assert_close(of.scale(of.unscale(x)), x)
 
 
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.sampled_from([1.0, 3.0]))
+def test_sizes_of_the_extent_are_at_the_end_of_model_units_and_larger_ones_beyond(seed, signal):
+    of, value = event(signal=signal, extent=(0.2, 0.4)), things(seed)
+    x = of.encode(value)
+    there = (x[..., 4:] > 0).any(-1)
+    torch.testing.assert_close(of.scale(of.unscale(x)), x)
+    for ours, theirs in zip(sorted_rows(of.decode(x)), sorted_rows(value), strict=True):
+        torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), rtol=1e-5, atol=1e-6)
+    y = of.unscale(x)
+    for axis, side in ((2, 0.2), (3, 0.4)):
+        assert torch.equal(x[..., axis] > signal, y[..., axis] > of.high[axis])
+        torch.testing.assert_close(x[..., axis], signal * (2 * y[..., axis] / side - 1), rtol=1e-5, atol=1e-6)
+    assert (x[..., :4][~there] == 0).all() and (x[..., :2].abs() <= signal).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(seeds)
+def test_the_extent_changes_neither_errors_nor_what_is_merged_or_likely(seed):
+    plain, sized = event(), event(extent=(0.3, 0.25))
+    value, x_hat = things(seed), estimate(event(), seed)
+    other = sized.scale(plain.unscale(x_hat))
+    torch.testing.assert_close(sized.error(other, sized.encode(value)), plain.error(x_hat, plain.encode(value)))
+    torch.testing.assert_close(sized.decode(sized.merged(other[:, None])), plain.decode(plain.merged(x_hat[:, None])))
+    assert torch.equal(sized.likely(other), plain.likely(x_hat))
+
+
+def test_estimates_are_confined_to_the_image_and_not_to_the_extent():
+    of = event(extent=(0.2, 0.4))
+    inside = of.scale(torch.cat([torch.tensor([0.5, 0.5, 1.0, 0.9]), torch.full((3,), 0.5)]).double().expand(1, 8, 7))
+    assert torch.equal(of.confined(inside, 2.0), inside)
+    wild = torch.randn(4, 8, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 30
+    y = of.unscale(of.confined(wild, 2.0))
+    assert (y >= -1e-6).all() and (y <= 1 + 1e-6).all()
+    torch.testing.assert_close(event().confined(wild, 2.0), wild.clamp(-2, 2))
+
+
+def test_the_extent_of_things_is_what_few_of_them_exceed_and_twice_the_median_at_least():
+    value = things(3, images=2000)
+    value[..., 2:4] = (5 * value[..., 2:4]) ** 2 / 4  # most are small
+    width, height = extent_of(value)
+    some = value[value[..., 5] > 0.5]
+    assert (some[:, 2] > width).double().mean() == pytest.approx(0.01, abs=0.001)
+    assert (some[:, 3] > height).double().mean() == pytest.approx(0.01, abs=0.001)
+    assert extent_of(value, share=1.0) == (some[:, 2].max(), some[:, 3].max())
+    value[..., 2:4] = torch.tensor([0.2, 0.7])
+    assert extent_of(value) == pytest.approx((0.4, 1.0))
+    assert extent_of(value * 0) == (1.0, 1.0) and extent_of(value[:, :0]) == (1.0, 1.0)
+    for share in (0.0, 1.5):
+        with pytest.raises(ValueError, match=rf"share must lie in \(0, 1\]; got {share}"):
+            extent_of(value, share=share)
+
+
 def by_loop(of, x_hat, x, matching):
     """The error of one image, one slot after the other, for a matching that is given."""
     y_hat, y = of.unscale(x_hat), of.unscale(x)
@@ -74,7 +129,7 @@ def by_loop(of, x_hat, x, matching):
             matched += 1
             ours, theirs = corners(y_hat[slot, :4]), corners(y[own, :4])
             total += 5 * (ours - theirs).abs().sum() + 2 * (1 - giou(ours, theirs))
-    return total / max(matched, 1)
+    return total / max(matched, of.least)
 
 
 class Fixed(Matching):
@@ -87,14 +142,14 @@ class Fixed(Matching):
         return self.owner
 
 
-@settings(max_examples=10, deadline=None)
-@given(seeds)
-def test_the_error_is_focal_loss_and_overlap_of_what_is_matched(seed):
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.sampled_from([1.0, 3.5, 8.0]))
+def test_the_error_is_focal_loss_and_overlap_of_what_is_matched(seed, least):
     stream = torch.Generator().manual_seed(seed)
     value = things(seed)
     value[..., 5] = 1
     owner = torch.randint(-1, 4, (4, 8), generator=stream)
-    of = event(matching=Fixed(owner))
+    of = event(matching=Fixed(owner), least=least)
     x, x_hat = of.encode(value), estimate(of, seed)
     expected = [by_loop(of, *rows) for rows in zip(x_hat, x, owner, strict=True)]
     torch.testing.assert_close(of.error(x_hat, x), torch.stack(expected))
@@ -188,15 +243,17 @@ def test_the_bound_on_things_changes_nothing_but_the_work():
     torch.testing.assert_close(bounded.error(x_hat, x), event().error(x_hat, x))
 
 
-def test_empty_slots_are_filled_with_boxes_of_no_class_and_things_stay():
-    of = BoxSet(CLASSES, 4000)
+@pytest.mark.parametrize("sides", [(1.0, 1.0), (0.2, 0.4)])
+def test_empty_slots_are_filled_with_boxes_of_no_class_and_things_stay(sides):
+    extent = torch.tensor([1.0, 1.0, *sides])
+    of = BoxSet(CLASSES, 4000, extent=sides)
     x = of.encode(things(1).float())
     filled = of.filled(x, generator=draws.generator(0))
     there = (x[..., 4:] > 0).any(-1)
     assert torch.equal(filled[there], x[there]) and torch.equal(filled[..., 4:], x[..., 4:])
     y = of.unscale(filled)[~there]
-    torch.testing.assert_close(y[:, :4].mean(0), torch.full((4,), 0.5), atol=0.01, rtol=0)
-    torch.testing.assert_close(y[:, :4].std(0), torch.full((4,), 1 / 6), atol=0.01, rtol=0)
+    torch.testing.assert_close(y[:, :4].mean(0) / extent, torch.full((4,), 0.5), atol=0.01, rtol=0)
+    torch.testing.assert_close(y[:, :4].std(0) / extent, torch.full((4,), 1 / 6), atol=0.01, rtol=0)
     assert (y[:, 2:4] > 0).all()
     assert torch.equal(filled, of.filled(x, generator=draws.generator(0)))
 
@@ -242,10 +299,17 @@ def test_one_box_may_be_of_two_classes_and_few_boxes_leave_empty_slots():
 
 
 def test_another_number_of_slots_changes_nothing_else():
-    of = event(objects=4, signal=3.0, matching=Hungarian())
-    more = of.of_count(50)
-    assert more.shape == (50, 7) and more.objects == 4 and more.signal == 3 and more.matching is of.matching
-    assert more.low.dtype == torch.float64 and of.of_count(2).objects == 2
+    matching = Hungarian()
+    of = event(objects=4, signal=3.0, extent=(0.5, 0.3), least=7.0, matching=matching)
+    of.count = 50
+    assert of.shape == (50, 7) and of.objects == 4 and of.signal == 3 and of.matching is matching
+    assert of.low.dtype == torch.float64 and of.high[2:4].tolist() == pytest.approx([0.5, 0.3]) and of.least == 7
+    of.count = 2
+    assert of.objects == 2
+    of.count = 6
+    assert of.objects == 4 and of.encode(things(1, most=4)).shape == (4, 6, 7)
+    with pytest.raises(ValueError, match="at least one slot; got 0"):
+        of.count = 0
 
 
 def box(*numbers, label=0.0):
@@ -285,6 +349,9 @@ def test_empty_rows_may_hold_anything():
         ({"classes": 0}, "at least one class and one slot; got 0 and 8"),
         ({"count": 0}, "at least one class and one slot; got 3 and 0"),
         ({"signal": 0.0}, "signal must be positive; got 0"),
+        ({"least": 0.0}, "least must be positive; got 0"),
+        ({"extent": (0.0, 0.5)}, r"a width and a height in \(0, 1\], shares of the image; got \[0.0, 0.5\]\. Take"),
+        ({"extent": (0.5,)}, r"a width and a height in .* got \[0.5\]"),
         ({"objects": 9}, "between 0 and the 8 slots; got 9"),
     ],
 )
@@ -295,7 +362,7 @@ def test_impossible_sets_are_refused(options, message):
 
 def test_many_boxes_of_one_thing_leave_room_for_the_others(monkeypatch):
     # Two things, of which the likelier is found by nearly all boxes of all sets.
-    monkeypatch.setattr("embodied_gen.events.box_set.POOLED", 6)
+    monkeypatch.setattr("embodied_gen.boxes.suppression.BLOCK", 6)
     of = event(count=6, classes=1)
     one = torch.tensor([0.2, 0.2, 0.2, 0.2, 0.9], dtype=torch.float64).repeat(5, 1)
     other = torch.tensor([[0.8, 0.8, 0.2, 0.2, 0.5]], dtype=torch.float64)
@@ -306,11 +373,32 @@ def test_many_boxes_of_one_thing_leave_room_for_the_others(monkeypatch):
 
 def test_of_very_many_boxes_only_the_likeliest_are_compared(monkeypatch, generator):
     # All pairs of the thousands of boxes of a dense detector would fill the memory.
-    monkeypatch.setattr("embodied_gen.events.box_set.POOLED", 6)
-    of = event(count=20, classes=1)
+    monkeypatch.setattr("embodied_gen.boxes.suppression.BLOCK", 6)
+    of = event(count=20, classes=1, objects=5)
     x = torch.full((2, 1, 20, 5), 0.01, dtype=torch.float64)
     x[..., :2] = torch.linspace(0, 1, 20)[:, None]  # boxes apart
     x[..., 4] = torch.rand(2, 1, 20, generator=generator) / 2 + 0.25
     score = of.decode(of.merged(of.scale(x)))[..., 5]
     best = x[:, 0, :, 4].sort(descending=True).values[:, :6]
     torch.testing.assert_close(score, torch.cat([best, best.new_zeros(2, 14)], 1))
+
+
+def placed(things, copies, sets, seed):
+    """Sets of a perfect detector: boxes apart, each several times in every set, with scores; and where they lie."""
+    stream = torch.Generator().manual_seed(seed)
+    side = math.ceil(math.sqrt(things))
+    place = torch.stack([torch.arange(things) % side, torch.arange(things) // side], -1)
+    boxes = torch.cat([(place + 0.5) / side, torch.full((things, 2), 0.8 / side)], -1).repeat(copies, 1)
+    score = 0.5 + 0.5 * torch.rand(1, sets, len(boxes), 1, generator=stream)
+    return torch.cat([boxes.expand(1, sets, -1, -1), score], -1), boxes[:things]
+
+
+@pytest.mark.parametrize(("things", "copies", "sets"), [(1000, 1, 4), (1000, 2, 1), (1000, 4, 1), (300, 1, 8)])
+def test_a_thousand_things_that_are_seen_several_times_are_all_found(things, copies, sets):
+    y, expected = placed(things, copies, sets, 0)
+    of = BoxSet(1, things * copies, objects=things)
+    rows = of.decode(of.merged(of.scale(y)))[0]
+    found = rows[rows[:, 5] > 0]
+    assert len(found) == things
+    distance = torch.cdist(found[:, :2], expected[:, :2]).amin(0)
+    assert (distance < 0.01).all()  # things are 1 / 32 apart

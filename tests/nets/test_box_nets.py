@@ -184,6 +184,41 @@ def test_scores_start_at_one_in_a_hundred_and_boxes_where_they_are_for_any_numbe
     assert score.median().item() == pytest.approx(0.01, abs=0.006)
 
 
+def in_shares(x, signal, sides):
+    """Boxes of sets in model units, shares of the image."""
+    return (x[..., :4] / signal + 1) / 2 * torch.tensor([1.0, 1.0, *sides])
+
+
+@pytest.mark.parametrize("signal", [2.0, 3.0])
+def test_the_extent_changes_model_units_and_not_the_boxes_that_are_looked_at(signal):
+    sides = (0.3, 0.5)
+    net, sized = (stirred(decoder(signal=signal, extent=extent)) for extent in ((1.0, 1.0), sides))
+    sized.load_state_dict(net.state_dict() | {"extent": sized.extent})
+    c, t, x = levels(), torch.tensor([0.3, 0.8]), boxes_of(None).clamp(-1, 0)
+    other = torch.cat([x[..., :2], signal * (2 * in_shares(x, signal, (1, 1))[..., 2:] / torch.tensor(sides) - 1)], -1)
+    first, second = net(x, t, c), sized(torch.cat([other, x[..., 4:]], -1), t, c)
+    torch.testing.assert_close(in_shares(second, signal, sides), in_shares(first, signal, (1, 1)), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(second[..., 4:], first[..., 4:], rtol=1e-3, atol=1e-3)
+
+
+def test_boxes_larger_than_the_extent_are_looked_at_as_they_are_and_none_beyond_the_image():
+    net = decoder(depth=1, extent=(0.2, 0.25))
+    x = torch.zeros(2, 2, 4 + CLASSES)
+    x[:, 0, 2:4] = torch.tensor([2 * (2 * 0.8 / 0.2 - 1), 2 * (2 * 0.9 / 0.25 - 1)])
+    x[:, 1, :4] = 100.0
+    shares = in_shares(net(x, torch.ones(2), levels()), 2.0, (0.2, 0.25))  # before training boxes stay where they are
+    torch.testing.assert_close(shares[:, 0], torch.tensor([0.5, 0.5, 0.8, 0.9]).expand(2, 4), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(shares[:, 1], torch.ones(2, 4), rtol=1e-4, atol=1e-4)
+
+
+def test_queries_start_as_large_as_boxes_from_noise():
+    sides = torch.tensor([0.2, 0.4])
+    queries = BoxQueries(count=4000, classes=CLASSES, width=WIDTH, extent=(0.2, 0.4))
+    share = queries.boxes[:, 2:] / sides
+    assert (share >= 0.25).all() and (share <= 0.75).all()
+    torch.testing.assert_close(share.mean(0), torch.full((2,), 0.5), atol=0.01, rtol=0)
+
+
 def test_queries_read_nothing_of_the_set_but_its_size():
     net, c, t, x = (
         stirred(BoxQueries(count=12, classes=CLASSES, width=WIDTH, depth=2)),
@@ -224,6 +259,8 @@ BAD = [
     (lambda: decoder(heads=3), "width must be a multiple of heads=3"),
     (lambda: decoder(classes=0), "classes must be >= 1; got 0"),
     (lambda: decoder(signal=0.0), "signal must be positive; got 0"),
+    (lambda: decoder(points=0), "points must be >= 1; got 0"),
+    (lambda: decoder(extent=(0.0, 1.0)), r"extent must be a width and a height, both positive; got \[0.0, 1.0\]"),
     (lambda: decoder()(torch.zeros(2, 5, 4), T, C), r"shapes \(M, N, 7\) and \(M,\); got \(2, 5, 4\)"),
     (lambda: decoder()(torch.zeros(2, 5, 7), T, T), r"levels of shape \(2, 16, H, W\) by name; got a tensor"),
     (lambda: decoder(width=32)(torch.zeros(2, 5, 7), T, C), r"levels of shape \(2, 32, H, W\).*level0"),
