@@ -53,12 +53,15 @@ class Guide:
             raise ValueError(f"scale must be at least 0 and finite; got {self.scale}. A reward is a negative cost.")
 
     def wanted(self) -> Self | None:
-        """The guide without a cost of scale 0, which asks for nothing; None where nothing is left.
+        """The guide without a cost of scale 0, which asks for nothing; None where nothing else is left of it.
 
         Heads draw candidates or particles wherever they are given a guide, which are other draws of the same density.
-        What asks for nothing shall leave each draw as it is.
+        What asks for nothing shall leave each draw as it is. A guide without any part stays: it turns on what a head
+        has learned of guidance itself, such as a classifier.
         """
-        asked = replace(self, cost=None) if self.scale == 0 else self
+        if self.scale != 0:
+            return self
+        asked = replace(self, cost=None)
         parts = (asked.cost, asked.project, asked.margins, asked.certify)
         return None if all(part is None for part in parts) else asked
 

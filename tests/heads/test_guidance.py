@@ -293,7 +293,7 @@ def wall(y):
 @pytest.mark.parametrize(
     ("guide", "same"),
     [
-        (Guide(), None),
+        (Guide(scale=0.0), None),
         (Guide(cost=near(0.4), scale=0.0), None),
         (Guide(cost=lambda y: near(0.4)(y) * math.nan, scale=0.0), None),
         (Guide(cost=near(0.4), margins=wall, scale=0.0), Guide(margins=wall)),
