@@ -108,7 +108,7 @@ def test_families_that_refuse_a_ground_are_told_before_data_are_read(cli, tmp_pa
     assert "4 cells, 4 of them in r.json already" in again.out and "refuses" not in again.out
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_family_that_fails_is_a_row_and_the_others_are_measured_all_the_same(cli, tmp_path, jobs):
     grounds = {"board": BOARD["grounds"]["board"] | {"train": TRAIN | {"rate": 1e30, "steps": 40}}}
     families = {"bad": {"head": {"kind": "regression"}}, "good": {"head": {"kind": "regression"}, "rate": 1e-3}}
