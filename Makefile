@@ -45,7 +45,7 @@ demo: $(VENV)/.demo
 	$(EMBODIED) report runs/avoid-regression runs/avoid-flow --out report.html
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal
 
 slow: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m slow
