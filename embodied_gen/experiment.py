@@ -29,7 +29,10 @@ from embodied_gen.blocks import (
     LeavesBlock,
     MLPBlock,
     NetBlock,
+    OutlinesBlock,
+    OutlinesControl,
     PolicyControl,
+    PolygonEventBlock,
     TracksBlock,
     TrajectoryBlock,
 )
@@ -51,25 +54,33 @@ _ALONE = {
     "labelled_set": ("segmentation",),
     "leaves": ("instances",),
     "image_set": ("instances",),
+    "outlines": ("outlines",),
 }
 # Controls whose values are of one kind, and the event of that kind; the others are events of no other control.
 _NEEDED = {"crowd": "scene", "crowd_set": "set"}
-_EVENTS = {"segmentation": "label_map", "instances": "instances"}
+_EVENTS = {"segmentation": "label_map", "instances": "instances", "outlines": "polygon"}
 
 
 @final
 class Experiment(config.Block):
     """Environment, demonstrations, network, head, training and control of one policy; or all of what has none.
 
-    What learns from demonstrations has an environment. A forecaster learns from recordings and segmenters learn from
-    images, which have none.
+    What learns from demonstrations has an environment. A forecaster learns from recordings, segmenters learn from
+    images and models of outlines from polygons, which have none.
     """
 
     name: str = Field(description="Short name, used for the run's folder.")
     seed: int = Field(0, ge=0, description="Of the weights, the data order and the training draws.")
     env: EnvBlock | None
     data: Annotated[
-        DataBlock | EthUcyBlock | TracksBlock | LabelledImagesBlock | LabelledSetBlock | LeavesBlock | ImageSetBlock,
+        DataBlock
+        | EthUcyBlock
+        | TracksBlock
+        | LabelledImagesBlock
+        | LabelledSetBlock
+        | LeavesBlock
+        | ImageSetBlock
+        | OutlinesBlock,
         Field(discriminator="kind"),
     ]
     event: EventBlock = TrajectoryBlock()
@@ -107,8 +118,8 @@ class Experiment(config.Block):
             raise ValueError(
                 "recordings (data.kind eth_ucy, tracks) go with control.kind forecast, crowd or crowd_set and no env, "
                 "images (labelled_images, labelled_set) with control.kind segmentation and no env, images (leaves, "
-                "image_set) with control.kind instances and no env, demonstrations with an env and another control; "
-                "got data.kind "
+                "image_set) with control.kind instances and no env, outlines with control.kind outlines and no env, "
+                "demonstrations with an env and another control; got data.kind "
                 f"{self.data.kind}, control.kind {self.control.kind} and {'no env' if self.env is None else 'an env'}"
             )
         return self
@@ -123,6 +134,16 @@ class Experiment(config.Block):
                 raise ValueError(
                     f"control.kind {control} and event.kind {event} go together; "
                     f"got {self.control.kind} and {self.event.kind}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_vertices(self) -> "Experiment":
+        control, event = self.control, self.event
+        if isinstance(control, OutlinesControl) and isinstance(event, PolygonEventBlock):
+            if control.vertices != event.vertices:
+                raise ValueError(
+                    f"event.vertices and control.vertices must be the same; got {event.vertices} and {control.vertices}"
                 )
         return self
 

@@ -1,4 +1,4 @@
-"""Polygons as rasters: which cells of a grid have their centre inside.
+"""Polygons as rasters, which cells of a grid have their centre inside, and rasters as polygons.
 
 A row of centres at height y meets each side of an outline that has one end at most y and the other above it, at one
 x. Between the first and the second such crossing of a row it is inside, between the second and the third outside, and
@@ -37,6 +37,20 @@ def covered(area: Any, shape: tuple[int, int], *, cell: float, origin: tuple[flo
     crossings = np.zeros((shape[0], shape[1] + 1), dtype=bool)
     np.logical_xor.at(crossings, (row, column), True)
     return np.logical_xor.accumulate(crossings, axis=1)[:, :-1]
+
+
+def areas(mask: NDArray[np.bool_], *, cell: float, origin: tuple[float, float]) -> list[Any]:
+    """The polygons [m] of cells that share sides, with holes where they go around others.
+
+    Args:
+        mask: Cells, shape `(H, W)`; see `covered` for where they lie.
+        cell: Side of a cell [m].
+        origin: Lower left corner of cell (0, 0) [m].
+    """
+    row, column = mask.nonzero()
+    # Corners in whole numbers, so that neighbours share theirs exactly.
+    parts = shapely.get_parts(shapely.union_all(shapely.box(column, row, column + 1, row + 1)))
+    return list(shapely.transform(parts, lambda corners: np.array(origin) + cell * corners))
 
 
 def _sides(area: Any, cell: float, origin: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

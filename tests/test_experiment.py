@@ -16,6 +16,7 @@ from embodied_gen.blocks import (
     InstancesControl,
     LabelledSetBlock,
     LeavesBlock,
+    OutlinesControl,
     RecordingsControl,
     SceneControl,
     SegmentationControl,
@@ -94,6 +95,11 @@ def examples_of(config):
     if isinstance(config.control, InstancesControl):
         few = LeavesBlock(train=5).examples("train", config.control.size)
         return few, Sizes(3, 1 + config.event.objects)
+    if isinstance(config.control, OutlinesControl):
+        boxes = {kind: [shapely.box(0, 0, 3 + k, 4) for k in range(4)] for kind in config.data.files}
+        event = config.event.build(torch.zeros(1, *config.control.shape(3)))
+        examples = config.control.varied(boxes, config.data, event)
+        return examples, Sizes(*config.control.sizes(config.data.channels, 0))
     length, observation = config.control.horizon + 3, 16 if getattr(config.control, "places", None) else 4
     episodes = tiny.episodes_of((length, length), observation=observation)
     return tiny.windows_of(config, episodes), Sizes(observation, 2)

@@ -14,7 +14,7 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
     "softmax",
-    "draws context config outlines assignment",
+    "draws context config well_known_text outlines assignment",
     "nets graphs boxes",
     "events",
     "crf",

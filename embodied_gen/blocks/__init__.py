@@ -9,7 +9,7 @@ from embodied_gen.blocks.control import (
     TrackerBlock,
 )
 from embodied_gen.blocks.denoising import DenoisingBlock
-from embodied_gen.blocks.event import BinaryBlock, EventBlock, LabelMapBlock, TrajectoryBlock
+from embodied_gen.blocks.event import BinaryBlock, EventBlock, LabelMapBlock, PolygonEventBlock, TrajectoryBlock
 from embodied_gen.blocks.forecast import (
     CrowdControl,
     CrowdSetControl,
@@ -22,6 +22,7 @@ from embodied_gen.blocks.forecast import (
 from embodied_gen.blocks.head import HeadBlock
 from embodied_gen.blocks.instances import ImageSetBlock, InstancesControl, LeavesBlock
 from embodied_gen.blocks.net import MLPBlock, NetBlock
+from embodied_gen.blocks.outlines import OutlinesBlock, OutlinesControl
 from embodied_gen.blocks.segmentation import LabelledImagesBlock, LabelledSetBlock, LabelsBlock, SegmentationControl
 from embodied_gen.blocks.task import DataBlock, EnvBlock
 from embodied_gen.blocks.ways import AheadControl, WholeWayControl
@@ -49,8 +50,11 @@ __all__ = [
     "LeavesBlock",
     "MLPBlock",
     "NetBlock",
+    "OutlinesBlock",
+    "OutlinesControl",
     "PlannerControl",
     "PolicyControl",
+    "PolygonEventBlock",
     "RecordingsBlock",
     "RecordingsControl",
     "SceneControl",

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from embodied_gen.blocks.forecast import CrowdControl, CrowdSetControl, ForecastControl
 from embodied_gen.blocks.instances import InstancesControl
+from embodied_gen.blocks.outlines import OutlinesControl
 from embodied_gen.blocks.segmentation import SegmentationControl
 from embodied_gen.blocks.ways import AheadControl, Channels, WholeWayControl
 from embodied_gen.config import Block
@@ -312,6 +313,7 @@ ControlBlock = Annotated[
     | CrowdSetControl
     | SegmentationControl
     | InstancesControl
+    | OutlinesControl
     | WholeWayControl
     | AheadControl,
     Field(discriminator="kind"),

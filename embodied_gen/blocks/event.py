@@ -6,7 +6,21 @@ from pydantic import Field
 from torch import Tensor
 
 from embodied_gen.config import Block
-from embodied_gen.events import Binary, Event, GridPath, InstanceMap, LabelMap, Path, Scene, SetEvent, Trajectory, Walk
+from embodied_gen.demos.outlines import BOUNDS
+from embodied_gen.events import (
+    Binary,
+    Event,
+    GridPath,
+    InstanceMap,
+    LabelMap,
+    Path,
+    Polygon,
+    Scene,
+    SetEvent,
+    Trajectory,
+    Walk,
+)
+from embodied_gen.events.polygon import MOST_LEVELS
 from embodied_gen.graphs import Grid
 
 
@@ -117,6 +131,18 @@ class InstancesBlock(Block):
         return event
 
 
+class PolygonEventBlock(Block):
+    """Outlines in shares of the boxes around them."""
+
+    kind: Literal["polygon"] = "polygon"
+    vertices: int = Field(24, ge=3, description="The most corners of an outline.")
+    levels: int = Field(64, ge=3, le=MOST_LEVELS, description="Of the width and of the height of a box.")
+
+    def build(self, outlines: Tensor) -> Polygon:
+        """The event of outlines `(N, V, 3)`, whatever they are."""
+        return Polygon(self.vertices, *BOUNDS, levels=self.levels)
+
+
 EventBlock = Annotated[
     TrajectoryBlock
     | PathBlock
@@ -126,6 +152,7 @@ EventBlock = Annotated[
     | BinaryBlock
     | GridPathBlock
     | LabelMapBlock
-    | InstancesBlock,
+    | InstancesBlock
+    | PolygonEventBlock,
     Field(discriminator="kind"),
 ]

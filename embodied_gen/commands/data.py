@@ -1,4 +1,4 @@
-"""`embodied-gen data`: recordings of pedestrians and road users are checked and counted, or made."""
+"""`embodied-gen data`: recordings of pedestrians and road users are checked and counted, or made; outlines of maps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ import numpy as np
 import torch
 import tyro
 
+from embodied_gen import well_known_text
+from embodied_gen.commands import map_outlines
 from embodied_gen.commands.console import console, parse
 from embodied_gen.commands.road_users import files_of, recordings_of
 from embodied_gen.forecasting import eth_ucy, track_file, walls
@@ -23,28 +25,33 @@ _BETWEEN = 10  # steps from one recording to the next
 
 @dataclass
 class Arguments:
-    """Checks and counts recordings of pedestrians, or makes some.
+    """Checks and counts recordings of pedestrians, or makes some, or the outlines of what lies on maps.
 
     eth-ucy compares the files of ETH and UCY with their sums, and says what is in them, how many windows and tracks
     every protocol has, and what is dropped. crowd writes the tracks of people who cross a plaza by social forces, in
     the same format. commonroad writes those of the moving road users of CommonRoad files, read every 0.4 s; the
     recordings follow each other with a gap, and nobody is in two of them. A config with data.kind tracks learns from
-    such files.
+    such files. outlines writes those of lanes and areas on maps, a polygon a line in well-known text, in the order of
+    the files; a config with data.kind outlines learns from them.
     """
 
     what: tyro.conf.Positional[str]
-    """eth-ucy, crowd or commonroad."""
+    """eth-ucy, crowd, commonroad or outlines."""
     from_: Annotated[tuple[str, ...], tyro.conf.arg(name="from")] = ()
     """eth-ucy: folder with all_data, train and val; experiments/pedestrians/raw/raw of the Trajectron++ repository.
-    commonroad: files, or folders of files *.xml."""
+    commonroad: files, or folders of files *.xml. outlines: the same, and Lanelet2 files *.osm."""
     kinds: tuple[str, ...] = ()
-    """commonroad: types of road users that are kept, such as car and pedestrian; all where none is named."""
+    """commonroad: types of road users that are kept, such as car and pedestrian; all where none is named.
+    outlines: lane where none is named, or areas of Lanelet2 files and terrains: road, walkway, vegetation, parking,
+    obstacle."""
+    terrains: int = 0
+    """outlines: generated terrains whose areas are written, too."""
     correct_rate: tyro.conf.FlagCreatePairsOff[bool] = False
     """eth-ucy: read biwi_eth at its true rate, which published numbers do not."""
     drop_gaps: tyro.conf.FlagCreatePairsOff[bool] = False
     """eth-ucy: drop windows that straddle missing frames."""
     out: str | None = None
-    """crowd and commonroad: text file to write."""
+    """crowd, commonroad and outlines: text file to write."""
     minutes: float = 10.0
     """crowd: how long people are watched."""
     people: int = 24
@@ -54,7 +61,7 @@ class Arguments:
     map: str | None = None
     """crowd: file of convex walls to walk around, a line of well-known text for each, such as POLYGON ((...))."""
     seed: int = 0
-    """crowd: of everything."""
+    """crowd: of everything. outlines: of the first terrain."""
 
 
 def main(arguments: list[str]) -> None:
@@ -114,6 +121,27 @@ def _commonroad(parsed: Arguments) -> None:
     _write(tracks, who="road users")
 
 
+def _outlines(parsed: Arguments) -> None:
+    if parsed.out is None or not (parsed.from_ or parsed.terrains):
+        raise ValueError(
+            "outlines need maps and a file to write: --from FILES_OR_FOLDERS --out FILE, or --terrains COUNT --kinds "
+            "obstacle --out FILE."
+        )
+    kinds = parsed.kinds or (map_outlines.LANE,)
+    map_outlines.check_kinds(kinds, parsed.terrains)
+    files = files_of(parsed.from_, ("osm", "xml"), "CommonRoad or Lanelet2")
+    parts = [map_outlines.of_file(file, kinds) for file in files]
+    if parsed.terrains:
+        parts.append(map_outlines.of_terrains(parsed.terrains, kinds, parsed.seed))
+    for _, line in parts:
+        _say(line)
+    found = [outline for outlines, _ in parts for outline in outlines]
+    if not found:
+        raise ValueError(f"there are no outlines of kind {', '.join(kinds)} on these maps. Name others in --from.")
+    well_known_text.write(Path(parsed.out), found)
+    _say(f"{parsed.out}: {len(found)} outlines")
+
+
 def _write(tracks: Tracks, who: str = "pedestrians") -> None:
     """Writes tracks to the file that they name as their source, and says what is in it."""
     track_file.write(Path(tracks.source), tracks)
@@ -144,4 +172,9 @@ def _say(line: str) -> None:
     console.print(line, soft_wrap=True, markup=False)
 
 
-KINDS: dict[str, Callable[[Arguments], None]] = {"eth-ucy": _eth_ucy, "crowd": _crowd, "commonroad": _commonroad}
+KINDS: dict[str, Callable[[Arguments], None]] = {
+    "eth-ucy": _eth_ucy,
+    "crowd": _crowd,
+    "commonroad": _commonroad,
+    "outlines": _outlines,
+}

@@ -9,7 +9,13 @@ import yaml
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import config, detection, experiment, provenance
-from embodied_gen.blocks import InstancesControl, LabelledImagesBlock, LabelledSetBlock, RecordingsControl
+from embodied_gen.blocks import (
+    InstancesControl,
+    LabelledImagesBlock,
+    LabelledSetBlock,
+    OutlinesBlock,
+    RecordingsControl,
+)
 from embodied_gen.commands.console import console, parse
 from embodied_gen.config import Block
 from embodied_gen.detection.experiment import DetectorRun
@@ -53,6 +59,8 @@ def _sizes(described: Experiment) -> Sizes:
         return Sizes(*described.control.sizes(0, 0))
     if isinstance(described.data, LabelledImagesBlock | LabelledSetBlock):
         return Sizes(*described.control.sizes(described.data.channels, len(described.data.classes)))
+    if isinstance(described.data, OutlinesBlock):
+        return Sizes(*described.control.sizes(described.data.channels, 0))
     env = described.maker()()
     sizes = _sizes_in(described, env)
     env.close()

@@ -1,4 +1,4 @@
-"""What a run learns from: examples of demonstrations, of recordings, or of images."""
+"""What a run learns from: examples of demonstrations, of recordings, of images, or of outlines."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -17,6 +17,8 @@ from embodied_gen.blocks import (
     LabelledSetBlock,
     LabelsBlock,
     LeavesBlock,
+    OutlinesBlock,
+    OutlinesControl,
     RecordingsBlock,
     RecordingsControl,
     SegmentationControl,
@@ -25,6 +27,8 @@ from embodied_gen.commands.console import console
 from embodied_gen.demos import store
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.demos.examples import Examples
+from embodied_gen.demos.outlines import OutlineExamples
+from embodied_gen.events import Polygon
 from embodied_gen.experiment import Experiment
 from embodied_gen.forecasting.tracks import told
 from embodied_gen.forecasting.windows import CrowdWindows
@@ -69,6 +73,8 @@ def lessons_of(experiment: Experiment, device: torch.device) -> Lessons:
         return _of_label_maps(experiment.control, experiment.data, experiment.seed, device)
     if isinstance(experiment.control, InstancesControl) and isinstance(experiment.data, LeavesBlock | ImageSetBlock):
         return _of_instances(experiment, experiment.control, experiment.data, device)
+    if isinstance(experiment.control, OutlinesControl) and isinstance(experiment.data, OutlinesBlock):
+        return _of_outlines(experiment, experiment.control, experiment.data, device)
     return _of_demonstrations(experiment, device)
 
 
@@ -131,6 +137,36 @@ def _of_instances(
     )
 
 
+def _of_outlines(
+    experiment: Experiment, control: OutlinesControl, data: OutlinesBlock, device: torch.device
+) -> Lessons:
+    event = experiment.event.build(torch.zeros(1, *control.shape(3)))
+    assert isinstance(event, Polygon)  # of which the config is checked
+    found = data.outlines()
+    parts = {kind: outlines.split(data.held_out) for kind, outlines in found.items()}
+    learned, last = ({kind: part[role] for kind, part in parts.items()} for role in (0, 1))
+    train = control.varied(learned, data, event, device)
+    val = control.examples(last, data, event, device) if any(last.values()) else None
+    files = [
+        f"{data.files[kind]}: {outlines.all} outlines of kind {kind}; left out {outlines.doubles} that are there "
+        f"twice, {outlines.holes} with holes"
+        for kind, outlines in found.items()
+    ]
+    return Lessons(
+        train,
+        val,
+        _digest(values for part in (train, val) if part is not None for values in (part.observations(), part.values())),
+        f"{train.outlines} outlines",
+        f"outlines of kind {', '.join(data.files)}",
+        f"Outlines: {train.outlines} to learn from, {0 if val is None else val.outlines} held out",
+        (*files, f"learned from: {_outlined(train)}", *(() if val is None else (f"held out: {_outlined(val)}",))),
+    )
+
+
+def _outlined(part: OutlineExamples) -> str:
+    return f"{part.outlines} outlines, {len(part)} with those turned; {part.left_out}"
+
+
 def _digest(data: Iterable[Tensor]) -> str:
     """Hash of all that is learned from."""
     found = hashlib.sha256()
@@ -142,7 +178,8 @@ def _digest(data: Iterable[Tensor]) -> str:
 def _of_demonstrations(experiment: Experiment, device: torch.device) -> Lessons:
     env, data = experiment.task
     control = experiment.control
-    assert not isinstance(control, RecordingsControl | SegmentationControl | InstancesControl)  # which have no task
+    alone = RecordingsControl | SegmentationControl | InstancesControl | OutlinesControl
+    assert not isinstance(control, alone)  # which have no task
     episodes = store.read(data.dataset, root=Path(data.root), episodes=data.episodes)
     check_spaces(experiment, episodes)
     control.check(episodes)

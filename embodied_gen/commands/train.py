@@ -1,4 +1,7 @@
-"""`embodied-gen train`: demonstrations become a policy, recordings a forecaster, images a segmenter or a detector."""
+"""`embodied-gen train`: demonstrations become a policy, recordings a forecaster, images a segmenter or a detector.
+
+Outlines become a model of outlines.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path

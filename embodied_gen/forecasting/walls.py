@@ -3,8 +3,6 @@
 A file of walls has one geometry a line in well-known text, in the frame of the tracks [m]: polygons, of which outline
 and holes count, or lines. Pieces are no longer than a metre, so that the nearest points on the nearest pieces say how
 what is near runs.
-
-Source: well-known text as in OGC 06-103r4, through shapely.
 """
 
 from collections.abc import Sequence
@@ -15,8 +13,23 @@ import shapely
 import torch
 from torch import Tensor
 
+from embodied_gen import well_known_text
+
 _PIECE = 1.0  # longest piece [m]
 _HELD = 1 << 22  # numbers that are compared at once
+
+
+def _has_length(geometry: shapely.Geometry) -> bool:
+    return not geometry.is_empty and "Point" not in geometry.geom_type and geometry.length > 0
+
+
+_WALLS = well_known_text.Described(
+    one="a wall",
+    many="walls",
+    such_as="LINESTRING (0 0, 5 0)",
+    must_be="a polygon or a line with a length",
+    fits=_has_length,
+)
 
 
 def read(path: Path) -> list[shapely.Geometry]:
@@ -26,14 +39,7 @@ def read(path: Path) -> list[shapely.Geometry]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line is no geometry, or one without extent, or there is none; names file and line.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file of walls {path}. Name one with a line of well-known text for each.")
-    found = [
-        _geometry(line, path, number) for number, line in enumerate(path.read_text().splitlines(), 1) if line.strip()
-    ]
-    if not found:
-        raise ValueError(f"{path}, line 1: there are no walls. Give a line of well-known text for each.")
-    return found
+    return well_known_text.read(path, _WALLS)
 
 
 def pieces_of(walls: Sequence[shapely.Geometry]) -> Tensor:
@@ -72,20 +78,6 @@ def _nearest(places: Tensor, walls: Tensor, count: int) -> Tensor:
     apart = (points - places.unsqueeze(1)).square().sum(-1)
     index = apart.topk(count, largest=False).indices
     return points.gather(1, index.unsqueeze(-1).expand(-1, -1, 2))
-
-
-def _geometry(line: str, path: Path, number: int) -> shapely.Geometry:
-    try:
-        geometry = shapely.from_wkt(line)
-    except shapely.errors.GEOSException as error:
-        raise ValueError(
-            f"{path}, line {number}: a wall must be well-known text, such as LINESTRING (0 0, 5 0); got {line[:60]!r}."
-        ) from error
-    if geometry.is_empty or "Point" in geometry.geom_type or not geometry.length > 0:
-        raise ValueError(f"{path}, line {number}: a wall must be a polygon or a line with a length; got {line[:60]!r}.")
-    if not np.isfinite(shapely.get_coordinates(geometry)).all():
-        raise ValueError(f"{path}, line {number}: coordinates must be finite; got {line[:60]!r}.")
-    return geometry
 
 
 def _ends(corners: np.ndarray) -> np.ndarray:

@@ -1,12 +1,13 @@
-"""A raster is the area that it was made from, cell by cell."""
+"""A raster is the area that it was made from, cell by cell, and the areas of a raster are its cells."""
 
 import numpy as np
 import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import label
 
-from envs.rasters import covered
+from envs.rasters import areas, covered
 
 SHAPE, CELL, ORIGIN = (25, 30), 0.7, (-3.1, 2.2)
 seeds = st.integers(0, 2**32 - 1)
@@ -52,3 +53,18 @@ def test_areas_that_share_a_border_share_no_cell_and_leave_none_out(seed):
 @pytest.mark.parametrize("area", [shapely.Polygon(), shapely.box(50, 50, 60, 60), shapely.box(-9, -9, -5, 60)])
 def test_what_is_not_there_covers_nothing(area):
     assert not covered(area, SHAPE, cell=CELL, origin=ORIGIN).any()
+
+
+@given(seeds, st.floats(0.05, 0.95))
+def test_the_areas_of_a_raster_cover_its_cells_and_no_others(seed, share):
+    mask = np.random.default_rng(seed).random(SHAPE) < share
+    found = areas(mask, cell=CELL, origin=ORIGIN)
+    assert all(area.geom_type == "Polygon" and area.is_valid for area in found)
+    assert sum(area.area for area in found) == pytest.approx(mask.sum() * CELL**2)
+    assert np.array_equal(covered(shapely.union_all(found), SHAPE, cell=CELL, origin=ORIGIN), mask)
+    # Each is in one piece: cells that touch in a corner alone are two.
+    assert len(found) == label(mask)[1]
+
+
+def test_a_raster_without_cells_has_no_areas():
+    assert areas(np.zeros(SHAPE, dtype=bool), cell=CELL, origin=ORIGIN) == []
