@@ -4,9 +4,11 @@
 
 FOLDER holds the files as the Trajectron++ repository has them (`embodied-gen data eth-ucy --from FOLDER` checks it). A
 family is a config, configs/eth_ucy_NAME.yaml; all have the same data, encoder, event and training, but that a GAN is
-trained without momentum and at a lower rate. Each is trained without the scene that it is judged on, whose windows are
-Social-GAN's, and scored three times: by 20 draws of each window, by 20 representatives of 200 others, which are no
-draws, and by 20 joint draws of the same 200, in which nobody walks into anybody (see `forecasting.answers`).
+trained without momentum and at a lower rate, and that one that starts from another family's weights (`start_from`, such
+as closed_loop) takes fewer steps, from those of the same scene and seed. Each is trained without the scene that it is
+judged on, whose windows are Social-GAN's, and scored three times: by 20 draws of each window, by 20 representatives of
+200 others, which are no draws, and by 20 joint draws of the same 200, in which nobody walks into anybody (see
+`forecasting.answers`).
 
 Writes benchmarks/results/forecasting.json after every cell, which is a family on a scene with a seed. Cells that the
 file holds of the same config, data and versions are kept: take the file away to measure all anew. Runs lie in RUNS, and
@@ -17,7 +19,7 @@ import dataclasses
 import time
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ FAMILIES = (
     "vae",
     "recurrent",
     "words",
+    "closed_loop",
     "gan",
     "joint",
 )
@@ -89,7 +92,11 @@ def main() -> None:
     known = {(row["seed"], row["scene"], row["family"]): row for row in record["rows"]}
     cells = list(product(range(arguments.seeds), arguments.scenes, arguments.families))
     due = [cell for cell in cells if cell not in known or not _is_whole(known[cell], cell)]
-    for cell, row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
+    starts = [cell for cell in due if _config(cell).start_from is None]
+    others = [cell for cell in due if cell not in starts]
+    work = partial(_measured, arguments)
+    # What starts from other cells' runs waits for all of them.
+    for cell, row in chain(*(together.done(work, cells, jobs=arguments.jobs) for cells in (starts, others))):
         known[cell] = row
         record["rows"] = [known[place] for place in dict.fromkeys([*cells, *known]) if place in known]
         files.write_json(target, record)
@@ -123,9 +130,10 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     (seed, scene, family), config = cell, _config(cell)
     assert isinstance(config.data, EthUcyBlock) and isinstance(config.control, RecordingsControl)
     row = {"family": family, "scene": scene, "seed": seed, "course": config.fingerprint("", 1)}
-    run = Path(arguments.runs) / f"{config.name}-{scene}-{seed}"
+    run = _run(arguments, config.name, cell)
     data = config.data.model_copy(update={"folder": arguments.folder})
-    config, started = config.model_copy(update={"data": data}), time.process_time()
+    start = config.start_from and str(_run(arguments, Path(config.start_from).name, cell))
+    config, started = config.model_copy(update={"data": data, "start_from": start}), time.process_time()
     trained = scored.seconds_of(run, lambda: _train(config, run, arguments.device), time.process_time)
     windows = windows_of(eth_ucy.read_test(Path(data.folder), scene), SOCIAL_GAN)
     learned = experiment.load(run).predictor
@@ -135,6 +143,12 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
         for name, (forecaster, n) in answers.items()
     }
     return row | {"scores": scores, "training_seconds": trained, "seconds": time.process_time() - started}
+
+
+def _run(arguments: Arguments, name: str, cell: Cell) -> Path:
+    """The run of a config of a name on the scene and with the seed of a cell."""
+    seed, scene, _ = cell
+    return Path(arguments.runs) / f"{name}-{scene}-{seed}"
 
 
 def _train(config: Experiment, run: Path, device: str) -> None:

@@ -138,8 +138,11 @@ def test_families_of_single_pedestrians_differ_in_their_heads_alone():
         for config in configs
         if config["control"]["kind"] == "forecast"
     }
-    usual, game = shared["eth-ucy-mixture"], shared.pop("eth-ucy-gan")
+    usual, game, further = shared["eth-ucy-mixture"], shared.pop("eth-ucy-gan"), shared.pop("eth-ucy-closed-loop")
     assert all(config == usual for config in shared.values())
     assert game == usual | {"train": usual["train"] | {"rate": 3e-4, "momentum": 0.0}}  # as games are learned
+    assert further["start_from"] == "runs/eth-ucy-words"
+    own = {"steps": 500, "rate": 2e-4, "warmup": 50, "average": 0.99}
+    assert further == usual | {"start_from": further["start_from"], "train": usual["train"] | own}
     heads = [type(predictor_of(path).head) for path in CONFIGS]
     assert len(set(heads)) >= 5 and RegressionHead in heads
