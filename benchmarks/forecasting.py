@@ -3,12 +3,16 @@
     python benchmarks/forecasting.py FOLDER [--families mixture spline] [--scenes zara1] [--seeds 1] [--jobs 2]
 
 FOLDER holds the files as the Trajectron++ repository has them (`embodied-gen data eth-ucy --from FOLDER` checks it). A
-family is a config, configs/eth_ucy_NAME.yaml; all have the same data, encoder, event and training, but that a GAN is
-trained without momentum and at a lower rate, and that one that starts from another family's weights (`start_from`, such
-as closed_loop) takes fewer steps, from those of the same scene and seed. Each is trained without the scene that it is
-judged on, whose windows are Social-GAN's, and scored three times: by 20 draws of each window, by 20 representatives of
-200 others, which are no draws, and by 20 joint draws of the same 200, in which nobody walks into anybody (see
-`forecasting.answers`).
+family is a config, configs/eth_ucy_NAME.yaml. All have the same data, encoder, event and training, but
+
+    gan                 is trained without momentum and at a lower rate
+    closed_loop         goes on from the run of `words` on the same scene and seed (`start_from`), for fewer steps
+    joint               draws five pedestrians together, from an encoder of scenes
+    mixture_one_size    learns from scenes as they are, and not in other sizes
+
+Each is trained without the scene that it is judged on, whose windows are Social-GAN's, and scored three times: by 20
+draws of each window, by 20 representatives of 200 others, which are no draws, and by 20 joint draws of the same 200, in
+which nobody walks into anybody (see `forecasting.answers`).
 
 Writes benchmarks/results/forecasting.json after every cell, which is a family on a scene with a seed. Cells that the
 file holds of the same config, data and versions are kept: take the file away to measure all anew. Runs lie in RUNS, and
@@ -55,6 +59,7 @@ FAMILIES = (
     "closed_loop",
     "gan",
     "joint",
+    "mixture_one_size",
 )
 DRAWS = 20
 

@@ -13,7 +13,7 @@ from embodied_gen.forecasting.forecaster import HasDensity, Observed
 from embodied_gen.forecasting.windows import SOCIAL_GAN, windows_of
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("eth_ucy_*.yaml"))
-EXACT = {"mixture", "spline", "recurrent", "words", "closed_loop"}
+EXACT = {"mixture", "mixture_one_size", "spline", "recurrent", "words", "closed_loop"}
 
 
 def learned_of(path):

@@ -139,8 +139,10 @@ def test_families_of_single_pedestrians_differ_in_their_heads_alone():
         if config["control"]["kind"] == "forecast"
     }
     usual, game, further = shared["eth-ucy-mixture"], shared.pop("eth-ucy-gan"), shared.pop("eth-ucy-closed-loop")
+    one_size = shared.pop("eth-ucy-mixture-one-size")
     assert all(config == usual for config in shared.values())
     assert game == usual | {"train": usual["train"] | {"rate": 3e-4, "momentum": 0.0}}  # as games are learned
+    assert one_size == usual | {"data": usual["data"] | {"sizes": (1.0,)}}
     assert further["start_from"] == "runs/eth-ucy-words"
     own = {"steps": 500, "rate": 2e-4, "warmup": 50, "average": 0.99}
     assert further == usual | {"start_from": further["start_from"], "train": usual["train"] | own}
