@@ -25,7 +25,7 @@ and two that follow ways of WAYS, a run that learned how an expert crosses a pla
 With --tracks people are those of a recording, who give way to nobody; the oracle then knows what happens.
 
 Differences are paired, over the same seeds, against constant velocity; the time to the goal is compared where both
-arms arrive. Writes benchmarks/results/crowd.json, or crowd_replayed.json beside it of a recording, after every ten
+arms arrive. Writes benchmarks/results/crowd.json, or crowd_replayed_NAME.json beside it of a recording, after every ten
 episodes of an arm, and goes on where it was stopped. Episodes of an arm whose run is another one by now are measured
 anew; take the file away to measure all anew. 500 episodes take a thread of a server about six minutes for an arm
 without a network, fifteen for learned, three for the ways alone and fifty for guided sampling.
@@ -107,7 +107,7 @@ def _people(arguments: Arguments) -> int:
 
 
 def _target(arguments: Arguments) -> Path:
-    name = "crowd" if arguments.tracks is None else "crowd_replayed"
+    name = "crowd" if arguments.tracks is None else f"crowd_replayed_{Path(arguments.tracks).stem}"
     return Path(arguments.out or f"benchmarks/results/{name}.json")
 
 
