@@ -26,12 +26,11 @@ def table(record: dict[str, Any]) -> str:
         rows = [row for row in counted if row["family"] == family]
         flat = [row["scores"][of] for row in rows]
         by_scene = [[row["scores"][of] for row in rows if row["scene"] == scene] for scene in scenes]
-        seeds = list(zip(*by_scene, strict=True))
         entries = [
             *(_pair(scores, "best_ade", "best_fde") for scores in [*by_scene, flat]),
-            _interval([_mean(scores, "best_ade") for scores in seeds]),
+            _interval(rows, of),
             _pair(flat, "ade_of_mean", "fde_of_mean"),
-            str(len(seeds)),
+            str(len(_seeds(rows))),
             f"{np.mean([row['training_seconds'] for row in rows]):.0f}",
         ]
         lines.append(f"| {family} | {of} | {' | '.join(entries)} |")
@@ -42,20 +41,13 @@ def brief(record: dict[str, Any]) -> str:
     """Means over scenes of what matters most, by family: three ways to answer side by side."""
     counted = _counted(record)
     lines = [
-        "| family | best of 20, draws | representatives | mean of draws | exact NLL [nat] | collide, draws "
-        "| collide, joint draws | collide, people |",
-        "|---|" + "---|" * 7,
+        "| family | best of 20, draws | 95 % interval of the ADE | representatives | mean of draws | exact NLL [nat] "
+        "| collide, draws | collide, joint draws | collide, people | seeds |",
+        "|---|" + "---|" * 9,
     ]
     for family in dict.fromkeys(row["family"] for row in counted):
-        rows = [row["scores"] for row in counted if row["family"] == family]
-        first = [next(iter(scores.values())) for scores in rows]
-        entries = ["", "", _pair(first, "ade_of_mean", "fde_of_mean"), "", _share(first, "collision"), ""]
-        if len(rows[0]) > 1:
-            drawn, few, joint = ([scores[of] for scores in rows] for of in ("draws", "representatives", "joint draws"))
-            entries[:2] = [_pair(drawn, "best_ade", "best_fde"), _pair(few, "best_ade", "best_fde")]
-            entries[3] = "" if drawn[0]["nll"] is None else f"{_mean(drawn, 'nll'):.2f}"
-            entries[5] = _share(joint, "collision")
-        lines.append(f"| {family} | {' | '.join([*entries, _share(first, 'true_collision')])} |")
+        rows = [row for row in counted if row["family"] == family]
+        lines.append(f"| {family} | {' | '.join([*_in_brief(rows), str(len(_seeds(rows)))])} |")
     return "\n".join([*lines, "", _note(record)])
 
 
@@ -67,6 +59,20 @@ def measures(record: dict[str, Any]) -> str:
         own = [row for row in counted if row["family"] == family]
         rows.append(with_means([row_of({"scene": row["scene"]} | names | row["scores"][of]) for row in own])[-1])
     return "\n".join([markdown(rows), "", _note(record)])
+
+
+def _in_brief(rows: list[dict[str, Any]]) -> list[str]:
+    """Entries of a family in the brief table; what the one answer of a regression has not stays empty."""
+    kinds = [row["scores"] for row in rows]
+    first = [next(iter(scores.values())) for scores in kinds]
+    best, interval, few, nll, collide = "", "", "", "", ""
+    if "draws" in kinds[0]:
+        drawn, others, joint = ([scores[of] for scores in kinds] for of in ("draws", "representatives", "joint draws"))
+        best, few = _pair(drawn, "best_ade", "best_fde"), _pair(others, "best_ade", "best_fde")
+        interval, collide = _interval(rows, "draws"), _share(joint, "collision")
+        nll = "" if drawn[0]["nll"] is None else f"{_mean(drawn, 'nll'):.2f}"
+    means, people = _pair(first, "ade_of_mean", "fde_of_mean"), _share(first, "true_collision")
+    return [best, interval, few, means, nll, _share(first, "collision"), collide, people]
 
 
 def _counted(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -81,7 +87,14 @@ def _kinds(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row["family"], of) for row in rows for of in row["scores"]))
 
 
-def _interval(means: list[float]) -> str:
+def _seeds(rows: list[dict[str, Any]]) -> list[int]:
+    return list(dict.fromkeys(row["seed"] for row in rows))
+
+
+def _interval(rows: list[dict[str, Any]], of: str) -> str:
+    """The interval of the mean over scenes, over the seeds of a family."""
+    scores = [[row["scores"][of] for row in rows if row["seed"] == seed] for seed in _seeds(rows)]
+    means = [_mean(found, "best_ade") for found in scores]
     if len(means) < 2:
         return ""
     low, high = statistics.bootstrap_mean(means, rng=np.random.default_rng(0))

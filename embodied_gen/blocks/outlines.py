@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from embodied_gen.blocks.one_answer import OneAnswerControl
 from embodied_gen.config import Block
 from embodied_gen.demos.outlines import SIDES, OutlineExamples, Outlines, read, turned
 from embodied_gen.encoder import StateEncoder
@@ -51,21 +52,11 @@ class OutlinesBlock(Block):
 
 
 @final
-class OutlinesControl(Block):
+class OutlinesControl(OneAnswerControl):
     """The outline of a thing, from what it is and the size of the box around it."""
 
     kind: Literal["outlines"] = "outlines"
     vertices: int = Field(24, ge=3, description="The most corners of an outline, as of the event.")
-
-    @property
-    def history(self) -> int:
-        """One box."""
-        return 1
-
-    @property
-    def horizon(self) -> int:
-        """One outline."""
-        return 1
 
     def examples(
         self, outlines: Learned, data: OutlinesBlock, event: Polygon, device: torch.device | str = "cpu"

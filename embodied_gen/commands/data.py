@@ -12,7 +12,8 @@ import tyro
 from embodied_gen import well_known_text
 from embodied_gen.commands import map_outlines
 from embodied_gen.commands.console import console, parse
-from embodied_gen.commands.road_users import files_of, recordings_of
+from embodied_gen.commands.named_files import files_of
+from embodied_gen.commands.road_users import recordings_of
 from embodied_gen.forecasting import eth_ucy, track_file, walls
 from embodied_gen.forecasting.tracks import PERIOD, Tracks, in_a_row, on_grid, told
 from embodied_gen.forecasting.windows import PROTOCOLS, Protocol, windows_of
@@ -109,7 +110,7 @@ def _crowd(parsed: Arguments) -> None:
 def _commonroad(parsed: Arguments) -> None:
     if parsed.out is None or not parsed.from_:
         raise ValueError("commonroad needs files to read and a file to write: --from FOLDER_OR_FILES --out FILE.")
-    recordings, lines = recordings_of(files_of(parsed.from_), parsed.kinds)
+    recordings, lines = recordings_of(files_of(parsed.from_, ("xml",), "CommonRoad"), parsed.kinds)
     for line in lines:
         _say(line)
     tracks = in_a_row(recordings, step=_STEP, between=_BETWEEN, source=parsed.out)

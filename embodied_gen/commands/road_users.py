@@ -21,29 +21,6 @@ _FINEST = 0.001  # period of a recording [s]
 _DENOMINATOR = 10**6  # of periods as fractions of seconds
 
 
-def files_of(places: Sequence[str], endings: Sequence[str] = ("xml",), what: str = "CommonRoad") -> list[Path]:
-    """The files that are named, and those of the folders that are whose names end so, in order, each once.
-
-    Args:
-        places: Files and folders.
-        endings: Of the names of files in folders, without a dot.
-        what: The format, for messages.
-
-    Raises:
-        FileNotFoundError: If a place is neither, or a folder has none.
-    """
-    found: dict[Path, None] = {}
-    for place in map(Path, places):
-        within = sorted(file for ending in endings for file in place.glob(f"*.{ending}"))
-        files = within if place.is_dir() else [place] if place.is_file() else []
-        if not files:
-            named = " or ".join(f"*.{ending}" for ending in endings)
-            missing = f"holds no file {named}" if place.is_dir() else "is missing"
-            raise FileNotFoundError(f"{place} {missing}. Give files of {what}, or folders that hold some.")
-        found |= dict.fromkeys(files)
-    return list(found)
-
-
 def recordings_of(files: Sequence[Path], kinds: Sequence[str]) -> tuple[list[Tracks], list[str]]:
     """The moving road users of CommonRoad files every 0.4 s, and a line on each file that says what is left out of it.
 

@@ -18,6 +18,11 @@ class Batch(NamedTuple):
     valid: Tensor  # (B, T), bool: False where a part of the value is padding; or how much each part counts
 
 
+def without_padding(observations: Tensor, value: Tensor) -> Batch:
+    """B examples whose values `(B, T, D)` are valid as a whole."""
+    return Batch(observations, value, torch.ones(value.shape[:2], dtype=torch.bool, device=value.device))
+
+
 class Examples(abc.ABC):
     """All examples of some demonstrations.
 
@@ -51,6 +56,42 @@ class Examples(abc.ABC):
     @abc.abstractmethod
     def place(self, example: int) -> tuple[int, int]:
         """The episode or recording of an example, and the number of its first step there."""
+
+
+class Pairs(Examples, abc.ABC):
+    """Examples that are kept as they are: N observations, each with its value.
+
+    Args:
+        seen: Observations, shape `(N, O)`.
+        value: Values, which are valid as a whole, shape `(N, T, D)`.
+        source: Where they come from, for messages.
+        device: Where the data are kept.
+    """
+
+    def __init__(self, seen: Tensor, value: Tensor, source: str, device: torch.device | str):
+        self.source = source
+        self._seen, self._value = seen.unsqueeze(1).to(device), value.to(device)
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self._value)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the data are kept."""
+        return self._value.device
+
+    def batch(self, index: Tensor) -> Batch:
+        """Observations `(B, 1, O)` and values `(B, T, D)`."""
+        return without_padding(self._seen[index], self._value[index])
+
+    def values(self) -> Tensor:
+        """All values, on the CPU."""
+        return self._value.cpu()
+
+    def observations(self) -> Tensor:
+        """All observations, on the CPU, `(N, O)`."""
+        return self._seen[:, 0].cpu()
 
 
 class Spans(Examples, abc.ABC):
@@ -106,7 +147,3 @@ class Spans(Examples, abc.ABC):
     def _beginning(self, step: Tensor) -> Tensor:
         """First step of the episode of each step, int64."""
         return self._starts[torch.searchsorted(self._starts, step, right=True) - 1]
-
-    def _whole(self, observations: Tensor, value: Tensor) -> Batch:
-        """Examples without padding."""
-        return Batch(observations, value, torch.ones(value.shape[:2], dtype=torch.bool, device=value.device))

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from embodied_gen import well_known_text
-from embodied_gen.demos.examples import Batch, Examples
+from embodied_gen.demos.examples import Pairs
 from embodied_gen.events.polygon import Polygon
 from embodied_gen.outlines import vertices_of
 
@@ -109,7 +109,7 @@ def in_metres(shares: Tensor, sides: Tensor) -> Tensor:
 
 
 @final
-class OutlineExamples(Examples):
+class OutlineExamples(Pairs):
     """Outlines in shares of the boxes around them; see the module.
 
     Args:
@@ -136,7 +136,6 @@ class OutlineExamples(Examples):
         source: str,
         device: torch.device | str = "cpu",
     ):
-        self.source = source
         counts = [len(found) for found in outlines.values()]
         self.outlines = sum(counts)
         every = np.array([polygon for found in outlines.values() for polygon in found], dtype=object)
@@ -159,30 +158,7 @@ class OutlineExamples(Examples):
         kind = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts)).repeat_interleave(len(ways))
         sizes = torch.from_numpy(sides).to(value)
         self._places = torch.stack([kind, torch.arange(len(kind)) // len(ways)], 1)[kept]
-        self._value = value[simple].to(device)
-        self._seen = observed(sizes[kept], kind[kept], len(counts)).to(device)
-
-    def __len__(self) -> int:
-        """The number of outlines in all the ways they are turned, but those that are left out."""
-        return len(self._value)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the data are kept."""
-        return self._value.device
-
-    def batch(self, index: Tensor) -> Batch:
-        """What is known `(B, 1, 2 + K)`, see `observed`; outlines in shares `(B, V, 3)`; valid ones, which all are."""
-        value = self._value[index]
-        return Batch(self._seen[index], value, torch.ones_like(value[..., 0], dtype=torch.bool))
-
-    def values(self) -> Tensor:
-        """All outlines, on the CPU, `(N, V, 3)`."""
-        return self._value.cpu()
-
-    def observations(self) -> Tensor:
-        """All that is known of them, on the CPU, `(N, 2 + K)`."""
-        return self._seen[:, 0].cpu()
+        super().__init__(observed(sizes[kept], kind[kept], len(counts))[:, 0], value[simple], source, device)
 
     def place(self, example: int) -> tuple[int, int]:
         """The kind of an outline, and its number among all."""

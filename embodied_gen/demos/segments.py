@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.demos.episodes import Episodes
-from embodied_gen.demos.examples import Batch, Spans
+from embodied_gen.demos.examples import Batch, Spans, without_padding
 
 
 @final
@@ -57,7 +57,7 @@ class Segments(Spans):
         first, kind = self._find(index)
         value = self._states[first[:, None] + (kind + 1)[:, None] * self._ahead]
         known = question(value[:, 0], value[:, -1, self._reaches], (kind + 1) / self.strides)
-        return self._whole(known, value)
+        return without_padding(known, value)
 
     def values(self) -> Tensor:
         """Segments one after another, which cover all steps at every stride: few, with nearly the bounds of all."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.demos.episodes import Episodes
-from embodied_gen.demos.examples import Batch, Spans
+from embodied_gen.demos.examples import Batch, Spans, without_padding
 
 
 @final
@@ -31,7 +31,7 @@ class Transitions(Spans):
         """Transitions: observations `(B, 2, C)` of both states, values `(B, 1, A)` of the action between."""
         first, _ = self._find(index)
         value = self._actions[first].unsqueeze(1)
-        return self._whole(torch.stack([self._states[first], self._states[first + 1]], 1), value)
+        return without_padding(torch.stack([self._states[first], self._states[first + 1]], 1), value)
 
     def values(self) -> Tensor:
         """All actions."""

@@ -6,14 +6,13 @@ The observation is laid flat; the action holds the way-points of the way one aft
 from typing import final
 
 import torch
-from torch import Tensor
 
 from embodied_gen.demos.episodes import Episodes
-from embodied_gen.demos.examples import Batch, Examples
+from embodied_gen.demos.examples import Pairs
 
 
 @final
-class WholeWays(Examples):
+class WholeWays(Pairs):
     """The first action of every episode, as way-points.
 
     Args:
@@ -32,31 +31,8 @@ class WholeWays(Examples):
                 f"{episodes.actions.shape[1]} numbers. Set control.moves to the environment's."
             )
         first = episodes.starts[:-1]
-        self.source = episodes.source
-        self._seen = episodes.observations[first].unsqueeze(1).to(device)
-        self._ways = episodes.actions[first].unflatten(1, (points, 2)).to(device)
-
-    def __len__(self) -> int:
-        """The number of episodes."""
-        return len(self._ways)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the data are kept."""
-        return self._ways.device
-
-    def batch(self, index: Tensor) -> Batch:
-        """Observations `(B, 1, O)` and ways `(B, T + 1, 2)`."""
-        value = self._ways[index]
-        return Batch(self._seen[index], value, torch.ones(value.shape[:2], dtype=torch.bool, device=self.device))
-
-    def values(self) -> Tensor:
-        """All ways."""
-        return self._ways.cpu()
-
-    def observations(self) -> Tensor:
-        """All observations."""
-        return self._seen[:, 0].cpu()
+        ways = episodes.actions[first].unflatten(1, (points, 2))
+        super().__init__(episodes.observations[first], ways, episodes.source, device)
 
     def place(self, example: int) -> tuple[int, int]:
         """The episode, and its first step."""

@@ -44,7 +44,7 @@ def by_loop(rows, detection, label, likely):
     return rows[n, :4] if best > 0.5 else None
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(seeds)
 def test_what_is_followed_is_what_the_loop_follows(seed):
     stream = torch.Generator().manual_seed(seed)
