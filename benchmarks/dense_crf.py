@@ -1,15 +1,16 @@
 """Time and accuracy of dense CRFs: ours against pydensecrf, and every method against the exact mean field.
 
-    python benchmarks/dense_crf.py [--repeats 5] [--threads 2] [--crfasrnn FOLDER]
+    python benchmarks/dense_crf.py [--repeats 15] [--threads 2] [--crfasrnn FOLDER]
 
 Both make the lattice of an image and the steps of mean field anew, smoothness kernel 3 with weight 3 and appearance
-kernel 80 / 13 with weight 10, in this process in turn (A B A B ...); the least of the repeats counts, as what else the
-machine does only adds. On one thread seconds are those of the processor, on several those of the clock. pydensecrf uses
-one thread always. Images are renderings with noise, or photographs of a folder. A row also holds the time of the
-forward and backward pass of a training step, with gradients to logits, weights and agreements, over pydensecrf's
-forward pass, as that has no backward one. With a checkout of crfasrnn_pytorch (MIT licence), whose extension
-`python setup.py install` has built, training steps of its layer and of ours are timed in turn too, on one thread.
-Needs pydensecrf: pip install pydensecrf2. Writes benchmarks/results/dense_crf.json with the ratios.
+kernel 80 / 13 with weight 10, in this process in turn (A B A B ...). Times are the least of the repeats, as what else
+the machine does only adds; ratios are medians over pairs of neighbouring runs, with their range. On one thread seconds
+are those of the processor, on several those of the clock. pydensecrf uses one thread always. Images are renderings with
+noise, or photographs of a folder. A row also holds the time of the forward and backward pass of a training step, with
+gradients to logits, weights and agreements, over pydensecrf's forward pass, as that has no backward one. With a
+checkout of crfasrnn_pytorch (MIT licence), whose extension `python setup.py install` has built, training steps of its
+layer and of ours are timed in turn too, on one thread. Needs pydensecrf: pip install pydensecrf2. Writes
+benchmarks/results/dense_crf.json with the ratios.
 """
 
 import sys
@@ -38,7 +39,7 @@ SMALL = (120, 80)
 class Arguments:
     """Time and accuracy of dense CRFs."""
 
-    repeats: int = 5
+    repeats: int = 15
     """Measurements of each program, after one to warm up."""
     threads: int = 2
     """Threads of torch."""
@@ -109,7 +110,7 @@ def _speed(image: np.ndarray, labels: int, steps: int, repeats: int, clock: Call
         "ours_ms": 1e3 * float(least[0]),
         "pydensecrf_ms": 1e3 * float(least[1]),
         "forward_backward_ms": 1e3 * float(least[2]),
-        "ratio": float(least[1] / least[0]),
+        **_ratio(seconds[:, 1] / seconds[:, 0]),
         "forward_backward_over_pydensecrf": float(least[2] / least[1]),
         "largest_difference": float(error.max()),
     }
@@ -136,11 +137,19 @@ def _trained(image: np.ndarray, arguments: Arguments) -> dict[str, Any]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     runs = (step_of_ours, step_of_theirs)
-    rows = [[_seconds(run, time.process_time) for run in runs] for _ in range(arguments.repeats + 1)][1:]
+    seconds = np.array([[_seconds(run, time.process_time) for run in runs] for _ in range(arguments.repeats + 1)])[1:]
     torch.set_num_threads(threads)
-    ours, other = np.array(rows).min(0).tolist()
-    size = f"{image.shape[1]} x {image.shape[0]}"
-    return {"size": size, "ours_ms": 1e3 * ours, "crfasrnn_ms": 1e3 * other, "ratio": other / ours}
+    ours, other = seconds.min(0).tolist()
+    return {
+        "size": f"{image.shape[1]} x {image.shape[0]}",
+        "ours_ms": 1e3 * ours,
+        "crfasrnn_ms": 1e3 * other,
+        **_ratio(seconds[:, 1] / seconds[:, 0]),
+    }
+
+
+def _ratio(of_pairs: np.ndarray) -> dict[str, Any]:
+    return {"ratio": float(np.median(of_pairs)), "ratio_range": [float(of_pairs.min()), float(of_pairs.max())]}
 
 
 def _theirs(image: np.ndarray, unary: np.ndarray, steps: int) -> np.ndarray:

@@ -134,7 +134,7 @@ class DenseCRF(nn.Module):
         widths = [log_width.exp().to(guide) for log_width in self.log_widths]
         total = self.method.normalised([Points.of(guide, width) for width in widths], self.normalisation)
         weights = self.weights.to(logits)
-        return lambda q: self.agreement(total(q, weights))
+        return lambda q: total(q, weights, self.agreement)
 
     def _check(self, logits: Tensor, guide: Tensor) -> None:
         if logits.ndim != 4 or logits.shape[3] != self.classes:

@@ -13,13 +13,14 @@ Sources: Kraehenbuehl and Koltun 2011 (arXiv:1210.5644); Zheng et al. 2015 (arXi
 """
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
 from torch import Tensor
 
 TINY = 1e-20  # of a mass
+OverClasses = Callable[[Tensor], Tensor]  # a linear map of the last axis, which are the classes
 
 
 class Filter(abc.ABC):
@@ -75,10 +76,13 @@ class Rows(Normalisation):
 
 
 class Sum(abc.ABC):
-    """What pixels get from all others: sum_m w_m (K_m q), each class with its own weights."""
+    """What pixels get from all others: sum_m (K_m q) diag(w_m) A', each class with its own weights.
+
+    A are the agreements of classes. As they and K_m act on different axes, a method applies them where it costs least.
+    """
 
     @abc.abstractmethod
-    def __call__(self, q: Tensor, weights: Tensor) -> Tensor:
+    def __call__(self, q: Tensor, weights: Tensor, agreement: OverClasses) -> Tensor:
         """The sum as a new tensor; `(B, P, L)` and weights `(M, L)` of M kernels to `(B, P, L)`."""
 
 
@@ -93,9 +97,9 @@ class OneByOne(Sum):
     def __init__(self, filters: Sequence[Filter]):
         self.filters = filters
 
-    def __call__(self, q: Tensor, weights: Tensor) -> Tensor:
+    def __call__(self, q: Tensor, weights: Tensor, agreement: OverClasses) -> Tensor:
         """The sum."""
         total = self.filters[0](q) * weights[0]
         for kernel, weight in zip(self.filters[1:], weights[1:], strict=True):
             total = torch.addcmul(total, kernel(q), weight)
-        return total
+        return agreement(total)

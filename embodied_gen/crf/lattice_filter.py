@@ -1,13 +1,13 @@
 r"""Filtering on the permutohedral lattice: splat, blur, slice.
 
-    sum_m w_m S_m B_m T_m' v
+    sum_m S_m (B_m T_m' v diag(w_m) A')
 
 S and T hold the d + 1 barycentric weights of a pixel, with scales before and after folded in, so that splatting and
-slicing are sums of weighted rows, which `embedding_bag` makes without a copy. Weights of classes are applied at the
-vertices, which are far fewer than pixels, and all kernels are sliced at once. The transpose is the same with blurs in
-the reverse order: a backward pass costs what a forward pass costs. Gradients go to values, to w and to S and T, and
-through them to features, which are made of widths and images. They are those with the vertices as they are: where a
-point changes its simplex, and a vertex comes or goes, the filter itself jumps a little.
+slicing are sums of weighted rows, which `embedding_bag` makes without a copy. Weights w and agreements A of classes are
+applied at the vertices, which are far fewer than pixels, and all kernels are sliced at once. The transpose is the same
+with blurs in the reverse order: a backward pass costs what a forward pass costs. Gradients go to values, to w and A and
+to S and T, and through them to features, which are made of widths and images. They are those with the vertices as they
+are: where a point changes its simplex, and a vertex comes or goes, the filter itself jumps a little.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from embodied_gen.crf.filters import Filter, Sum
+from embodied_gen.crf.filters import Filter, OverClasses, Sum
 from embodied_gen.crf.kernels import Points, positions
 from embodied_gen.crf.permutohedral import Lattice
 
@@ -83,7 +83,8 @@ class LatticeFilter(Filter):
 
     def __call__(self, values: Tensor) -> Tensor:
         """K times values, up to a factor."""
-        return LatticeSum([self])(values, values.new_ones(1, values.shape[2]))
+        alone = LatticeSum([self])
+        return alone.sliced(alone.at_vertices(values)).view(values.shape)
 
     @cached_property
     def into_sorted(self) -> Tensor:
@@ -141,46 +142,69 @@ class LatticeSum(Sum):
         """Weights of splatting, side by side."""
         return _beside([each.into.detach() for each in self.filters])
 
-    def __call__(self, q: Tensor, weights: Tensor) -> Tensor:
+    def __call__(self, q: Tensor, weights: Tensor, agreement: OverClasses) -> Tensor:
         """The sum."""
-        scales = [each.into for each in self.filters] + [each.out for each in self.filters]
-        flat: Tensor = _Filtered.apply(q.reshape(-1, q.shape[2]), weights, self, *scales)
-        return flat.view(q.shape)
+        heard = [agreement(at * weight) for at, weight in zip(self.at_vertices(q), weights, strict=True)]
+        return self.sliced(heard).view(q.shape)
+
+    def at_vertices(self, values: Tensor) -> Sequence[Tensor]:
+        """Values `(B, P, L)` splatted and blurred, M tensors `(V, L)`; differentiable."""
+        blurred: Sequence[Tensor] = _Blurred.apply(values.flatten(0, 1), self, *(each.into for each in self.filters))
+        return blurred
+
+    def sliced(self, at: Sequence[Tensor]) -> Tensor:
+        """The sum at the points, of M tensors `(V, L)` to `(N, L)`; differentiable."""
+        flat: Tensor = _Sliced.apply(self, *at, *(each.out for each in self.filters))
+        return flat
 
     def slice(self, at: Sequence[Tensor], weights: Tensor) -> Tensor:
         """Sums over all vertices of each point; M tensors `(V, L)` and weights `(N, K)` to `(N, L)`."""
         return functional.embedding_bag(self.vertex, torch.cat(list(at)), mode="sum", per_sample_weights=weights)
 
 
-class _Filtered(torch.autograd.Function):
-    """The sum with gradients to values, weights of classes, and weights of splatting and slicing."""
+class _Blurred(torch.autograd.Function):
+    """Values at the vertices of each lattice, with gradients to values and to weights of splatting."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, weights: Tensor, of: LatticeSum, *scales: Tensor) -> Tensor:
-        blurred = [each.blur(each.splat(values, each.into_sorted)) for each in of.filters]
+    def forward(ctx: Any, values: Tensor, of: LatticeSum, *into: Tensor) -> tuple[Tensor, ...]:
         ctx.of = of
-        ctx.save_for_backward(values, weights, *blurred)
-        return of.slice([at * weight for at, weight in zip(blurred, weights, strict=True)], of.out)
+        ctx.save_for_backward(values)
+        return tuple(each.blur(each.splat(values, each.into_sorted)) for each in of.filters)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        (values,), of = ctx.saved_tensors, ctx.of
+        back = [each.blur(slope.contiguous(), reverse=True) for each, slope in zip(of.filters, slopes, strict=True)]
+        wanted = ctx.needs_input_grad
+        into = _products(of.filters, back, values, wanted[2:])
+        return of.slice(back, of.into) if wanted[0] else None, None, *into
+
+
+class _Sliced(torch.autograd.Function):
+    """The sum at the points, with gradients to what is at the vertices and to weights of slicing."""
+
+    @staticmethod
+    def forward(ctx: Any, of: LatticeSum, *at_and_out: Tensor) -> Tensor:
+        at = at_and_out[: len(of.filters)]
+        ctx.of = of
+        ctx.save_for_backward(*at)
+        return of.slice(at, of.out)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        values, weights, *blurred = ctx.saved_tensors
-        of: LatticeSum = ctx.of
-        slope = slope.contiguous()
+        at, of, slope = ctx.saved_tensors, ctx.of, slope.contiguous()
         ends = [each.splat(slope, each.out_sorted) for each in of.filters]
-        weighted = [end * weight for end, weight in zip(ends, weights, strict=True)]
-        back = [each.blur(at, reverse=True) for each, at in zip(of.filters, weighted, strict=True)]
-        wanted, count = ctx.needs_input_grad, len(of.filters)
-        into: list[Tensor | None] = [None] * count
-        out: list[Tensor | None] = [None] * count
-        for m, each in enumerate(of.filters):
-            if wanted[3 + m]:
-                into[m] = each.products(back[m], values)
-            if wanted[3 + count + m]:
-                out[m] = each.products(blurred[m] * weights[m], slope)
-        by_weight = torch.stack([(end * at).sum(0) for end, at in zip(ends, blurred, strict=True)])
-        return of.slice(back, of.into) if wanted[0] else None, by_weight, None, *into, *out
+        return None, *ends, *_products(of.filters, at, slope, ctx.needs_input_grad[1 + len(at) :])
+
+
+def _products(
+    filters: Sequence[LatticeFilter], at: Sequence[Tensor], values: Tensor, wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    """Gradients to the weights between points and vertices, of each filter that they are wanted of."""
+    pairs = zip(filters, at, wanted, strict=True)
+    return [each.products(rows, values) if asked else None for each, rows, asked in pairs]
 
 
 def _beside(parts: Sequence[Tensor]) -> Tensor:

@@ -76,10 +76,11 @@ def test_landmarks_that_are_alike_leave_single_precision_whole():
 def test_sums_have_weights_of_kernels_and_classes_and_no_masses(normalisation):
     guide = guides()
     kernels = [Points.of(guide, WIDTHS[:1]), Points.of(guide, WIDTHS)]
-    q, weights = torch.rand(2, 20, 3), torch.randn(2, 3)
+    q, weights, agreement = torch.rand(2, 20, 3), torch.randn(2, 3), torch.randn(3, 3)
     dense = [normalised(pairs(each.features), normalisation) for each in kernels]
-    expected = sum((k @ q) * w for k, w in zip(dense, weights, strict=True))
-    torch.testing.assert_close(Exact().normalised(kernels, normalisation)(q, weights), expected)
+    expected = sum((k @ q) * w for k, w in zip(dense, weights, strict=True)) @ agreement
+    found = Exact().normalised(kernels, normalisation)(q, weights, lambda sums: sums @ agreement)
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("normalisation", [Symmetric(), Rows()], ids=lambda n: type(n).__name__)
@@ -87,14 +88,15 @@ def test_sums_have_weights_of_kernels_and_classes_and_no_masses(normalisation):
 def test_gradients_to_all_that_a_sum_depends_on(method, normalisation):
     guide, q = guides(2, 2, 3, 4).requires_grad_(), torch.rand(2, 12, 3, requires_grad=True)
     weights, widths = torch.rand(2, 3, requires_grad=True), WIDTHS.clone().requires_grad_()
+    agreement = torch.randn(3, 3, requires_grad=True)
 
-    def summed(guide, q, weights, widths):
+    def summed(guide, q, weights, widths, agreement):
         kernels = [Points.of(guide, widths[:1]), Points.of(guide, widths)]
         # The first column of a grid lies between simplices, and which it is in, rounding decides: not so beside it.
         kernels = [Points(points.features + 0.1, points.grid, points.position) for points in kernels]
-        return method.normalised(kernels, normalisation)(q, weights)
+        return method.normalised(kernels, normalisation)(q, weights, lambda sums: sums @ agreement)
 
-    assert gradcheck(summed, (guide, q, weights, widths), eps=1e-7, atol=1e-5)
+    assert gradcheck(summed, (guide, q, weights, widths, agreement), eps=1e-7, atol=1e-5)
 
 
 def test_a_method_without_landmarks_is_refused():

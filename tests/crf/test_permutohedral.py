@@ -116,12 +116,16 @@ def test_gradients_of_a_sum_of_filters(d):
     other = features(6, 12, 2, images=2).requires_grad_()
     values, weights = torch.rand(2, 12, 3, requires_grad=True), torch.rand(2, 3, requires_grad=True)
     before, after = torch.rand(2, 12, 1, requires_grad=True), torch.rand(2, 12, 1, requires_grad=True)
+    agreement = torch.randn(3, 3, requires_grad=True)
 
-    def filtered(f, other, values, weights, before, after):
+    def filtered(f, other, values, weights, agreement, before, after):
         first = LatticeFilter.of(Points(f, (3, 4), torch.tensor(1.0))).scaled(before, after)
-        return LatticeSum([first, LatticeFilter.of(Points(other, (3, 4), torch.tensor(1.0)))])(values, weights)
+        total = LatticeSum([first, LatticeFilter.of(Points(other, (3, 4), torch.tensor(1.0)))])
+        return total(values, weights, lambda sums: sums @ agreement)
 
-    assert torch.autograd.gradcheck(filtered, (f, other, values, weights, before, after), eps=1e-7, atol=1e-5)
+    assert torch.autograd.gradcheck(
+        filtered, (f, other, values, weights, agreement, before, after), eps=1e-7, atol=1e-5
+    )
 
 
 def test_features_that_have_no_place_are_refused():
