@@ -9,6 +9,7 @@ import abc
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 
 class Net(nn.Module, abc.ABC):
@@ -98,6 +99,11 @@ def require_heads(width: int, heads: int) -> None:
     """
     if width % heads:
         raise ValueError(f"width must be a multiple of heads={heads}; got {width}.")
+
+
+def layer_norm(h: Tensor) -> Tensor:
+    """Layer norm of the last axis, without parameters (Ba et al. 2016, arXiv:1607.06450)."""
+    return functional.layer_norm(h, h.shape[-1:], eps=1e-6)
 
 
 def modulate(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

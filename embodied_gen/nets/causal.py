@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from embodied_gen.nets.base import require_heads, require_positive, zero_
+from embodied_gen.nets.base import layer_norm, require_heads, require_positive, zero_
 from embodied_gen.nets.decoder import Decoder
 from embodied_gen.softmax import softmax
 
@@ -67,7 +67,7 @@ class CausalTransformer(Decoder):
         h = self.input(torch.cat([x, c], -1)) + self.positions[: x.shape[1]]
         for block in self.blocks:
             h = block(h)
-        return self.output(_normalise(h))
+        return self.output(layer_norm(h))
 
     def start(self, rows: int, like: Tensor) -> Tensor:
         """An empty cache, keys and values of each block: `(2 depth, rows, heads, length, width / heads)`."""
@@ -79,7 +79,7 @@ class CausalTransformer(Decoder):
         h = (self.input(torch.cat([x, c], -1)) + self.positions[position]).unsqueeze(1)
         for block, cache in zip(self.blocks, state.unflatten(0, (-1, 2)), strict=True):
             h = cast(CausalBlock, block).step(h, position, cache)
-        return self.output(_normalise(h))[:, 0], state
+        return self.output(layer_norm(h))[:, 0], state
 
 
 @final
@@ -120,13 +120,9 @@ class CausalBlock(nn.Module):
 
     def _split(self, h: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each `(M, heads, S, width / heads)`."""
-        split = self.attend(_normalise(h)).unflatten(-1, (3, self.heads, -1))
+        split = self.attend(layer_norm(h)).unflatten(-1, (3, self.heads, -1))
         return split.permute(2, 0, 3, 1, 4).unbind(0)
 
     def _merge(self, h: Tensor, mixed: Tensor) -> Tensor:
         h = h + self.merge(mixed.transpose(1, 2).flatten(2))
-        return h + self.mlp(_normalise(h))
-
-
-def _normalise(h: Tensor) -> Tensor:
-    return functional.layer_norm(h, h.shape[-1:], eps=1e-6)
+        return h + self.mlp(layer_norm(h))

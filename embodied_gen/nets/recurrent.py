@@ -1,10 +1,13 @@
 """Recurrent decoder: gated recurrent units over the positions of a sequence.
 
-With h_s = GRU(W [x_s, c_s], h_{s-1}) and h_{-1} = 0, the outputs are u_s = O h_s. What a position knows of those
-before it is one vector of fixed size: a step costs the same however long the sequence is. The last layer O starts at
-zero.
+With h_s = GRU(W [x_s, c_s], h_{s-1}) and h_{-1} = 0, the outputs are u_s = O LN(h_s), LN the layer norm without
+parameters. What a position knows of those before it is one vector of fixed size: a step costs the same however long the
+sequence is. The last layer O starts at zero.
 
-Source: Cho et al. 2014 (arXiv:1406.1078).
+Without the norm, outputs that are far from zero wherever they stand, such as logits of words that hardly ever occur,
+drive all units to their bounds within some ten steps of training, where they hear nothing any more.
+
+Sources: Cho et al. 2014 (arXiv:1406.1078); Ba et al. 2016 (arXiv:1607.06450) for norms of recurrent units.
 """
 
 from typing import final
@@ -12,7 +15,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from embodied_gen.nets.base import require_positive, zero_
+from embodied_gen.nets.base import layer_norm, require_positive, zero_
 from embodied_gen.nets.decoder import Decoder
 
 
@@ -53,7 +56,7 @@ class RecurrentDecoder(Decoder):
         """Reads a sequence at once; shapes `(M, S, D_in)` and `(M, S, C)` to `(M, S, D_out)`."""
         self.check(x, c)
         h, _ = self.units(self.input(torch.cat([x, c], -1)))
-        return self.output(h)
+        return self.output(layer_norm(h))
 
     def start(self, rows: int, like: Tensor) -> Tensor:
         """Zeros, shape `(depth, rows, width)`."""
@@ -62,4 +65,4 @@ class RecurrentDecoder(Decoder):
     def step(self, x: Tensor, c: Tensor, position: int, state: Tensor) -> tuple[Tensor, Tensor]:
         """Reads one position; the position itself is not read, as the state holds all that came before."""
         h, state = self.units(self.input(torch.cat([x, c], -1)).unsqueeze(1), state.contiguous())
-        return self.output(h)[:, 0], state
+        return self.output(layer_norm(h))[:, 0], state

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from embodied_gen.nets.base import modulate, require_heads, require_positive, zero_
+from embodied_gen.nets.base import layer_norm, modulate, require_heads, require_positive, zero_
 from embodied_gen.nets.time import TimeEmbedding
 from embodied_gen.softmax import softmax
 
@@ -103,7 +103,7 @@ class SceneTransformer(nn.Module):
         for block in self.blocks:
             h = block(h, e, related, absent)
         scale, shift = self.modulation(e).chunk(2, dim=-1)
-        return self.output(modulate(_normalise(h), scale, shift)).unflatten(-1, (self.shape[1], self.channels_out))
+        return self.output(modulate(layer_norm(h), scale, shift)).unflatten(-1, (self.shape[1], self.channels_out))
 
     def _check(self, x: Tensor, t: Tensor, c: Tensor) -> None:
         expected = {"x": (len(x), *self.shape), "t": (len(x),), "c": (len(x), self.shape[0], self.context)}
@@ -148,8 +148,8 @@ class _Block(nn.Module):
     def forward(self, h: Tensor, e: Tensor, related: Tensor, absent: Tensor) -> Tensor:
         """Tokens `(M, A, W)` from tokens, conditions `(M, A, W)`, relations `(M, A, A, R)` and a mask."""
         parts = self.modulation(e).chunk(6, dim=-1)
-        h = h + parts[2] * self._attention(modulate(_normalise(h), parts[0], parts[1]), related, absent)
-        return h + parts[5] * self.mlp(modulate(_normalise(h), parts[3], parts[4]))
+        h = h + parts[2] * self._attention(modulate(layer_norm(h), parts[0], parts[1]), related, absent)
+        return h + parts[5] * self.mlp(modulate(layer_norm(h), parts[3], parts[4]))
 
     def _attention(self, h: Tensor, related: Tensor, absent: Tensor) -> Tensor:
         split = self.attend(h).unflatten(-1, (3, self.heads, -1))
@@ -163,7 +163,3 @@ class _Block(nn.Module):
         weights = self.value.weight.unflatten(0, (self.heads, -1))
         mixed = mixed + (torch.einsum("mihr,hvr->mihv", seen, weights)).flatten(2) + self.value.bias
         return self.merge(mixed)
-
-
-def _normalise(h: Tensor) -> Tensor:
-    return functional.layer_norm(h, h.shape[-1:], eps=1e-6)

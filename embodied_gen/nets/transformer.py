@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from embodied_gen.nets.base import Net, modulate, require_heads, require_positive, zero_
+from embodied_gen.nets.base import Net, layer_norm, modulate, require_heads, require_positive, zero_
 from embodied_gen.nets.time import TimeEmbedding
 
 
@@ -84,7 +84,7 @@ class TokenTransformer(Net, abc.ABC):
         for block in self.blocks:
             h = block(h, e)
         scale, shift = self.modulation(e).unsqueeze(1).chunk(2, dim=-1)
-        return self.output(modulate(_normalise(h), scale, shift))
+        return self.output(modulate(layer_norm(h), scale, shift))
 
     @abc.abstractmethod
     def place(self, h: Tensor) -> Tensor:
@@ -192,18 +192,14 @@ class AttentionBlock(nn.Module):
 
     def attended(self, h: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
         """The first part: tokens that have looked at one another."""
-        return h + parts[2] * self._attention(modulate(_normalise(h), parts[0], parts[1]))
+        return h + parts[2] * self._attention(modulate(layer_norm(h), parts[0], parts[1]))
 
     def expanded(self, h: Tensor, parts: tuple[Tensor, ...]) -> Tensor:
         """The second part: tokens after the MLP."""
-        return h + parts[5] * self.mlp(modulate(_normalise(h), parts[3], parts[4]))
+        return h + parts[5] * self.mlp(modulate(layer_norm(h), parts[3], parts[4]))
 
     def _attention(self, h: Tensor) -> Tensor:
         split = self.attend(h).unflatten(-1, (3, self.heads, -1))
         queries, keys, values = split.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = functional.scaled_dot_product_attention(queries, keys, values)
         return self.merge(mixed.transpose(1, 2).flatten(2))
-
-
-def _normalise(h: Tensor) -> Tensor:
-    return functional.layer_norm(h, h.shape[-1:], eps=1e-6)
