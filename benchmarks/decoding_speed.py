@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
+from paired_ratio import paired_ratio
 from torch import Tensor, nn
 
 from embodied_gen import draws, experiment, provenance
@@ -88,16 +89,13 @@ def _compared(family: str, length: int, arguments: Arguments) -> dict[str, Any]:
     pairs = [
         [_seconds(partial(_unrolled, head, way, conditions)) for way in ways] for _ in range(arguments.repeats + 1)
     ][1:]
-    ratios = sorted(without / kept for kept, without in pairs)
     return {
         "family": family,
         "positions": length,
         "rows": arguments.rows,
         "ms_median": float(np.median([1e3 * kept for kept, _ in pairs])),
         "uncached_ms_median": float(np.median([1e3 * without for _, without in pairs])),
-        "ratio_median": float(np.median(ratios)),
-        "ratio_min": ratios[0],
-        "ratio_max": ratios[-1],
+        **paired_ratio(without / kept for kept, without in pairs),
     }
 
 

@@ -3,16 +3,16 @@
 from typing import Any
 
 from footnote import footnote
+from paired_ratio import median_and_range
 
 
 def table(record: dict[str, Any]) -> str:
     """What the state of decoders saves, and the rollouts of a scene."""
     lines = ["| decoder | drawn | ms | ms without its state | ratio (median, range) |", "|---|---|---|---|---|"]
     for row in record["rows"]:
-        low, high = row["ratio_min"], row["ratio_max"]
         lines.append(
             f"| {row['family']} | {row['rows']} sequences of {row['positions']} | {row['ms_median']:.0f} "
-            f"| {row['uncached_ms_median']:.0f} | {row['ratio_median']:.1f} ({low:.1f} to {high:.1f}) |"
+            f"| {row['uncached_ms_median']:.0f} | {median_and_range(row, 1)} |"
         )
     for row in record["rollouts"]:
         drawn = f"{row['futures']} futures of {row['pedestrians']} pedestrians"

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
+from paired_ratio import paired_ratio
 
 from embodied_gen import draws, provenance
 from embodied_gen.commands.console import console
@@ -110,7 +111,7 @@ def _speed(image: np.ndarray, labels: int, steps: int, repeats: int, clock: Call
         "ours_ms": 1e3 * float(least[0]),
         "pydensecrf_ms": 1e3 * float(least[1]),
         "forward_backward_ms": 1e3 * float(least[2]),
-        **_ratio(seconds[:, 1] / seconds[:, 0]),
+        **paired_ratio(seconds[:, 1] / seconds[:, 0]),
         "forward_backward_over_pydensecrf": float(least[2] / least[1]),
         "largest_difference": float(error.max()),
     }
@@ -144,12 +145,8 @@ def _trained(image: np.ndarray, arguments: Arguments) -> dict[str, Any]:
         "size": f"{image.shape[1]} x {image.shape[0]}",
         "ours_ms": 1e3 * ours,
         "crfasrnn_ms": 1e3 * other,
-        **_ratio(seconds[:, 1] / seconds[:, 0]),
+        **paired_ratio(seconds[:, 1] / seconds[:, 0]),
     }
-
-
-def _ratio(of_pairs: np.ndarray) -> dict[str, Any]:
-    return {"ratio": float(np.median(of_pairs)), "ratio_range": [float(of_pairs.min()), float(of_pairs.max())]}
 
 
 def _theirs(image: np.ndarray, unary: np.ndarray, steps: int) -> np.ndarray:

@@ -17,6 +17,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 import tyro
+from paired_ratio import median_and_range, paired_ratio
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import evaluate as evaluation
@@ -81,7 +82,6 @@ def _measure(folder: Path, arguments: Arguments) -> dict[str, Any]:
             if repeat:
                 pairs.append((middle - started, ended - middle))
         env.close()
-    ratios = sorted(slow / fast for fast, slow in pairs)
     agreement = float(np.mean([a.success == b for a, b in zip(results, plain, strict=True)]))
     row = {
         "run": run.experiment.name,
@@ -90,16 +90,14 @@ def _measure(folder: Path, arguments: Arguments) -> dict[str, Any]:
         "episodes": arguments.episodes,
         "num_envs": arguments.num_envs,
         "workers": workers,
-        "ratio_median": float(np.median(ratios)),
-        "ratio_min": ratios[0],
-        "ratio_max": ratios[-1],
+        **paired_ratio(slow / fast for fast, slow in pairs),
         "episodes_per_second": float(np.median([arguments.episodes / fast for fast, _ in pairs])),
         "plain_episodes_per_second": float(np.median([arguments.episodes / slow for _, slow in pairs])),
         "same_success_as_plain_loop": agreement,
     }
     console.print(
         f"{row['run']}: {row['episodes_per_second']:.1f} episodes/s against {row['plain_episodes_per_second']:.1f}, "
-        f"ratio {row['ratio_median']:.2f} ({row['ratio_min']:.2f} to {row['ratio_max']:.2f})"
+        f"ratio {median_and_range(row, 2)}"
     )
     return row
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
+from paired_ratio import median_and_range, paired_ratio
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import draws, experiment, provenance
@@ -84,8 +85,7 @@ def main() -> None:
     }
     files.write_json(Path(arguments.out), record)
     for row in rows:
-        low, high = row["ratio_min"], row["ratio_max"]
-        console.print(f"{row['method']}, {row['guide']}: {row['ratio_median']:.2f} ({low:.2f} to {high:.2f})")
+        console.print(f"{row['method']}, {row['guide']}: {median_and_range(row, 2)}")
 
 
 def _row(
@@ -96,14 +96,11 @@ def _row(
         pair = [_seconds(predictor, observations, arguments.samples, wanted, repeat) for wanted in (None, guide)]
         if repeat > 1:
             pairs.append(pair)
-    ratios = sorted(guided / free for free, guided in pairs)
     rows = arguments.contexts * arguments.samples
     return {
         "method": method,
         "guide": name,
-        "ratio_median": float(np.median(ratios)),
-        "ratio_min": ratios[0],
-        "ratio_max": ratios[-1],
+        **paired_ratio(guided / free for free, guided in pairs),
         "free_ms_a_sample": float(np.median([1e3 * free / rows for free, _ in pairs])),
         "guided_ms_a_sample": float(np.median([1e3 * guided / rows for _, guided in pairs])),
     }

@@ -3,6 +3,7 @@
 from typing import Any
 
 from footnote import episodes, footnote
+from paired_ratio import median_and_range
 
 MAZES = {"umaze": "U", "medium": "medium", "large": "large"}
 
@@ -64,9 +65,8 @@ def guidance(record: dict[str, Any]) -> str:
         "|---|---|---|---|---|",
     ]
     for row in record["rows"]:
-        low, high = row["ratio_min"], row["ratio_max"]
         lines.append(
-            f"| {row['method']} | {row['guide']} | {row['ratio_median']:.2f} ({low:.2f} to {high:.2f}) "
+            f"| {row['method']} | {row['guide']} | {median_and_range(row, 2)} "
             f"| {row['guided_ms_a_sample']:.2f} | {row['free_ms_a_sample']:.2f} |"
         )
     return "\n".join([*lines, "", footnote(record)])

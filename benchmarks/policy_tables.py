@@ -3,6 +3,7 @@
 from typing import Any
 
 from footnote import episodes, footnote
+from paired_ratio import median_and_range
 
 
 def avoid(record: dict[str, Any]) -> str:
@@ -76,6 +77,6 @@ def speed(record: dict[str, Any]) -> str:
         name = " ".join([row["env"], *map(str, row["env_kwargs"].values())])
         lines.append(
             f"| {name} | {row['episodes_per_second']:.1f} | {row['plain_episodes_per_second']:.1f} "
-            f"| {row['ratio_median']:.1f} ({row['ratio_min']:.1f} to {row['ratio_max']:.1f}) |"
+            f"| {median_and_range(row, 1)} |"
         )
     return "\n".join([*lines, "", footnote(record, f"mujoco {record['versions']['mujoco']}")])

@@ -20,6 +20,7 @@ import networkx
 import numpy as np
 import torch
 import tyro
+from paired_ratio import paired_ratio
 from scipy.sparse.csgraph import dijkstra
 from scipy.special import logsumexp
 
@@ -219,13 +220,10 @@ def _in_turn(repeats: int, *methods: Callable[[], Any]) -> list[list[float]]:
 
 
 def _summary(rows: list[list[float]], slow: str, fast: str) -> dict[str, float]:
-    ratios = [a / b for a, b in rows]
     return {
         f"{slow}_seconds": float(np.median([a for a, _ in rows])),
         f"{fast}_seconds": float(np.median([b for _, b in rows])),
-        "ratio_median": float(np.median(ratios)),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
+        **paired_ratio(a / b for a, b in rows),
     }
 
 

@@ -5,7 +5,7 @@ parameters. What a position knows of those before it is one vector of fixed size
 sequence is. The last layer O starts at zero.
 
 Without the norm, outputs that are far from zero wherever they stand, such as logits of words that hardly ever occur,
-drive all units to their bounds within some ten steps of training, where they hear nothing any more.
+drive all units to their bounds within some tens of steps of training, where they hear nothing any more.
 
 Sources: Cho et al. 2014 (arXiv:1406.1078); Ba et al. 2016 (arXiv:1607.06450) for norms of recurrent units.
 """
