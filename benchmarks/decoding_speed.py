@@ -8,6 +8,7 @@ configs/eth_ucy_words.yaml; both draw the same. Then 20 futures of 50 pedestrian
 of these configs, of which the weights do not matter. Writes benchmarks/results/decoding_speed.json.
 """
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,10 +45,12 @@ CHANNELS = 2
 class Arguments:
     """Speed of autoregressive forecasts."""
 
-    rows: int = 200
-    """Sequences that are drawn together to compare."""
-    repeats: int = 5
-    """Measurements of each, after one to warm up."""
+    rows: tuple[int, ...] = (200, PEDESTRIANS * FUTURES)
+    """Sequences that are drawn together to compare: numbers of them."""
+    repeats: int = 9
+    """Measurements of each way to draw, after one to warm up."""
+    scenes: int = 50
+    """Measurements of the rollouts of a scene, after one to warm up."""
     threads: int = 2
     """Threads of torch."""
     out: str = "benchmarks/results/decoding_speed.json"
@@ -59,12 +62,12 @@ def main() -> None:
     arguments = tyro.cli(Arguments, description=__doc__)
     torch.set_num_threads(arguments.threads)
     rows, rollouts = [], []
-    with progress("decoding", len(FAMILIES) * (len(LENGTHS) + 1)) as advance:
+    with progress("decoding", len(FAMILIES) * (len(LENGTHS) * len(arguments.rows) + 1)) as advance:
         for family in FAMILIES:
-            for length in LENGTHS:
-                rows.append(_compared(family, length, arguments))
-                advance(f"{family}, {length} positions: {rows[-1]['ratio_median']:.1f} times quicker")
-            rollouts.append(_rollouts(family, arguments.repeats))
+            for length, count in itertools.product(LENGTHS, arguments.rows):
+                rows.append(_compared(family, length, count, arguments.repeats))
+                advance(f"{family}, {count} of {length} positions: {rows[-1]['ratio_median']:.1f} times quicker")
+            rollouts.append(_rollouts(family, arguments.scenes))
             advance(f"{family}, a scene: {rollouts[-1]['ms_median']:.0f} ms")
     record = {
         "schema": files.SCHEMA,
@@ -80,19 +83,17 @@ def main() -> None:
 
 
 @torch.no_grad()
-def _compared(family: str, length: int, arguments: Arguments) -> dict[str, Any]:
+def _compared(family: str, length: int, rows: int, repeats: int) -> dict[str, Any]:
     """Both ways on the same noise, in turn."""
     head = _head(family, length)
-    shape = (arguments.rows, length, head.decoder.context)
+    shape = (rows, length, head.decoder.context)
     conditions = draws.normal(shape, generator=draws.generator(0), like=head.places)
     ways: tuple[Decodes, Decodes] = (head.decoder, Uncached(head.decoder))
-    pairs = [
-        [_seconds(partial(_unrolled, head, way, conditions)) for way in ways] for _ in range(arguments.repeats + 1)
-    ][1:]
+    pairs = [[_seconds(partial(_unrolled, head, way, conditions)) for way in ways] for _ in range(repeats + 1)][1:]
     return {
         "family": family,
         "positions": length,
-        "rows": arguments.rows,
+        "rows": rows,
         "ms_median": float(np.median([1e3 * kept for kept, _ in pairs])),
         "uncached_ms_median": float(np.median([1e3 * without for _, without in pairs])),
         **paired_ratio(without / kept for kept, without in pairs),
@@ -138,6 +139,7 @@ def _rollouts(family: str, repeats: int) -> dict[str, Any]:
         "pedestrians": PEDESTRIANS,
         "futures": FUTURES,
         "ms_median": 1e3 * float(np.median(seconds)),
+        "ms_min": 1e3 * min(seconds),
         "ms_max": 1e3 * max(seconds),
     }
 

@@ -8,7 +8,10 @@ from paired_ratio import median_and_range
 
 def table(record: dict[str, Any]) -> str:
     """What the state of decoders saves, and the rollouts of a scene."""
-    lines = ["| decoder | drawn | ms | ms without its state | ratio (median, range) |", "|---|---|---|---|---|"]
+    lines = [
+        "| decoder | drawn | ms (median, range) | ms without its state | ratio (median, range) |",
+        "|---|---|---|---|---|",
+    ]
     for row in record["rows"]:
         lines.append(
             f"| {row['family']} | {row['rows']} sequences of {row['positions']} | {row['ms_median']:.0f} "
@@ -16,5 +19,6 @@ def table(record: dict[str, Any]) -> str:
         )
     for row in record["rollouts"]:
         drawn = f"{row['futures']} futures of {row['pedestrians']} pedestrians"
-        lines.append(f"| {row['family']} | {drawn} | {row['ms_median']:.0f} | | |")
+        spread = f"{row['ms_min']:.0f} to {row['ms_max']:.0f}"
+        lines.append(f"| {row['family']} | {drawn} | {row['ms_median']:.0f} ({spread}) | | |")
     return "\n".join([*lines, "", footnote(record, f"{record['threads']} threads")])

@@ -87,7 +87,8 @@ def categorical(log_weights: Tensor, *, generator: Generator) -> Tensor:
     """
     cumulated = torch.nan_to_num(softmax(log_weights)).cumsum(-1)
     threshold = uniform((len(log_weights), 1), generator=generator, like=log_weights) * cumulated[:, -1:]
-    return (cumulated <= threshold).sum(-1).clamp(max=log_weights.shape[-1] - 1) * (cumulated[:, -1] > 0)
+    index = torch.searchsorted(cumulated, threshold, right=True)[:, 0]
+    return index.clamp(max=log_weights.shape[-1] - 1) * (cumulated[:, -1] > 0)
 
 
 def permutation(length: int, *, generator: torch.Generator) -> Tensor:

@@ -177,19 +177,19 @@ class Words(Emission):
 
     def log_prob(self, output: Tensor, value: Tensor) -> Tensor:
         """That of the words, each with its noise."""
-        return self._read(output).log_prob(value)
+        shape = (*output.shape[:-1], self.count, self.channels)
+        deviation = deviation_of(self.raw, self.smallest)
+        words = Components(output.log_softmax(-1), self.words.expand(shape), deviation.expand(shape))
+        return words.log_prob(value)
 
     def draw(self, output: Tensor, *, generator: draws.Generator) -> Tensor:
         """A word, and noise around it."""
-        return self._read(output).draw(1, generator=generator)[:, 0]
+        chosen = draws.categorical(output, generator=generator)
+        mean, deviation = self.words[chosen], deviation_of(self.raw[chosen], self.smallest)
+        return mean + deviation * draws.normal(mean.shape, generator=generator, like=mean)
 
     def embed(self, value: Tensor) -> Tensor:
         """The nearest word, one-hot."""
         words = self.words.detach()
         near = functional.linear(value, words, -words.square().sum(-1) / 2)  # |v|^2 / 2 less half the squared distance
-        return functional.one_hot(near.argmax(-1), self.count).to(value.dtype)
-
-    def _read(self, output: Tensor) -> Components:
-        shape = (*output.shape[:-1], self.count, self.channels)
-        deviation = deviation_of(self.raw, self.smallest)
-        return Components(output.log_softmax(-1), self.words.expand(shape), deviation.expand(shape))
+        return torch.zeros_like(near, dtype=value.dtype).scatter_(-1, near.argmax(-1, keepdim=True), 1.0)

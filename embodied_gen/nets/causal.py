@@ -20,6 +20,8 @@ from embodied_gen.nets.base import layer_norm, require_heads, require_positive, 
 from embodied_gen.nets.decoder import Decoder
 from embodied_gen.softmax import softmax
 
+_FEW = 16  # positions, from which on batched products are quicker than sums
+
 
 @final
 class CausalTransformer(Decoder):
@@ -114,9 +116,7 @@ class CausalBlock(nn.Module):
         for kept, own in zip(cache, now, strict=True):
             kept[:, :, position] = own[:, :, 0]
         keys, values = cache[:, :, :, : position + 1].unbind(0)
-        # Of one query, plain products are up to twice as quick on a CPU as fused attention.
-        weights = softmax(torch.matmul(queries * queries.shape[-1] ** -0.5, keys.mT))
-        return self._merge(h, torch.matmul(weights, values))
+        return self._merge(h, _mixed(queries * queries.shape[-1] ** -0.5, keys, values))
 
     def _split(self, h: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, each `(M, heads, S, width / heads)`."""
@@ -126,3 +126,14 @@ class CausalBlock(nn.Module):
     def _merge(self, h: Tensor, mixed: Tensor) -> Tensor:
         h = h + self.merge(mixed.transpose(1, 2).flatten(2))
         return h + self.mlp(layer_norm(h))
+
+
+def _mixed(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    """What one query `(M, heads, 1, E)` takes from values `(M, heads, S, E)`; its shape is that of the query.
+
+    On a CPU, plain products are up to twice as quick as fused attention, and sums of few products quicker still.
+    """
+    if keys.shape[2] < _FEW:
+        weights = (query * keys).sum(-1, keepdim=True).softmax(2)
+        return (weights * values).sum(2, keepdim=True)
+    return torch.matmul(softmax(torch.matmul(query, keys.mT)), values)
