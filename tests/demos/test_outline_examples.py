@@ -40,12 +40,11 @@ def sides_of(found):
 @settings(max_examples=20)
 def test_an_outline_comes_back_in_its_box_to_a_level(seed):
     generator = np.random.default_rng(seed)
-    angles = np.sort(generator.uniform(0, 2 * np.pi, 7))
+    # A corner in each seventh around the centre: none so thin that it would touch itself on the levels.
+    angles = 2 * np.pi / 7 * (np.arange(7) + generator.uniform(0.2, 0.8, 7))
     stretch = generator.uniform(0.5, 200, 2)
     corners = np.stack([np.cos(angles), np.sin(angles)], 1) * generator.uniform(0.5, 1, (7, 1)) * stretch
     outline = shapely.Polygon(corners + generator.uniform(-1e5, 1e5, 2))
-    if not outline.is_valid:
-        return
     polygon, found = event(), examples(outline)
     x = polygon.encode(whole(found).value)
     (back,) = outlines_of(in_metres(polygon.decode(x).unsqueeze(1), sides_of(found))[:, 0])
