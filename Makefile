@@ -1,7 +1,7 @@
 # make demo   installs into .venv and runs the main job on an embedded default: report.html
 # make test   installs what tests need and runs them
 # make lint   ruff and mypy
-# make slow   the proofs that take minutes
+# make slow   the proofs that take minutes, and new examples for the laws that are tested on drawn ones
 # make clean  removes what the others made, but not .venv
 
 PYTHON ?= python3
@@ -49,6 +49,7 @@ test: $(VENV)/.test
 
 slow: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n 2 --dist=worksteal -m 'hypothesis and not slow' --hypothesis-profile=exploring
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
