@@ -75,7 +75,7 @@ def _field(generator: np.random.Generator, size: int, width: float) -> NDArray[n
 
 
 def _line(generator: np.random.Generator, size: int, cell: float, *, upright: bool) -> Mask:
-    """Cells under a line that crosses the map from west to east, or upright from south to north."""
+    """Cells under a line from west to east, or upright from south to north, as far as it stays on the map."""
     x = np.arange(0.0, size, 0.25)
     bends = gaussian_filter1d(generator.standard_normal(len(x)), 4 * _BEND / cell)
     middle, lean = generator.uniform(0.15, 0.85) * size, generator.uniform(-0.4, 0.4)

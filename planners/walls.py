@@ -12,7 +12,11 @@ from planners.roads import OnRoad
 
 @final
 class Walls(Block):
-    """Stay in the free space, with a clearance from its boundary [m]."""
+    """Stay in the free space, with a clearance from its boundary [m].
+
+    Around corners that stand out into the free space the clearance is mitred: up to sqrt(2) times as much at right
+    angles, and more at sharper ones. It is never less.
+    """
 
     clearance: float = Field(0.0, ge=0, allow_inf_nan=False)
 
