@@ -145,7 +145,7 @@ def test_a_limit_on_the_speed_of_a_velocity_bounds_the_acceleration(tmp_path):
 
 
 FREE = shapely.box(-1, -1, 1, 1).difference(shapely.box(-0.5, -1, 0.5, 0.5))  # a corridor like a bridge
-
+HARDLY_MORE = FREE.buffer(1e-6, join_style="mitre")
 
 WALLS = {clearance: Walls(clearance=clearance).build(FREE) for clearance in (0.0, 0.2)}
 
@@ -157,6 +157,7 @@ WALLS = {clearance: Walls(clearance=clearance).build(FREE) for clearance in (0.0
 @example(0.2, [(0.0, 0.75), (0.75, 0.6875)])  # past a corner of the wall, where the clearance is mitred
 def test_walls_keep_a_path_in_the_free_space_with_a_clearance(clearance, points):
     path = shapely.LineString(points)
+    assume(FREE.covers(path) == HARDLY_MORE.covers(path))  # rounding decides whether one that touches a wall is in it
     depth = path.distance(FREE.boundary) if FREE.covers(path) else -1.0
     enough = math.sqrt(2) * clearance
     assume(min(abs(depth - clearance), abs(depth - enough)) > 1e-6)
