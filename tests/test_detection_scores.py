@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from embodied_gen.statistics import (
@@ -20,7 +20,7 @@ from embodied_gen.statistics import (
 seeds = st.integers(0, 10_000)
 
 
-def example(seed, *, images=6, classes=3, objects=5, extra=4, levels=None):
+def drawn(seed, *, images=6, classes=3, objects=5, extra=4, levels=None):
     """Objects, and detections that are objects moved a little, some of another class, and boxes of nothing."""
     rng = np.random.default_rng(seed)
 
@@ -82,7 +82,7 @@ def reference(ours, truth, classes, most):
 @pytest.mark.parametrize("most", [2, 100, 300])
 @pytest.mark.parametrize("seed", range(4))
 def test_average_precision_is_that_of_the_reference(seed, most, levels):
-    ours, truth = example(seed, levels=levels)
+    ours, truth = drawn(seed, levels=levels)
     by_class, ap, ap50, ap75 = reference(ours, truth, 4, most)
     found = detection_scores(ours, truth, 4, most=most)
     np.testing.assert_allclose(found.precision, by_class, atol=1e-6)
@@ -117,8 +117,9 @@ def by_hand(ours, truth, label, threshold, most):
 
 @settings(max_examples=15, deadline=None)
 @given(seeds, st.sampled_from([1, 3, 100]))
+@example(3027, 100)  # its recall of 7 / 10 is less than the level 70 / 100 by the last bit, as COCO has it
 def test_average_precision_is_that_of_counting(seed, most):
-    ours, truth = example(seed, images=4)
+    ours, truth = drawn(seed, images=4)
     found = detection_scores(ours, truth, 3, most=most)
     for label in range(3):
         for number, threshold in ((0, 0.5), (5, 0.75)):
@@ -128,7 +129,7 @@ def test_average_precision_is_that_of_counting(seed, most):
                 continue
             true = np.cumsum([hit for _, hit in pairs])
             curve = [(n / objects, n / (i + 1)) for i, n in enumerate(true)]
-            read = [max((p for r, p in curve if r >= level - 1e-12), default=0.0) for level in np.linspace(0, 1, 101)]
+            read = [max((p for r, p in curve if r >= level), default=0.0) for level in np.linspace(0, 1, 101)]
             assert found.precision[number, label] == pytest.approx(np.mean(read))
             assert found.recall[number, label] == pytest.approx(true[-1] / objects if len(true) else 0)
 
@@ -136,7 +137,7 @@ def test_average_precision_is_that_of_counting(seed, most):
 @settings(max_examples=15, deadline=None)
 @given(seeds)
 def test_perfect_detections_score_one_and_worse_ones_less(seed):
-    _, truth = example(seed)
+    _, truth = drawn(seed)
     if not (truth[..., 5] > 0).any():
         truth[0, 0, 5] = 1
     assert detection_scores(truth, truth, 3).ap == 1
@@ -151,7 +152,7 @@ def test_perfect_detections_score_one_and_worse_ones_less(seed):
 
 
 def test_neither_the_order_of_rows_nor_empty_rows_matter():
-    ours, truth = example(3)
+    ours, truth = drawn(3)
     rng = np.random.default_rng(0)
     empty = np.concatenate([rng.random((len(ours), 3, 5)), np.zeros((len(ours), 3, 1))], -1)
     shuffled = rng.permutation(np.concatenate([ours, empty], 1), axis=1)
@@ -163,7 +164,7 @@ def test_neither_the_order_of_rows_nor_empty_rows_matter():
 @settings(max_examples=15, deadline=None)
 @given(seeds, st.integers(1, 12))
 def test_the_calibration_of_scores_is_that_of_counting(seed, bins):
-    ours, truth = example(seed)
+    ours, truth = drawn(seed)
     pairs = [pair for label in range(3) for pair in by_hand(ours, truth, label, 0.5, 100)[0]]
     groups = {}
     for score, hit in pairs:
