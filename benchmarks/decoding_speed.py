@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from paired_ratio import paired_ratio
+from spread import spread
 from torch import Tensor, nn
 
 from embodied_gen import draws, experiment, provenance
@@ -96,7 +96,7 @@ def _compared(family: str, length: int, rows: int, repeats: int) -> dict[str, An
         "rows": rows,
         "ms_median": float(np.median([1e3 * kept for kept, _ in pairs])),
         "uncached_ms_median": float(np.median([1e3 * without for _, without in pairs])),
-        **paired_ratio(without / kept for kept, without in pairs),
+        **spread("ratio", [without / kept for kept, without in pairs]),
     }
 
 
@@ -138,9 +138,7 @@ def _rollouts(family: str, repeats: int) -> dict[str, Any]:
         "family": family,
         "pedestrians": PEDESTRIANS,
         "futures": FUTURES,
-        "ms_median": 1e3 * float(np.median(seconds)),
-        "ms_min": 1e3 * min(seconds),
-        "ms_max": 1e3 * max(seconds),
+        **spread("ms", [1e3 * second for second in seconds]),
     }
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from footnote import footnote
-from paired_ratio import median_and_range
+from spread import median_and_range
 
 
 def table(record: dict[str, Any]) -> str:
@@ -15,10 +15,9 @@ def table(record: dict[str, Any]) -> str:
     for row in record["rows"]:
         lines.append(
             f"| {row['family']} | {row['rows']} sequences of {row['positions']} | {row['ms_median']:.0f} "
-            f"| {row['uncached_ms_median']:.0f} | {median_and_range(row, 1)} |"
+            f"| {row['uncached_ms_median']:.0f} | {median_and_range(row, 'ratio', 1)} |"
         )
     for row in record["rollouts"]:
         drawn = f"{row['futures']} futures of {row['pedestrians']} pedestrians"
-        spread = f"{row['ms_min']:.0f} to {row['ms_max']:.0f}"
-        lines.append(f"| {row['family']} | {drawn} | {row['ms_median']:.0f} ({spread}) | | |")
+        lines.append(f"| {row['family']} | {drawn} | {median_and_range(row, 'ms', 0)} | | |")
     return "\n".join([*lines, "", footnote(record, f"{record['threads']} threads")])

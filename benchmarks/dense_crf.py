@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from paired_ratio import paired_ratio
+from spread import spread
 
 from embodied_gen import draws, provenance
 from embodied_gen.commands.console import console
@@ -111,7 +111,7 @@ def _speed(image: np.ndarray, labels: int, steps: int, repeats: int, clock: Call
         "ours_ms": 1e3 * float(least[0]),
         "pydensecrf_ms": 1e3 * float(least[1]),
         "forward_backward_ms": 1e3 * float(least[2]),
-        **paired_ratio(seconds[:, 1] / seconds[:, 0]),
+        **spread("ratio", seconds[:, 1] / seconds[:, 0]),
         "forward_backward_over_pydensecrf": float(least[2] / least[1]),
         "largest_difference": float(error.max()),
     }
@@ -145,7 +145,7 @@ def _trained(image: np.ndarray, arguments: Arguments) -> dict[str, Any]:
         "size": f"{image.shape[1]} x {image.shape[0]}",
         "ours_ms": 1e3 * ours,
         "crfasrnn_ms": 1e3 * other,
-        **paired_ratio(seconds[:, 1] / seconds[:, 0]),
+        **spread("ratio", seconds[:, 1] / seconds[:, 0]),
     }
 
 

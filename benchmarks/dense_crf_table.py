@@ -3,7 +3,7 @@
 from typing import Any
 
 from footnote import footnote
-from paired_ratio import median_and_range
+from spread import median_and_range
 
 
 def table(record: dict[str, Any]) -> str:
@@ -12,14 +12,14 @@ def table(record: dict[str, Any]) -> str:
     for row in record["speed"]:
         lines.append(
             f"| {row['size']} | {row['labels']} | {row['iterations']} | {row['ours_ms']:.0f} "
-            f"| {row['pydensecrf_ms']:.0f} | {median_and_range(row, 2)} |"
+            f"| {row['pydensecrf_ms']:.0f} | {median_and_range(row, 'ratio', 2)} |"
         )
     step = record["training_step"]
     equal = ", ".join(f"{100 * row['equal_labels']:.1f} % ({row['method']})" for row in record["accuracy"])
     said = (
         f"A training step at {step['size']} with 21 labels and 5 iterations takes {step['ours_ms']:.0f} ms on one\n"
         f"thread, that of crfasrnn_pytorch {step['crfasrnn_ms']:.0f} ms, "
-        f"{median_and_range(step, 2)} times as long. At 120 x 80\n"
+        f"{median_and_range(step, 'ratio', 2)} times as long. At 120 x 80\n"
         f"{equal} of the labels are those of the exact mean field."
     )
     return "\n".join([*lines, "", said, "", footnote(record)])

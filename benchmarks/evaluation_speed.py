@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 import torch
 import tyro
-from paired_ratio import median_and_range, paired_ratio
+from spread import median_and_range, spread
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import evaluate as evaluation
@@ -90,14 +90,14 @@ def _measure(folder: Path, arguments: Arguments) -> dict[str, Any]:
         "episodes": arguments.episodes,
         "num_envs": arguments.num_envs,
         "workers": workers,
-        **paired_ratio(slow / fast for fast, slow in pairs),
+        **spread("ratio", [slow / fast for fast, slow in pairs]),
         "episodes_per_second": float(np.median([arguments.episodes / fast for fast, _ in pairs])),
         "plain_episodes_per_second": float(np.median([arguments.episodes / slow for _, slow in pairs])),
         "same_success_as_plain_loop": agreement,
     }
     console.print(
         f"{row['run']}: {row['episodes_per_second']:.1f} episodes/s against {row['plain_episodes_per_second']:.1f}, "
-        f"ratio {median_and_range(row, 2)}"
+        f"ratio {median_and_range(row, 'ratio', 2)}"
     )
     return row
 

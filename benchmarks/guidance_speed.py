@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from paired_ratio import median_and_range, paired_ratio
+from spread import median_and_range, spread
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import draws, experiment, provenance
@@ -85,7 +85,7 @@ def main() -> None:
     }
     files.write_json(Path(arguments.out), record)
     for row in rows:
-        console.print(f"{row['method']}, {row['guide']}: {median_and_range(row, 2)}")
+        console.print(f"{row['method']}, {row['guide']}: {median_and_range(row, 'ratio', 2)}")
 
 
 def _row(
@@ -100,7 +100,7 @@ def _row(
     return {
         "method": method,
         "guide": name,
-        **paired_ratio(guided / free for free, guided in pairs),
+        **spread("ratio", [guided / free for free, guided in pairs]),
         "free_ms_a_sample": float(np.median([1e3 * free / rows for free, _ in pairs])),
         "guided_ms_a_sample": float(np.median([1e3 * guided / rows for _, guided in pairs])),
     }

@@ -3,7 +3,7 @@
 from typing import Any
 
 from footnote import episodes, footnote
-from paired_ratio import median_and_range
+from spread import median_and_range
 
 MAZES = {"umaze": "U", "medium": "medium", "large": "large"}
 
@@ -66,7 +66,7 @@ def guidance(record: dict[str, Any]) -> str:
     ]
     for row in record["rows"]:
         lines.append(
-            f"| {row['method']} | {row['guide']} | {median_and_range(row, 2)} "
+            f"| {row['method']} | {row['guide']} | {median_and_range(row, 'ratio', 2)} "
             f"| {row['guided_ms_a_sample']:.2f} | {row['free_ms_a_sample']:.2f} |"
         )
     return "\n".join([*lines, "", footnote(record)])

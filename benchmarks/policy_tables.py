@@ -3,7 +3,7 @@
 from typing import Any
 
 from footnote import episodes, footnote
-from paired_ratio import median_and_range
+from spread import median_and_range
 
 
 def avoid(record: dict[str, Any]) -> str:
@@ -77,6 +77,6 @@ def speed(record: dict[str, Any]) -> str:
         name = " ".join([row["env"], *map(str, row["env_kwargs"].values())])
         lines.append(
             f"| {name} | {row['episodes_per_second']:.1f} | {row['plain_episodes_per_second']:.1f} "
-            f"| {median_and_range(row, 1)} |"
+            f"| {median_and_range(row, 'ratio', 1)} |"
         )
     return "\n".join([*lines, "", footnote(record, f"mujoco {record['versions']['mujoco']}")])

@@ -20,9 +20,9 @@ import networkx
 import numpy as np
 import torch
 import tyro
-from paired_ratio import paired_ratio
 from scipy.sparse.csgraph import dijkstra
 from scipy.special import logsumexp
+from spread import spread
 
 from embodied_gen import draws, provenance
 from embodied_gen.commands.console import console
@@ -223,7 +223,7 @@ def _summary(rows: list[list[float]], slow: str, fast: str) -> dict[str, float]:
     return {
         f"{slow}_seconds": float(np.median([a for a, _ in rows])),
         f"{fast}_seconds": float(np.median([b for _, b in rows])),
-        **paired_ratio(a / b for a, b in rows),
+        **spread("ratio", [a / b for a, b in rows]),
     }
 
 

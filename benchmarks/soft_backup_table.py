@@ -3,7 +3,7 @@
 from typing import Any
 
 from footnote import footnote
-from paired_ratio import median_and_range
+from spread import median_and_range
 
 
 def table(record: dict[str, Any]) -> str:
@@ -14,7 +14,7 @@ def table(record: dict[str, Any]) -> str:
         row = dense[name]
         lines.append(
             f"| {name}, 32 x 32 | dense | {1e3 * row['dense_seconds']:.0f} | {1e3 * row['ours_seconds']:.1f} "
-            f"| {median_and_range(row, 0)} |"
+            f"| {median_and_range(row, 'ratio', 0)} |"
         )
     lines += [f"| {name}, 256 x 256 | | | {1e3 * large[f'{name}_seconds']:.0f} | |" for name in ("backup", "visits")]
     side, own = peer["side"], 1e3 * peer["planning_seconds"]

@@ -18,7 +18,6 @@ from torch.nn import functional
 
 from embodied_gen.nets.base import layer_norm, require_heads, require_positive, zero_
 from embodied_gen.nets.decoder import Decoder
-from embodied_gen.softmax import softmax
 
 _FEW = 16  # positions, from which on batched products are quicker than sums
 
@@ -136,4 +135,4 @@ def _mixed(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     if keys.shape[2] < _FEW:
         weights = (query * keys).sum(-1, keepdim=True).softmax(2)
         return (weights * values).sum(2, keepdim=True)
-    return torch.matmul(softmax(torch.matmul(query, keys.mT)), values)
+    return torch.matmul(torch.matmul(query, keys.mT).softmax(-1), values)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shapely
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from shapely.affinity import rotate, scale, translate
 
@@ -37,19 +37,27 @@ def sides_of(found):
 
 
 @given(st.integers(0, 10_000))
+@example(86)  # so thin that the grid refuses it
 @settings(max_examples=20)
 def test_an_outline_comes_back_in_its_box_to_a_level(seed):
     generator = np.random.default_rng(seed)
-    # A corner in each seventh around the centre: none so thin that it would touch itself on the levels.
-    angles = 2 * np.pi / 7 * (np.arange(7) + generator.uniform(0.2, 0.8, 7))
+    angles = np.sort(generator.uniform(0, 2 * np.pi, 7))
     stretch = generator.uniform(0.5, 200, 2)
     corners = np.stack([np.cos(angles), np.sin(angles)], 1) * generator.uniform(0.5, 1, (7, 1)) * stretch
     outline = shapely.Polygon(corners + generator.uniform(-1e5, 1e5, 2))
-    polygon, found = event(), examples(outline)
-    x = polygon.encode(whole(found).value)
-    (back,) = outlines_of(in_metres(polygon.decode(x).unsqueeze(1), sides_of(found))[:, 0])
+    if not outline.is_valid:
+        return
     low, high = np.split(np.array(outline.bounds), 2)
     there = shapely.transform(outline, lambda corners: (corners - (low + high) / 2) / (high - low))
+    try:
+        polygon, found = event(), examples(outline)
+    except ValueError as refusal:
+        # Corners move by up to half a level along each axis: only what is that thin can come to touch itself.
+        assert "1 that cross or touch themselves on 64 x 64" in str(refusal)
+        assert shapely.minimum_clearance(there) <= math.sqrt(2) / LEVELS
+        return
+    x = polygon.encode(whole(found).value)
+    (back,) = outlines_of(in_metres(polygon.decode(x).unsqueeze(1), sides_of(found))[:, 0])
     shares = shapely.transform(back, lambda corners: corners / (high - low))
     # Half a level for the corners that are left out, and half a level along each axis for the others.
     assert there.hausdorff_distance(shares) <= (0.5 + math.sqrt(0.5)) / LEVELS + 1e-4
