@@ -7,7 +7,10 @@ From costs of each of N estimates for each of G objects a matching gives every e
                   objects that many estimates find train many; an estimate that several objects want goes to the one
                   that it is cheapest for, and an object that is left with none gets its cheapest free estimate
 
-The last rule is applied in a few rounds, each for all objects at once: where several want the same free estimate the
+Dynamic k prefers estimates that are centred in the object, by a large cost of the others, and those that are centred in
+any object at all, by a larger one: it draws estimates to where objects are. One to one goes by the costs alone.
+
+Its last rule is applied in a few rounds, each for all objects at once: where several want the same free estimate the
 cheapest has it, and the others try again. An object that is still without after the last round waits for the next
 training step. All of dynamic k are operations on whole tensors that never wait for a device.
 
@@ -26,18 +29,20 @@ from embodied_gen.assignment import assign
 
 TOP = 5  # IoUs whose sum is the number of estimates of an object
 ROUNDS = 3  # in which objects without an estimate look for a free one
+_OUTSIDE, _NOWHERE = 100.0, 1e4  # costs of an estimate that is not centred in the object, or in none
 
 
 class Matching(abc.ABC):
     """Which estimate belongs to which object."""
 
     @abc.abstractmethod
-    def match(self, cost: Tensor, overlap: Tensor, there: Tensor) -> Tensor:
+    def match(self, cost: Tensor, overlap: Tensor, inside: Tensor, there: Tensor) -> Tensor:
         """The object of each estimate.
 
         Args:
             cost: Of each estimate for each object, shape `(B, N, G)`; what is no number costs infinitely.
             overlap: Their IoU, the same shape.
+            inside: Whether the estimate is centred in the object, bool, the same shape.
             there: Which objects there are, bool, shape `(B, G)`.
 
         Returns:
@@ -49,7 +54,7 @@ class Matching(abc.ABC):
 class Hungarian(Matching):
     """One to one; computed on the processor, image by image. There must be as many estimates as objects, or more."""
 
-    def match(self, cost: Tensor, overlap: Tensor, there: Tensor) -> Tensor:
+    def match(self, cost: Tensor, overlap: Tensor, inside: Tensor, there: Tensor) -> Tensor:
         """The assignment of least total cost.
 
         Raises:
@@ -71,8 +76,10 @@ class Hungarian(Matching):
 class DynamicK(Matching):
     """Several estimates for an object, as many as find it."""
 
-    def match(self, cost: Tensor, overlap: Tensor, there: Tensor) -> Tensor:
+    def match(self, cost: Tensor, overlap: Tensor, inside: Tensor, there: Tensor) -> Tensor:
         """See the module."""
+        nowhere = ~(inside & there.unsqueeze(1)).any(2, keepdim=True)
+        cost = cost + _OUTSIDE * ~inside + _NOWHERE * nowhere
         cost = cost.nan_to_num(math.inf, math.inf, -math.inf).where(there.unsqueeze(1), math.inf)
         top = min(TOP, cost.shape[1])
         wanted = overlap.topk(top, 1).values.sum(1).long().clamp(min=1)

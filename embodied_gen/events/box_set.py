@@ -44,7 +44,7 @@ VALUE = 6
 """Numbers of a thing of a value: cx, cy, w, h, label, score."""
 _BALANCE, _FOCUS = 0.25, 2.0  # alpha and gamma of the focal loss
 _OF_CLASS, _OF_CORNERS, _OF_OVERLAP = 2.0, 5.0, 2.0  # weights in costs and errors
-_OUTSIDE, _NOWHERE = 100.0, 1e4  # costs of an estimate that is not centred in the thing, or in none
+_CONSIDERED = 100  # boxes that a merged set has at least, where there are so many
 _SMALLEST = 1e-6  # of probabilities under a logarithm
 _FILLED = 1 / 6  # deviation of the boxes in empty slots, shares of the extent
 _THINNEST = 1e-4  # of those boxes, likewise
@@ -207,9 +207,9 @@ class BoxSet(Event):
     def merged(self, x: Tensor, *, threshold: float = 0.5) -> Tensor:
         """One set of several without duplicates: of each place and class the likeliest box.
 
-        Every pair of a box and a class is looked at on its own, the likeliest first, in blocks until there are as many
-        boxes as an image has objects: first those of each set, then those of all that are left. It is a reduction of
-        samples (`reduce`), to the most likely set.
+        Every pair of a box and a class of all sets is looked at on its own, the likeliest first, in blocks until there
+        are a hundred boxes, which is what scores look at, or as many as an image has objects where these are more. It
+        is a reduction of samples (`reduce`), to the most likely set.
 
         Args:
             x: Sets, model units, shape `(B, n, N, 4 + K)`.
@@ -218,18 +218,14 @@ class BoxSet(Event):
         Returns:
             Boxes in the order of falling scores, each of one class, then empty slots; shape `(B, N, 4 + K)`.
         """
-        sets, slots = x.shape[1:3]
-        y = self.unscale(x)
-        if sets > 1:  # each on its own first, which leaves few boxes to compare across sets
-            y = self._unique(y.flatten(0, 1), slots, threshold).unflatten(0, (-1, sets))
-        return self.scale(self._unique(y.flatten(1, 2), slots, threshold))
+        return self.scale(self._unique(self.unscale(x).flatten(1, 2), x.shape[2], threshold))
 
     def _unique(self, pool: Tensor, slots: int, threshold: float) -> Tensor:
         """The likeliest boxes of sets `(B, P, 4 + K)` without duplicates, `(B, slots, 4 + K)`, physical units."""
         pairs = pool[..., 4:].flatten(1)
         label = torch.arange(self.classes, device=pool.device).repeat(pool.shape[1]).expand_as(pairs)
         boxes = pool[..., :4].repeat_interleave(self.classes, 1)
-        kept = suppress(corners(boxes), pairs, label, threshold=threshold, enough=max(self.objects, 1))
+        kept = suppress(corners(boxes), pairs, label, threshold=threshold, enough=max(self.objects, _CONSIDERED))
         score, first = torch.where(kept, pairs, -torch.inf).topk(min(slots, pairs.shape[1]), 1)
         label, boxes, some = label.gather(1, first), boxes.gather(1, _wide(first, 4)), score.unsqueeze(-1) > 0
         scores = functional.one_hot(label, self.classes) * torch.where(some, score.unsqueeze(-1), 0.0)
@@ -258,9 +254,7 @@ class BoxSet(Event):
         cost = cost + _OF_CORNERS * (ours - theirs).abs().sum(-1) - _OF_OVERLAP * giou(ours, theirs)
         middle = y_hat[..., :2].unsqueeze(2)
         inside = ((middle > theirs[..., :2]) & (middle < theirs[..., 2:])).all(-1)
-        nowhere = ~(inside & there.unsqueeze(1)).any(2, keepdim=True)
-        cost = cost + _OUTSIDE * ~inside + _NOWHERE * nowhere
-        return self.matching.match(cost, iou(ours, theirs), there)
+        return self.matching.match(cost, iou(ours, theirs), inside, there)
 
     def _check_values(self, value: Tensor, there: Tensor) -> None:
         boxes, label = value[..., :4][there], value[..., 4][there]

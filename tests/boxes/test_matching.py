@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from embodied_gen.boxes import DynamicK, Hungarian
-from embodied_gen.boxes.matching import ROUNDS, TOP
+from embodied_gen.boxes.matching import ROUNDS
 
 seeds = st.integers(0, 10_000)
 
@@ -20,17 +20,20 @@ def example(seed, images=3, estimates=12, objects=4, crowded=False):
     if crowded:  # all objects want the same estimates
         cost = cost[..., :1] + 0.01 * cost
     overlap = torch.rand(images, estimates, objects, generator=stream, dtype=torch.float64)
-    return cost, overlap, torch.rand(images, objects, generator=stream) < 0.8
+    there = torch.rand(images, objects, generator=stream) < 0.8
+    return cost, overlap, torch.rand(cost.shape, generator=stream) < 0.3, there
 
 
-def by_loop(cost, overlap, there):
-    """One image, one object after the other; ties do not occur."""
+def by_loop(cost, overlap, inside, there):
+    """One image, one object after the other, of at most 5 estimates each; ties do not occur."""
     estimates, objects = cost.shape
+    somewhere = [any(inside[n, g] and there[g] for g in range(objects)) for n in range(estimates)]
+    cost = cost + 100 * ~inside + 10_000 * ~torch.tensor(somewhere).unsqueeze(1)
     cost, overlap, there = cost.tolist(), overlap.T.tolist(), there.tolist()
     claims = {}
     for g in range(objects):
         if there[g]:
-            wanted = max(1, int(sum(sorted(overlap[g])[-TOP:])))
+            wanted = max(1, int(sum(sorted(overlap[g])[-5:])))
             for n in sorted(range(estimates), key=lambda n: cost[n][g])[:wanted]:
                 claims.setdefault(n, []).append(g)
     owner = {n: min(wanting, key=lambda g: cost[n][g]) for n, wanting in claims.items()}
@@ -55,18 +58,18 @@ def test_dynamic_k_is_what_the_loop_finds(seed, estimates, objects, crowded):
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_every_object_is_matched_and_no_absent_one(seed):
-    cost, overlap, there = example(seed)
+    parts = example(seed)
     for matching in (DynamicK(), Hungarian()):
-        owner = matching.match(cost, overlap, there)
-        for own, here in zip(owner, there, strict=True):
+        owner = matching.match(*parts)
+        for own, here in zip(owner, parts[-1], strict=True):
             assert set(own.tolist()) - {-1} == set(here.nonzero()[:, 0].tolist())
 
 
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_one_to_one_is_the_assignment_of_least_cost(seed):
-    cost, overlap, there = example(seed)
-    owner = Hungarian().match(cost, overlap, there)
+    cost, overlap, inside, there = example(seed)
+    owner = Hungarian().match(cost, overlap, inside, there)
     for image in range(3):
         table = cost[image][:, there[image]].numpy()
         rows, columns = linear_sum_assignment(table)
@@ -79,23 +82,23 @@ def test_one_to_one_is_the_assignment_of_least_cost(seed):
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_matchings_follow_permutations_of_estimates_and_objects(seed):
-    cost, overlap, there = example(seed)
+    parts = example(seed)
     stream = torch.Generator().manual_seed(seed)
     n, g = torch.randperm(12, generator=stream), torch.randperm(4, generator=stream)
     place = torch.cat([g.argsort(), torch.tensor([-1])])  # of each object; -1 stays -1
     for matching in (DynamicK(), Hungarian()):
-        owner = matching.match(cost, overlap, there)
-        moved = matching.match(cost[:, n][:, :, g], overlap[:, n][:, :, g], there[:, g])
+        owner = matching.match(*parts)
+        moved = matching.match(*(part[:, n][:, :, g] for part in parts[:3]), parts[3][:, g])
         assert torch.equal(moved, place[owner[:, n]])
 
 
 def test_costs_that_are_no_number_and_more_objects_than_estimates_are_borne():
-    cost, overlap, there = example(1, estimates=2, objects=6)
+    cost, overlap, inside, there = example(1, estimates=2, objects=6)
     cost[0] = math.nan
-    owner = DynamicK().match(cost, overlap, torch.ones_like(there))
+    owner = DynamicK().match(cost, overlap, inside, torch.ones_like(there))
     assert (owner[0] == -1).all() and (owner[1:] >= 0).all()
-    cost, overlap, there = example(1)
+    cost, overlap, inside, there = example(1)
     cost[:, :, 0] = math.nan
-    assert (Hungarian().match(cost, overlap, torch.ones_like(there)) >= 0).sum(1).tolist() == [4, 4, 4]
+    assert (Hungarian().match(cost, overlap, inside, torch.ones_like(there)) >= 0).sum(1).tolist() == [4, 4, 4]
     with pytest.raises(ValueError, match="as many estimates as objects; got 2 and 6"):
         Hungarian().match(*example(1, estimates=2, objects=6))

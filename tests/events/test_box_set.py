@@ -138,7 +138,7 @@ class Fixed(Matching):
     def __init__(self, owner):
         self.owner = owner
 
-    def match(self, cost, overlap, there):
+    def match(self, cost, overlap, inside, there):
         return self.owner
 
 
@@ -153,6 +153,30 @@ def test_the_error_is_focal_loss_and_overlap_of_what_is_matched(seed, least):
     x, x_hat = of.encode(value), estimate(of, seed)
     expected = [by_loop(of, *rows) for rows in zip(x_hat, x, owner, strict=True)]
     torch.testing.assert_close(of.error(x_hat, x), torch.stack(expected))
+
+
+class Seen(Matching):
+    """Remembers what it is asked, and matches nothing."""
+
+    def match(self, cost, overlap, inside, there):
+        self.asked = cost, overlap, inside, there
+        return torch.full(cost.shape[:2], -1)
+
+
+def test_a_matching_is_asked_by_the_costs_of_class_place_and_overlap():
+    # One thing of class 0, [0.4, 0.6]^2, and two slots: its box moved by 0.05 to the right, and one far away.
+    of = event(count=2, classes=2, matching=Seen())
+    x = of.encode(torch.tensor([[[0.5, 0.5, 0.2, 0.2, 0, 1]]], dtype=torch.float64))
+    y_hat = torch.tensor([[[0.55, 0.5, 0.2, 0.2, 0.7, 0.1], [0.1, 0.1, 0.1, 0.1, 0.2, 0.3]]], dtype=torch.float64)
+    of.error(of.scale(y_hat), x)
+    cost, overlap, inside, there = (part[0] for part in of.matching.asked)
+    of_class = [2 * (-0.25 * (1 - p) ** 2 * math.log(p) + 0.75 * p**2 * math.log(1 - p)) for p in (0.7, 0.2)]
+    of_place = [5 * (0.05 + 0.05), 5 * (0.35 + 0.35 + 0.45 + 0.45)]
+    of_overlap = [-2 * 0.03 / 0.05, -2 * -(0.55**2 - 0.01 - 0.04) / 0.55**2]  # the second has none, in a hull of 0.55
+    expected = [sum(parts) for parts in zip(of_class, of_place, of_overlap, strict=True)]
+    assert cost[:, 0].tolist() == pytest.approx(expected)
+    assert overlap[:, 0].tolist() == pytest.approx([0.6, 0.0])
+    assert inside[:, 0].tolist() == [True, False] and there[0]
 
 
 MATCHINGS = pytest.mark.parametrize("matching", [None, Hungarian()], ids=["dynamic k", "one to one"])
@@ -373,14 +397,34 @@ def test_many_boxes_of_one_thing_leave_room_for_the_others(monkeypatch):
 
 def test_of_very_many_boxes_only_the_likeliest_are_compared(monkeypatch, generator):
     # All pairs of the thousands of boxes of a dense detector would fill the memory.
-    monkeypatch.setattr("embodied_gen.boxes.suppression.BLOCK", 6)
-    of = event(count=20, classes=1, objects=5)
-    x = torch.full((2, 1, 20, 5), 0.01, dtype=torch.float64)
-    x[..., :2] = torch.linspace(0, 1, 20)[:, None]  # boxes apart
-    x[..., 4] = torch.rand(2, 1, 20, generator=generator) / 2 + 0.25
+    monkeypatch.setattr("embodied_gen.boxes.suppression.BLOCK", 60)
+    of = event(count=200, classes=1, objects=5)
+    x = torch.full((2, 1, 200, 5), 0.001, dtype=torch.float64)
+    x[..., :2] = torch.linspace(0, 1, 200)[:, None]  # boxes apart
+    x[..., 4] = torch.rand(2, 1, 200, generator=generator) / 2 + 0.25
     score = of.decode(of.merged(of.scale(x)))[..., 5]
-    best = x[:, 0, :, 4].sort(descending=True).values[:, :6]
-    torch.testing.assert_close(score, torch.cat([best, best.new_zeros(2, 14)], 1))
+    best = x[:, 0, :, 4].sort(descending=True).values[:, :120]  # the blocks that hold a hundred
+    torch.testing.assert_close(score, torch.cat([best, best.new_zeros(2, 80)], 1))
+
+
+def kept_by_loop(pool, classes):
+    """Scores of one image's boxes that plain greedy suppression keeps, the likeliest first; physical units."""
+    pairs = sorted(((row[4 + k].item(), k, row[:4]) for row in pool for k in range(classes)), key=lambda pair: -pair[0])
+    kept = []
+    for score, k, box in pairs:
+        if all(k != other or iou(corners(box), corners(theirs)) <= 0.5 for _, other, theirs in kept):
+            kept.append((score, k, box))
+    return [score for score, _, _ in kept]
+
+
+@settings(max_examples=10, deadline=None)
+@given(seeds, st.integers(1, 3))
+def test_sets_are_merged_by_greedy_suppression_of_all_their_boxes(seed, sets):
+    of = event(count=6)
+    x = torch.stack([estimate(of, seed + own, images=2) for own in range(sets)], 1)
+    scores = of.decode(of.merged(x))[..., 5]
+    for own, pool in zip(scores, of.unscale(x).flatten(1, 2), strict=True):
+        assert own.tolist() == pytest.approx(kept_by_loop(pool, CLASSES)[:6])
 
 
 def placed(things, copies, sets, seed):
