@@ -138,7 +138,7 @@ def _against(record: Record, ours: Scores, name: str) -> str:
     said = f"AP of {name} less that of queries, by seed: {', '.join(f'{gain:+.3f}' for gain in gains)}"
     if len(gains) < 2:
         return f"{said}."
-    interval = statistics.bootstrap_mean(gains, rng=np.random.default_rng(0))
+    interval = statistics.student_mean(gains)
     return f"{said}; mean {np.mean(gains):+.3f} [{interval[0]:+.3f}, {interval[1]:+.3f}]."
 
 
@@ -164,7 +164,7 @@ def _number(values: list[float | None]) -> str:
 def _interval(values: list[float | None]) -> str:
     if len(values) < 2 or None in values:
         return ""
-    low, high = statistics.bootstrap_mean(values, rng=np.random.default_rng(0))
+    low, high = statistics.student_mean(values)
     return f"[{low:.3f}, {high:.3f}]"
 
 

@@ -97,7 +97,7 @@ def _interval(rows: list[dict[str, Any]], of: str) -> str:
     means = [_mean(found, "best_ade") for found in scores]
     if len(means) < 2:
         return ""
-    low, high = statistics.bootstrap_mean(means, rng=np.random.default_rng(0))
+    low, high = statistics.student_mean(means)
     return f"[{low:.3f}, {high:.3f}]"
 
 

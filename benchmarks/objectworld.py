@@ -107,7 +107,7 @@ def _row(problem: Problem, size: int, count: int, method: str, outcomes: list[Ou
 
 
 def _summary(values: list[float]) -> dict[str, Any]:
-    interval = statistics.bootstrap_mean(values, rng=np.random.default_rng(0))
+    interval = statistics.student_mean(values)
     return {"mean": float(np.mean(values)), "interval": list(interval), "by_world": values}
 
 

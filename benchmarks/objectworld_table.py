@@ -21,7 +21,7 @@ def table(record: dict[str, Any]) -> str:
             for method in dict.fromkeys(row["method"] for row in own if row[judged]):
                 line = _line([row for row in own if row["method"] == method], judged, counts)
                 lines.append(f"| {problem} {size} x {size} | {judged} | {method} | {line} |")
-    said = f"Means over {len(record['worlds'])} worlds that are learned on, with 95 % bootstrap intervals"
+    said = f"Means over {len(record['worlds'])} worlds that are learned on, with 95 % intervals of Student's law"
     return "\n".join([*lines, "", footnote(record, said)])
 
 

@@ -162,15 +162,22 @@ def test_neither_the_order_of_rows_nor_empty_rows_matter():
 
 
 @settings(max_examples=15, deadline=None)
-@given(seeds, st.integers(1, 12))
-def test_the_calibration_of_scores_is_that_of_counting(seed, bins):
+@given(seeds, st.integers(1, 12), st.sampled_from([0.0, 0.1, 0.4]))
+def test_the_calibration_of_scores_is_that_of_counting_the_likely_ones(seed, bins, likely):
     ours, truth = drawn(seed)
-    pairs = [pair for label in range(3) for pair in by_hand(ours, truth, label, 0.5, 100)[0]]
+    pairs = [pair for label in range(3) for pair in by_hand(ours, truth, label, 0.5, 100)[0] if pair[0] >= likely]
     groups = {}
     for score, hit in pairs:
         groups.setdefault(min(int(score * bins), bins - 1), []).append(hit - score)
     expected = sum(abs(sum(group)) for group in groups.values()) / len(pairs)
-    assert score_calibration(ours, truth, 3, bins=bins) == pytest.approx(expected)
+    assert score_calibration(ours, truth, 3, bins=bins, likely=likely) == pytest.approx(expected)
+
+
+def test_detections_that_are_not_likely_say_nothing_of_calibration():
+    ours, truth = drawn(1)
+    junk = np.concatenate([np.random.default_rng(0).random((len(ours), 50, 4)), np.zeros((len(ours), 50, 2))], -1)
+    junk[..., 5] = 0.01
+    assert score_calibration(np.concatenate([ours, junk], 1), truth, 3) == score_calibration(ours, truth, 3)
 
 
 @pytest.mark.parametrize("samples", [4, 9, 39])
@@ -209,7 +216,15 @@ BAD = [
     (lambda: detection_scores(np.zeros((2, 3, 6)), np.zeros((1, 3, 6)), 2), "the same images .* got 2 and 1 images"),
     (lambda: detection_scores(np.zeros((2, 3, 6)), np.zeros((2, 3, 6)), 2, most=0), "most at least 1"),
     (lambda: detection_scores(np.full((1, 1, 6), 2.0), np.zeros((1, 1, 6)), 2), "from 0 to 1; got 2 to 2"),
-    (lambda: score_calibration(np.zeros((1, 1, 6)), np.zeros((1, 1, 6)), 2), "at least one detection .* got none"),
+    (lambda: score_calibration(np.zeros((1, 1, 6)), np.zeros((1, 1, 6)), 2), "score of at least 0.1; got none"),
+    (
+        lambda: detection_scores(np.zeros((1, 1, 6)), np.array([[[0.5, 0.5, 0.2, -0.1, 0, 1]]]), 2),
+        r"positive width and height; got \[0.5, 0.5, 0.2, -0.1\]\. Drop",
+    ),
+    (
+        lambda: detection_scores(np.full((2, 1, 6), [[[0.0]], [[np.nan]]]), np.zeros((2, 1, 6)), 2),
+        "detections must be finite; image 1 holds",
+    ),
     (lambda: expected_calibration_error([0.5], [True], bins=0), "bins must be at least 1; got 0"),
     (lambda: expected_calibration_error([], []), r"n >= 1; got \(0,\)"),
     (lambda: coverage(np.zeros((3, 1)), np.zeros(3)), r"n >= 2 .* got \(3, 1\)"),

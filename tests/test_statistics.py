@@ -21,6 +21,7 @@ from embodied_gen.statistics import (
     minimum_detectable_effect_paired,
     newcombe,
     newcombe_paired,
+    student_mean,
     wilson,
 )
 
@@ -213,6 +214,19 @@ def test_bootstrap_covers_close_to_its_confidence(rng):
     assert np.mean([low <= 1 <= high for low, high in intervals]) == pytest.approx(0.94, abs=0.04)
 
 
+@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+def test_students_interval_covers_the_mean_of_few_normal_values_as_often_as_it_says(count, confidence, rng):
+    intervals = [student_mean(x, confidence=confidence) for x in rng.normal(1.0, 2.0, size=(4000, count))]
+    assert np.mean([low <= 1 <= high for low, high in intervals]) == pytest.approx(confidence, abs=0.02)
+
+
+def test_students_interval_moves_and_grows_with_its_values():
+    low, high = student_mean([1.0, 2.0, 4.0])
+    assert student_mean([12.0, 14.0, 18.0]) == pytest.approx((10 + 2 * low, 10 + 2 * high))
+    assert student_mean([3.0, 3.0]) == (3.0, 3.0)
+
+
 def test_bootstrap_depends_on_its_generator_alone():
     x = np.arange(20.0)
     draws = [bootstrap_mean(x, rng=np.random.default_rng(seed), resamples=500) for seed in (1, 1, 2)]
@@ -277,6 +291,11 @@ def test_collapse_to_one_mode_leaves_room_for_modes_never_seen(rng):
         (lambda rng: holm([]), r"at least 1 entries"),
         (lambda rng: holm([0.1, float("nan")]), r"must be finite; 1 entries are not"),
         (lambda rng: holm([0.1, 1.1]), r"must lie in \[0, 1\]"),
+        (lambda rng: student_mean([1.0]), r"values must be .* at least 2"),
+        (
+            lambda rng: student_mean([1.0, 2.0], confidence=1.0),
+            r"confidence must lie strictly between 0 and 1",
+        ),
         (lambda rng: bootstrap_mean([1.0], rng=rng), r"values must be .* at least 2"),
         (lambda rng: bootstrap_mean([1.0, math.inf], rng=rng), r"values must be finite"),
         (lambda rng: bootstrap_mean([[1.0, 2.0]], rng=rng), r"one-dimensional"),

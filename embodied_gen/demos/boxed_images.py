@@ -14,7 +14,7 @@ from torch import Tensor
 from embodied_gen import draws
 from embodied_gen.boxes import centred
 from embodied_gen.demos.examples import Batch, Examples
-from embodied_gen.events.box_set import VALUE
+from embodied_gen.events.box_set import VALUE, check_things
 
 Axis = Literal["x", "y"]
 
@@ -31,7 +31,7 @@ class BoxedImages(Examples):
         device: Where the data are kept.
 
     Raises:
-        ValueError: If there is no image, or shapes or types do not fit.
+        ValueError: If there is no image, shapes or types do not fit, or a box is none.
     """
 
     def __init__(
@@ -55,6 +55,10 @@ class BoxedImages(Examples):
             )
         if len(set(mirrors)) != len(mirrors) or not set(mirrors) <= {"x", "y"}:
             raise ValueError(f"mirrors must name different axes, x and y; got {list(mirrors)}.")
+        try:
+            check_things(values[values[..., 5] > 0.5])
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
         self.source, self.mirrors = source, tuple(mirrors)
         self._images, self._values = images.to(device), values.to(device)
 

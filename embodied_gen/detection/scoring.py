@@ -18,9 +18,12 @@ from embodied_gen.events import BoxSet
 from embodied_gen.heads import DenoisingHead, Guide
 from embodied_gen.predictor import Predictor
 from embodied_gen.statistics import detection_scores, score_calibration
+from embodied_gen.statistics.detections import LIKELY
 
 BATCH = 8
 """Images that are looked at together."""
+MOST = 100
+"""Detections of a class in an image that count, unless it has more things."""
 
 
 @final
@@ -33,7 +36,7 @@ class Scored:
         ap50: At an IoU of 0.50.
         ap75: At an IoU of 0.75.
         recall: Share of objects that are found at an IoU of 0.50.
-        calibration: Expected error of scores as the probability of a match at an IoU of 0.50.
+        calibration: Expected error of scores from 0.1 on as the probability of a match at an IoU of 0.50.
         classes: AP of each class by its name.
     """
 
@@ -90,17 +93,21 @@ def detections(
 
 
 def score(rows: Tensor, examples: BoxedImages, classes: tuple[str, ...]) -> Scored:
-    """Scores of the detections `(I, N, 6)` in I images, of which at most 100 of a class in an image count."""
-    truth = examples.values().numpy()
-    found = detection_scores(rows.numpy(), truth, len(classes))
+    """Scores of the detections `(I, N, 6)` in I images.
+
+    Of a class in an image 100 detections count, as COCO has it, or as many as an image has things where that is more.
+    """
+    truth, ours = examples.values().numpy(), rows.numpy()
+    most = max(MOST, int((truth[..., 5] > 0).sum(1).max()))
+    found = detection_scores(ours, truth, len(classes), most=most)
     precision, recall = found.precision.mean(0), found.recall[0]  # not a number for classes without objects
-    known, some = ~np.isnan(recall), bool((rows[..., 5] > 0).any())
+    known, some = ~np.isnan(recall), bool((ours[..., 5] >= LIKELY).any())
     return Scored(
         _known(found.ap),
         _known(found.ap50),
         _known(found.ap75),
         float(recall[known].mean()) if known.any() else None,
-        score_calibration(rows.numpy(), truth, len(classes)) if some else None,
+        score_calibration(ours, truth, len(classes), most=most) if some else None,
         {name: _known(float(value)) for name, value in zip(classes, precision, strict=True)},
     )
 

@@ -257,23 +257,11 @@ class BoxSet(Event):
         return self.matching.match(cost, iou(ours, theirs), inside, there)
 
     def _check_values(self, value: Tensor, there: Tensor) -> None:
-        boxes, label = value[..., :4][there], value[..., 4][there]
-        if not bool(boxes.isfinite().all()) or not bool((boxes[:, 2:] > 0).all()):
+        check_things(value[there])
+        label = value[..., 4][there]
+        if bool((label >= self.classes).any()):
             raise ValueError(
-                "boxes (cx, cy, w, h) must be finite with a positive width and height; got "
-                f"{_first(boxes, ~(boxes.isfinite().all(1) & (boxes[:, 2:] > 0).all(1)))}. Drop objects without area."
-            )
-        ends = corners(boxes)
-        outside = ((ends < -_ROUNDING) | (ends > 1 + _ROUNDING)).any(1)
-        if bool(outside.any()):
-            raise ValueError(
-                "boxes must lie in the image, whose sides are 0 and 1; got the corners "
-                f"{_first(ends, outside)}. Divide pixels by the image's size, and cut boxes off at its rim."
-            )
-        wrong = (label < 0) | (label >= self.classes) | (label != label.floor())
-        if bool(wrong.any()):
-            raise ValueError(
-                f"labels must be whole numbers from 0 to {self.classes - 1}; got {label[wrong][0].item():g}. "
+                f"labels must be whole numbers from 0 to {self.classes - 1}; got {label.max().item():g}. "
                 "Count classes from 0, or take more classes."
             )
         most = int(there.sum(1).max()) if len(there) else 0
@@ -282,6 +270,35 @@ class BoxSet(Event):
                 f"an image has {most} things; the box set has room for {self.objects}. "
                 "Give it more slots (count) and more objects, or drop some of them."
             )
+
+
+def check_things(rows: Tensor) -> None:
+    """Refuses things whose box is none.
+
+    Args:
+        rows: (cx, cy, w, h, label, score) in shares of the image, shape `(n, 6)`.
+
+    Raises:
+        ValueError: If a box is not finite, has no area or lies outside of the image, or a label is no whole number
+            from 0 on.
+    """
+    boxes, label = rows[:, :4], rows[:, 4]
+    right = boxes.isfinite().all(1) & (boxes[:, 2:] > 0).all(1)
+    if not bool(right.all()):
+        raise ValueError(
+            "boxes (cx, cy, w, h) must be finite with a positive width and height; got "
+            f"{_first(boxes, ~right)}. Drop objects without area."
+        )
+    ends = corners(boxes)
+    outside = ((ends < -_ROUNDING) | (ends > 1 + _ROUNDING)).any(1)
+    if bool(outside.any()):
+        raise ValueError(
+            "boxes must lie in the image, whose sides are 0 and 1; got the corners "
+            f"{_first(ends, outside)}. Divide pixels by the image's size, and cut boxes off at its rim."
+        )
+    wrong = ~((label >= 0) & (label == label.floor()))
+    if bool(wrong.any()):
+        raise ValueError(f"labels must be whole numbers from 0 on; got {label[wrong][0].item():g}. Number the classes.")
 
 
 def extent_of(value: Tensor, *, share: float = 0.99) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from embodied_gen.statistics.modes import Modes, clusters, count_modes, reached
 from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
 from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
 from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_difference, entropy
+from embodied_gen.statistics.students import student_mean
 
 __all__ = [
     "DetectionScores",
@@ -48,5 +49,6 @@ __all__ = [
     "reached",
     "score_calibration",
     "scores_of",
+    "student_mean",
     "wilson",
 ]

@@ -8,6 +8,9 @@ at the 101 recalls 0, 0.01, .. 1, and averaged:
     AP    mean over thresholds 0.50, 0.55, .. 0.95 and over classes that occur
     AP50  at 0.50 alone,   AP75  at 0.75 alone
 
+How far scores can be believed is told by those of them that somebody would act on: most detections are sure to be
+nothing, and with them the error would say how many of these a detector has.
+
 Detections and objects are rows (cx, cy, w, h, label, score), as `BoxSet` decodes to; a row with a score of zero is
 empty. Shares of an image do as well as pixels, for an IoU has no unit. Images have no objects that are to be ignored,
 and boxes of all areas count.
@@ -27,6 +30,8 @@ from embodied_gen.statistics.calibration import expected_calibration_error
 Numbers = NDArray[np.floating]
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 """IoUs at which detections are matched."""
+LIKELY = 0.1
+"""Least score of detections whose calibration is told."""
 _RECALLS = np.linspace(0, 1, 101)
 _ROW = 6
 
@@ -70,7 +75,8 @@ def detection_scores(detections: ArrayLike, truth: ArrayLike, classes: int, *, m
         most: Detections of a class in an image that count, >= 1.
 
     Raises:
-        ValueError: If shapes do not fit, a label is out of range, or `most` is.
+        ValueError: If shapes do not fit, a label is out of range, `most` is, a number is not finite, or an object has
+            no area.
     """
     precision, recall = (np.full((len(THRESHOLDS), classes), np.nan) for _ in range(2))
     for label, found in enumerate(_by_class(detections, truth, classes, THRESHOLDS, most)):
@@ -81,18 +87,35 @@ def detection_scores(detections: ArrayLike, truth: ArrayLike, classes: int, *, m
 
 
 def score_calibration(
-    detections: ArrayLike, truth: ArrayLike, classes: int, *, threshold: float = 0.5, most: int = 100, bins: int = 15
+    detections: ArrayLike,
+    truth: ArrayLike,
+    classes: int,
+    *,
+    threshold: float = 0.5,
+    likely: float = LIKELY,
+    most: int = 100,
+    bins: int = 15,
 ) -> float:
     """Expected calibration error of scores as the probability of a match at an IoU, in [0, 1].
 
+    Args:
+        detections: As for `detection_scores`.
+        truth: Likewise.
+        classes: K.
+        threshold: The IoU.
+        likely: Scores below are left out, though what they belong to may still be matched.
+        most: Detections of a class in an image that count, >= 1.
+        bins: Of equal width, >= 1.
+
     Raises:
-        ValueError: As `detection_scores`, or if there is no detection.
+        ValueError: As `detection_scores`, or if there is no detection with such a score.
     """
     found = list(_by_class(detections, truth, classes, np.array([threshold]), most))
     scores, hits = (np.concatenate(parts) for parts in zip(*((f.scores, f.hits[0]) for f in found), strict=True))
-    if len(scores) == 0:
-        raise ValueError("calibration needs at least one detection with a score above 0; got none.")
-    return expected_calibration_error(scores, hits, bins=bins)
+    some = scores >= likely
+    if not some.any():
+        raise ValueError(f"calibration needs a detection with a score of at least {likely:g}; got none.")
+    return expected_calibration_error(scores[some], hits[some], bins=bins)
 
 
 class _Found(NamedTuple):
@@ -107,6 +130,12 @@ def _by_class(
     detections: ArrayLike, truth: ArrayLike, classes: int, thresholds: Numbers, most: int
 ) -> Iterator[_Found]:
     ours, theirs = _checked("detections", detections, classes), _checked("truth", truth, classes)
+    empty = (theirs[..., 5] > 0) & ~(theirs[..., 2:4] > 0).all(-1)
+    if empty.any():
+        raise ValueError(
+            f"objects (cx, cy, w, h) must have a positive width and height; got {theirs[empty][0, :4].tolist()}. "
+            "Drop objects without area."
+        )
     if len(ours) != len(theirs) or most < 1:
         raise ValueError(
             "detections and truth must be of the same images and most at least 1; got "
@@ -177,10 +206,14 @@ def _checked(name: str, rows: ArrayLike, classes: int) -> Numbers:
         raise ValueError(
             f"{name} must have shape (images, n, {_ROW}), rows (cx, cy, w, h, label, score); got {array.shape}."
         )
+    if not np.isfinite(array).all():
+        image = int(np.argmin(np.isfinite(array).all((1, 2))))
+        raise ValueError(f"{name} must be finite; image {image} holds a number that is not. Leave its row at zeros.")
     label = array[..., 4][array[..., 5] > 0]
     if not np.isin(label, np.arange(classes)).all():
         raise ValueError(
-            f"labels of {name} must be whole numbers from 0 to {classes - 1}; got {label.min():g} to {label.max():g}."
+            f"labels of {name} must be whole numbers from 0 to {classes - 1}; got {label.min():g} to {label.max():g}. "
+            "Count classes from 0, or name more of them."
         )
     return array
 

@@ -1,5 +1,7 @@
 """Images with boxes as examples: values, mirrors, splits and what is refused."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -79,6 +81,16 @@ def test_pixels_become_shares_that_a_box_set_takes(seed, most):
 
 
 IMAGES, VALUES = drawn(2)
+
+
+def changed(column, number):
+    """The values with one number of the first thing of the second image changed."""
+    values = VALUES.clone()
+    values[1, 0] = torch.tensor([0.5, 0.5, 0.2, 0.2, 0, 1])
+    values[1, 0, column] = number
+    return values
+
+
 B, L, N = torch.zeros(2, 3, 4), torch.zeros(2, 3, dtype=torch.long), torch.tensor([0, 3])
 BAD = [
     (lambda: BoxedImages(IMAGES.float(), VALUES), r"bytes, torch.uint8, of shape \(n, C, H, W\).*got torch.float32"),
@@ -86,6 +98,13 @@ BAD = [
     (lambda: BoxedImages(IMAGES[0], VALUES), r"got torch.uint8 of shape \(3, 64, 80\)"),
     (lambda: BoxedImages(IMAGES, VALUES[:1]), r"values must have shape \(2, M, 6\).*got \(1, 3, 6\)"),
     (lambda: BoxedImages(IMAGES, VALUES, mirrors=("z",)), r"different axes, x and y; got \['z'\]"),
+    (
+        lambda: BoxedImages(IMAGES, changed(2, -0.2), source="my set"),
+        r"my set: boxes .*got \[0.5, 0.5, -0.2",
+    ),
+    (lambda: BoxedImages(IMAGES, changed(0, math.nan)), "must be finite with a positive width and height; got"),
+    (lambda: BoxedImages(IMAGES, changed(0, 0.95)), r"must lie in the image.*got the corners \[0.85, 0.4, 1.05, 0.6\]"),
+    (lambda: BoxedImages(IMAGES, changed(4, -1)), "whole numbers from 0 on; got -1. Number the classes"),
     (lambda: values_of(B, L[:, :2], N, rows=9, columns=9), r"got \(2, 3, 4\), \(2, 2\), \(2,\)"),
     (lambda: values_of(B, L, N + 1, rows=9, columns=9), "between 0 and the 3 rows of boxes; got 1 to 4"),
 ]

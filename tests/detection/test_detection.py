@@ -12,6 +12,7 @@ from pictures_of_boxes import drawn, rendered, taken
 from embodied_gen import config as config_module
 from embodied_gen import draws
 from embodied_gen.boxes import corners
+from embodied_gen.demos.boxed_images import BoxedImages
 from embodied_gen.detection import Detection, adjust, build, detections, load, read, score
 from embodied_gen.detection.data import RenderedBlock
 from embodied_gen.detection.experiment import Images, save_config
@@ -180,6 +181,14 @@ def test_scores_are_those_of_the_truth_and_of_nothing(folder):
     assert whole.ap == whole.ap50 == whole.recall == 1 and whole.calibration == 0
     nothing = score(torch.zeros(4, 3, 6), examples, (*classes, "ring"))
     assert nothing.ap == nothing.recall == 0 and nothing.calibration is None and nothing.classes["ring"] is None
+
+
+def test_a_thousand_things_in_an_image_can_all_be_found():
+    place = (torch.stack([torch.arange(1000) % 40, torch.arange(1000) // 40], -1) + 0.5) / torch.tensor([40, 25])
+    values = torch.cat([place, torch.full((1000, 2), 0.02), torch.zeros(1000, 1), torch.ones(1000, 1)], -1)[None]
+    examples = BoxedImages(torch.zeros(1, 3, 64, 64, dtype=torch.uint8), values)
+    assert score(values, examples, ("thing",)).ap == 1
+    assert score(values[:, :500], examples, ("thing",)).recall == 0.5
 
 
 def test_a_guide_about_boxes_is_followed_and_others_are_refused(runs, cli, tmp_path):

@@ -350,8 +350,8 @@ def box(*numbers, label=0.0):
         (box(0.05, 0.5, 0.2, 0.2), r"must lie in the image.* got the corners \[-0.05, 0.4, 0.15, 0.6\]. Divide pixels"),
         (box(80.0, 60.0, 20.0, 20.0), "Divide pixels by the image's size"),
         (box(0.5, 0.5, 0.2, 0.2, label=3.0), "whole numbers from 0 to 2; got 3"),
-        (box(0.5, 0.5, 0.2, 0.2, label=-1.0), "whole numbers from 0 to 2; got -1"),
-        (box(0.5, 0.5, 0.2, 0.2, label=0.5), "whole numbers from 0 to 2; got 0.5"),
+        (box(0.5, 0.5, 0.2, 0.2, label=-1.0), "whole numbers from 0 on; got -1. Number"),
+        (box(0.5, 0.5, 0.2, 0.2, label=0.5), "whole numbers from 0 on; got 0.5"),
         (box(0.5, 0.5, 0.2, 0.2).expand(1, 9, 6), "an image has 9 things; the box set has room for 8"),
     ],
 )
