@@ -3,11 +3,16 @@
     python benchmarks/detection.py [--images 5000] [--seconds 7200] [--seeds 3] [--jobs 2] [--bccd FOLDER]
 
 The images are those of configs/tabletop_images.yaml, collected where they are missing; detectors are those of
-configs/boxes_KIND.yaml. How long a step of training takes is measured for each kind, as CPU time of one thread (on an
-accelerator as wall time), and every kind takes as many steps as fit into SECONDS. Scores are those of the test part. A
-detector that draws boxes from noise is scored with other numbers of boxes and of steps, too. All training images are
-learned from, and none held out. Images a second are medians over repeated calls after warm ones, without loading; they
-are measured at the end, when nothing else runs here.
+configs/boxes_KIND.yaml. How long a step of training takes is measured for the kinds in turns, as CPU time of one thread
+(on an accelerator as wall time); the fastest turn counts, since what else runs only slows a step down. Every kind takes
+as many steps as fit into SECONDS, learns from all training images, with none held out, and is scored on the test part.
+
+A detector that draws boxes from noise is scored with other numbers of boxes and of steps, too, and with guides that say
+what is true of every image: that things are in it, that no two are in one place, how many they are; beside the last one
+stands what it is worth to take so many of the likeliest boxes that are found without a guide.
+
+Images a second are medians over repeated calls of one thread after warm ones, without loading; they are measured at the
+end, when nothing else runs here.
 
 With --bccd FOLDER (the photographs of the BCCD data set: images, boxes.csv, trainval.txt, test.txt) the same detectors
 are trained on those, too, from scratch.
@@ -35,23 +40,25 @@ from boxed_pictures import boxed, titled
 from image_speed import BATCHES, images_a_second
 from PIL import Image
 
-from embodied_gen import detection, draws
+from embodied_gen import detection, draws, statistics
 from embodied_gen.boxes import corners
 from embodied_gen.commands import images, together
 from embodied_gen.commands.console import console
 from embodied_gen.commands.detectors import teach
 from embodied_gen.commands.offscreen import prefer_egl
 from embodied_gen.demos.boxed_images import BoxedImages
-from embodied_gen.detection.data import PhotosBlock, RenderedBlock
+from embodied_gen.detection.data import Boxed, PhotosBlock, RenderedBlock
 from embodied_gen.predictor import Predictor
 from embodied_gen.training import files
 from embodied_gen.training.processes import joined, resolve_device
+from planners import BoxCount, BoxesApart, BoxesWithin, guide_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = ("denoising", "queries", "dense")
 BOXES, STEPS = (50, 100, 300, 1000), (1, 2, 4, 8)
 PHOTO_SIZE = (320, 240)
-FIRST, PACED = 4, 20  # steps that are taken before those that are timed, and these
+FIRST, PACED, TURNS = 4, 20, 3  # steps that are taken before those that are timed, these, and how often
+GUIDED, TOLD = (100, 4), 5.0  # boxes and steps of a detector that is told something, and the scale of guides
 PICTURED, LIKELY = (0, 1), 0.4  # test images, and the score of what is drawn into them
 
 
@@ -119,8 +126,10 @@ def main() -> None:
     torch.set_num_threads(1)
     record, folder = _begun(arguments), _collected(arguments)
     sources = {"tabletop": folder} | ({} if arguments.bccd is None else {"bccd": arguments.bccd})
+    for data, source in sources.items():
+        _pace(record, data, source, arguments)
     cells = [
-        _paced(record, Cell(data, kind, seed, sources[data], 0), arguments)
+        Cell(data, kind, seed, sources[data], _steps(record, data, kind, arguments.seconds))
         for data, seed, kind in product(sources, range(arguments.seeds), arguments.kinds)
     ]
     due = [cell for cell in cells if not _is_measured(record, cell, arguments.runs)]
@@ -164,13 +173,29 @@ def _collected(arguments: Arguments) -> str:
     return folder
 
 
-def _paced(record: dict[str, Any], cell: Cell, arguments: Arguments) -> Cell:
-    """The cell with as many steps as fit into the time; how long one takes is measured where the record lacks it."""
-    name = f"{cell.data} {cell.kind}"
-    if name not in record["paces"]:
-        record["paces"][name] = _seconds_a_step(cell, arguments.device)
-        files.write_json(Path(arguments.out), record)
-    return replace(cell, steps=max(1, round(arguments.seconds / record["paces"][name])))
+def _pace(record: dict[str, Any], data: str, folder: str, arguments: Arguments) -> None:
+    """Measures how long a step of each kind takes on some images, where the record lacks it."""
+    cells = [Cell(data, kind, 0, folder, 0) for kind in arguments.kinds]
+    if all(_named(cell.data, cell.kind) in record["paces"] for cell in cells):
+        return
+    boxed_images, turns = cells[0].config().data.training(), []
+    for turn in range(TURNS):
+        turns.append([_seconds_a_step(cell, boxed_images, arguments.device) for cell in cells])
+        said = ", ".join(f"{cell.kind} {own:.3f} s" for cell, own in zip(cells, turns[-1], strict=True))
+        console.print(f"a step on {data}, {turn + 1} of {TURNS}: {said}", soft_wrap=True)
+    record["paces"] |= {
+        _named(cell.data, cell.kind): float(own) for cell, own in zip(cells, np.min(turns, 0), strict=True)
+    }
+    files.write_json(Path(arguments.out), record)
+
+
+def _steps(record: dict[str, Any], data: str, kind: str, seconds: float) -> int:
+    """How many steps fit into the time."""
+    return max(1, round(seconds / record["paces"][_named(data, kind)]))
+
+
+def _named(data: str, kind: str) -> str:
+    return f"{data} {kind}"
 
 
 def _is_measured(record: dict[str, Any], cell: Cell, runs: str) -> bool:
@@ -192,17 +217,16 @@ def _course(config: detection.Detection) -> str:
     return config.model_copy(update={"data": config.data.model_copy(update={"folder": ""})}).fingerprint("", 1)
 
 
-def _seconds_a_step(cell: Cell, device: str) -> float:
+def _seconds_a_step(cell: Cell, boxed_images: Boxed, device: str) -> float:
     """Of training, without start, held-out losses and checkpoints."""
-    boxed_images, times = cell.config().data.training(), []
-    clock = _clock(device)
-    for steps in (FIRST, FIRST, FIRST + PACED):  # the first one is to warm up
+    clock, times = _clock(device), []
+    for steps in (FIRST, FIRST + PACED):
         config = replace(cell, steps=steps).config()
         started = clock()
         with TemporaryDirectory() as run, joined(device) as processes:
             teach(config, boxed_images, Path(run), resume=False, processes=processes)
         times.append(clock() - started)
-    return max(times[2] - times[1], 1e-3) / PACED
+    return max(times[1] - times[0], 1e-3) / PACED
 
 
 def _clock(device: str) -> Callable[[], float]:
@@ -224,6 +248,7 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
             {"boxes": boxes, "steps": steps} | _adjusted(predictor, examples, classes, cell.seed, boxes, steps)
             for boxes, steps in product(arguments.boxes, arguments.steps)
         ]
+        found["guided"] = _guided(predictor, examples, classes, cell.seed)
     return found | {"training_seconds": trained, "seconds": clock() - started}
 
 
@@ -234,6 +259,40 @@ def _train(config: detection.Detection, run: Path, device: str) -> None:
 
 def _scored(predictor: Predictor, examples: BoxedImages, classes: tuple[str, ...], seed: int) -> detection.Scored:
     return detection.score(detection.detections(predictor, examples, seed=seed), examples, classes)
+
+
+def _guided(predictor: Predictor, examples: BoxedImages, classes: tuple[str, ...], seed: int) -> list[dict[str, Any]]:
+    """Scores by what the detector is told."""
+    detection.adjust(predictor, boxes=GUIDED[0], steps=GUIDED[1])
+    counts = (examples.values()[..., 5] > 0).sum(1)
+    within, apart = BoxesWithin((0.0, 0.0), (1.0, 1.0)), BoxesApart(0.5)
+    guides = {"nothing": None, "things are in the image": [within], "no two are in one place": [apart]}
+    told = {
+        name: detection.detections(
+            predictor, examples, seed=seed, guide=None if known is None else guide_of(known, [], scale=TOLD)
+        )
+        for name, known in guides.items()
+    }
+    told["their number"] = torch.zeros_like(told["nothing"])
+    for count in counts.unique().tolist():
+        own, guide = (counts == count).nonzero()[:, 0], guide_of([], [BoxCount(count)], scale=TOLD)
+        told["their number"][own] = detection.detections(predictor, examples, seed=seed, guide=guide, images=own)
+    told["nothing, so many of the likeliest"] = _likeliest(told["nothing"], counts)
+    return [{"told": name} | _judged(rows, examples, classes) for name, rows in told.items()]
+
+
+def _likeliest(rows: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """So many of the rows of each image, which have falling scores, as things; the others as none."""
+    some = torch.arange(rows.shape[1]) < counts.unsqueeze(1)
+    score = torch.where(some, rows[..., 5].clamp(min=0.5), 0.0)
+    return torch.cat([rows[..., :5], score.unsqueeze(-1)], -1)
+
+
+def _judged(rows: torch.Tensor, examples: BoxedImages, classes: tuple[str, ...]) -> dict[str, float]:
+    truth = examples.values().numpy()
+    found = statistics.answers(rows.numpy(), truth, len(classes))
+    ap = statistics.detection_scores(rows.numpy(), truth, len(classes)).ap
+    return {"ap": ap, "precision": found.precision, "recall": found.recall, "f1": found.f1}
 
 
 def _adjusted(

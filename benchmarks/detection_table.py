@@ -52,34 +52,61 @@ def effort(record: Record) -> str:
     return "\n".join([*lines, "", _note(record)])
 
 
+def guided(record: Record) -> str:
+    """What a detector is told, and how right it then is."""
+    rows = [row["guided"] for row in _rows(record, "tabletop", "denoising") if "guided" in row]
+    lines = ["| told | precision | recall | F1 | 95 % interval | AP |", "|---|---|---|---|---|---|"]
+    for entries in zip(*rows, strict=True):
+        precision, recall, f1, ap = ([entry[key] for entry in entries] for key in ("precision", "recall", "f1", "ap"))
+        cells = [_number(precision), _number(recall), _number(f1), _interval(f1), _number(ap)]
+        lines.append(f"| {entries[0]['told']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", _note(record)])
+
+
 def picks(record: Record) -> str:
     """Picks by the boxes of a detector, and paired differences."""
-    lines = ["| aim | success | 95 % interval | attempts |", "|---|---|---|---|"]
-    for row in record["rows"]:
-        low, high = row["success_interval"]
-        shown = f"{row['success_rate']:.3f} | [{low:.3f}, {high:.3f}] | {row['attempts']:.2f}"
-        lines.append(f"| {row['name']} | {shown} |")
-    said = []
-    for pair in record["differences"]:
-        low, high = pair["difference_interval"]
-        said.append(f"{pair['ours']} less {pair['theirs']}: {pair['difference']:+.3f} [{low:+.3f}, {high:+.3f}]")
-    said = [f"Paired differences: {'; '.join(said)}.", *_spread(record["spread"])]
+    lines = aims(record["rows"])
+    said = [
+        f"{pair['ours']} less {pair['theirs']}: {pair['first_difference']:+.3f} "
+        f"{_shown(pair['first_difference_interval'], '+.3f')}, {pair['difference']:+.3f} "
+        f"{_shown(pair['difference_interval'], '+.3f')}"
+        for pair in record["differences"]
+    ]
+    differences = f"Paired differences at the first attempt, and at any: {'; '.join(said)}."
+    said = [differences, *_spread(record["spread"])]
     run = f"{record['detector']['name']}, {record['detector']['step']:,} steps of training"
     note = footnote(record, episodes(record), run, f"{record['draws']} draws in {record['steps']} steps")
     return "\n".join([*lines, "", "\n".join(said), "", note])
+
+
+def aims(rows: list[Record]) -> list[str]:
+    """Success by the way to aim."""
+    lines = [
+        "| aim | at the first attempt | 95 % interval | success | 95 % interval | attempts |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        rates = [f"{row[f'{key}_rate']:.3f} | {_shown(row[f'{key}_interval'], '.3f')}" for key in ("first", "success")]
+        lines.append(f"| {row['name']} | {' | '.join(rates)} | {row['attempts']:.2f} |")
+    return lines
 
 
 def _spread(spread: Record) -> list[str]:
     """What draws hold of the truth; nothing where nothing was detected."""
     if "levels" not in spread:
         return []
-    levels, coverage, width = (spread[key] for key in ("levels", "coverage", "width"))
-    held = ", ".join(f"{a:.2f} by {level:.0%} of them" for level, a in zip(levels, coverage, strict=True))
-    wide = ", ".join(f"{w:.2f}" for w in width)
-    return [
-        f"Of the boxes of {spread['things']} detected things in {spread['draws']} draws, the truth is held: {held}, by "
-        f"intervals of {wide} sides of the thing."
-    ]
+    said = []
+    for name, way in (("as they are drawn", "drawn"), ("with residuals of the other half of the images", "learned")):
+        if held := spread[way]:
+            shares = ", ".join(f"{a:.2f} by {b:.0%}" for a, b in zip(held["coverage"], spread["levels"], strict=True))
+            wide = ", ".join(f"{w:.3f}" for w in held["width"])
+            said.append(f"{name} {shares} of them, by intervals of {wide} sides of the thing")
+    return [f"The boxes of {spread['things']} things in {spread['draws']} draws hold the truth: {'; '.join(said)}."]
+
+
+def _shown(interval: list[float], form: str) -> str:
+    low, high = interval
+    return f"[{low:{form}}, {high:{form}}]"
 
 
 def _kinds(record: Record, data: str) -> list[str]:

@@ -29,24 +29,32 @@ def picked(aim: Aim, env: gym.Env, seed: int) -> tuple[bool, int]:
 
 
 def row(name: str, outcomes: list[tuple[bool, int]]) -> dict[str, Any]:
-    """A row of a record: the rate of success with its interval, and attempts an episode."""
-    successes, episodes = sum(success for success, _ in outcomes), len(outcomes)
-    return {
-        "name": name,
-        "success_rate": successes / episodes,
-        "success_interval": list(statistics.wilson(successes, episodes)),
-        "attempts": sum(attempts for _, attempts in outcomes) / episodes,
-    }
+    """A row of a record: rates of success, of any attempt and of the first, with intervals; attempts an episode."""
+    first, episodes = at_first(outcomes), len(outcomes)
+    found: dict[str, Any] = {"name": name}
+    for key, successes in (("success", sum(success for success, _ in outcomes)), ("first", sum(first))):
+        found |= {f"{key}_rate": successes / episodes, f"{key}_interval": list(statistics.wilson(successes, episodes))}
+    return found | {"attempts": sum(attempts for _, attempts in outcomes) / episodes}
+
+
+def at_first(outcomes: list[tuple[bool, int]]) -> list[bool]:
+    """Whether the first attempt of each episode is a success."""
+    return [success and attempts == 1 for success, attempts in outcomes]
 
 
 def difference(ours: list[tuple[bool, int]], theirs: list[tuple[bool, int]]) -> dict[str, Any]:
-    """Our rate of success less theirs on the same seeds, with its interval, and McNemar's p."""
-    pairs = [(a, b) for (a, _), (b, _) in zip(ours, theirs, strict=True)]
+    """Our rates of success less theirs on the same seeds, with their intervals, and McNemar's p."""
+    finally_ = [[success for success, _ in outcomes] for outcomes in (ours, theirs)]
+    return _paired("", *finally_) | _paired("first_", at_first(ours), at_first(theirs))
+
+
+def _paired(name: str, ours: list[bool], theirs: list[bool]) -> dict[str, Any]:
+    pairs = list(zip(ours, theirs, strict=True))
     both, only_ours, only_theirs, neither = (
         pairs.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False))
     )
     return {
-        "difference": (only_ours - only_theirs) / len(pairs),
-        "difference_interval": list(statistics.newcombe_paired(both, only_ours, only_theirs, neither)),
-        "p": statistics.mcnemar(only_ours, only_theirs),
+        f"{name}difference": (only_ours - only_theirs) / len(pairs),
+        f"{name}difference_interval": list(statistics.newcombe_paired(both, only_ours, only_theirs, neither)),
+        f"{name}p": statistics.mcnemar(only_ours, only_theirs),
     }

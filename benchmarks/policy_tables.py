@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from detection_table import aims
 from footnote import episodes, footnote
 from spread import median_and_range
 
@@ -44,12 +45,7 @@ def particle(record: dict[str, Any]) -> str:
 
 def tabletop(record: dict[str, Any]) -> str:
     """Picks by true boxes and by others."""
-    lines = ["| aim | success | 95 % interval | attempts |", "|---|---|---|---|"]
-    for row in record["rows"]:
-        low, high = row["success_interval"]
-        shown = f"{row['success_rate']:.3f} | [{low:.3f}, {high:.3f}] | {row['attempts']:.2f}"
-        lines.append(f"| {row['name']} | {shown} |")
-    cost = record["scenes"]
+    lines, cost = aims(record["rows"]), record["scenes"]
     said = (
         f"A scene of 0 to 12 things settles in {cost['settle_ms']:.0f} ms and is rendered at 160 x 120 in "
         f"{cost['render_ms']:.0f} ms of one core, on average; in a set it takes {cost['bytes'] / 1e3:.0f} kB."

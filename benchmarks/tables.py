@@ -20,6 +20,7 @@ from crowd_table import table as crowd
 from decoding_speed_table import table as decoding_speed
 from dense_crf_table import table as dense_crf
 from detection_table import effort as detection_effort
+from detection_table import guided as detection_guided
 from detection_table import photos as detection_photos
 from detection_table import picks as tabletop_detected
 from detection_table import table as detection
@@ -75,6 +76,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "crowd_replayed_dense": (("crowd_replayed_students003",), crowd),
     "detection": (("detection",), detection),
     "detection_effort": (("detection",), detection_effort),
+    "detection_guided": (("detection",), detection_guided),
     "detection_photos": (("detection",), detection_photos),
     "tabletop_detected": (("tabletop_detected",), tabletop_detected),
     "camvid": (("camvid",), camvid),

@@ -64,11 +64,11 @@ class BoxesWithinEntry(BoxEntry):
 
 @final
 class BoxCountEntry(AboutBoxes, CostBlock):
-    """A known number of things, the unit in things."""
+    """A known number of things; the unit is a distance of scores."""
 
     kind: Literal["box_count"]
-    count: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    unit: Unit = 1.0
+    count: Annotated[int, Field(ge=0)]
+    unit: Unit = 0.1
 
     def of_agents(self, period: Period) -> Cost:
         """The cost of sets of boxes."""

@@ -7,9 +7,13 @@ hold none:
     apart     b - max_{j != i} s_i s_j IoU_ij                       no two likely boxes in one place
     within    max(least distance to the region's rim, a - s_i)      a box lies in the region, or is unlikely
 
-    count     ((sum_i s_i prod_{j likelier} (1 - s_j IoU_ij) - n) / unit)^2        n things
+    count     (sum_{i <= n} max(0, 1/2 - s_(i))^2 + sum_{i > n} max(0, s_(i) - 1/2)^2) / unit^2        n things
 
-of which the sum counts places: a box that only repeats a likelier one adds next to nothing.
+with the falling scores s_(1), s_(2), ..: how far scores are from those of a set with n likely boxes, squared. What is
+not sure to be a thing costs nothing where enough others are.
+
+A set that a detector draws holds most things several times, and is read as what becomes of it: a box that a likelier
+one of its class suppresses (IoU above a half) is a duplicate, which neither conflicts with that one nor counts.
 """
 
 import math
@@ -19,9 +23,11 @@ from typing import final
 import torch
 from torch import Tensor
 
-from embodied_gen.boxes import corners, iou
+from embodied_gen.boxes import corners, iou, suppress
 from planners.constants import Constant
 from planners.constraints import Constraint
+
+_THING = 0.5  # score from which on a box is a thing, as in the values of `BoxSet`
 
 
 @final
@@ -80,34 +86,33 @@ class BoxesWithin(Constraint):
 
 @final
 class BoxCount:
-    """A cost of sets whose number of things is not the known one.
+    """A cost of sets that do not hold a known number of things.
 
     Args:
         count: Things n, >= 0.
-        unit: Things by which a set is off at a cost of one, > 0.
+        unit: Distance of scores to those of such a set at a cost of one, > 0.
 
     Raises:
         ValueError: If a number is out of range.
     """
 
-    def __init__(self, count: float, *, unit: float = 1.0):
-        if not 0 <= count < math.inf or not 0 < unit < math.inf:
-            raise ValueError(f"count must be at least 0 and unit positive, both finite; got {count} and {unit}.")
+    def __init__(self, count: int, *, unit: float = 0.1):
+        if not (isinstance(count, int) and count >= 0) or not 0 < unit < math.inf:
+            raise ValueError(
+                f"count must be a whole number of at least 0 and unit positive and finite; got {count} and {unit}."
+            )
         self.count, self.unit = count, unit
+        self.name = f"{count} things"
 
     def __call__(self, y: Tensor) -> Tensor:
-        """The squared difference over the unit, `(B, N)`."""
-        return ((places(y) - self.count) / self.unit).square()
-
-
-def places(y: Tensor) -> Tensor:
-    """The number of things in sets of boxes, repeated ones counted once, `(B, N, S, 4 + K)` to `(B, N)`."""
-    require_boxes(y, "the number of things")
-    score = _score(y).clamp(0, 1)
-    rank = score.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
-    likelier = rank.unsqueeze(-2) < rank.unsqueeze(-1)
-    repeated = torch.where(likelier, _overlaps(y) * score.unsqueeze(-2), 0.0)
-    return (score * (1 - repeated).prod(-1)).sum(-1)
+        """The squared distance over that of the unit, `(B, N)`."""
+        require_boxes(y, self.name)
+        score = _alone(y).sort(dim=-1, descending=True).values
+        wanted, others = score[..., : self.count], score[..., self.count :]
+        # Things that the set has no slot for are as far away as those without any score.
+        lacking = (_THING**2) * (self.count - wanted.shape[-1])
+        off = (_THING - wanted).clamp(min=0).square().sum(-1) + (others - _THING).clamp(min=0).square().sum(-1)
+        return (off + lacking) / self.unit**2
 
 
 def require_boxes(y: Tensor, name: str) -> None:
@@ -120,6 +125,15 @@ def _score(y: Tensor) -> Tensor:
     return y[..., 4:].amax(-1)
 
 
+def _alone(y: Tensor) -> Tensor:
+    """Highest scores of slots, of which duplicates have none, `(B, N, S)`."""
+    score, label = y[..., 4:].max(-1)
+    with torch.no_grad():
+        parts = corners(y[..., :4]), score, label
+        kept = suppress(*(part.flatten(0, 1) for part in parts)).view_as(score)
+    return torch.where(kept, score, 0.0).clamp(0, 1)
+
+
 def _overlaps(y: Tensor) -> Tensor:
     """IoU of all pairs of boxes of a set, zero of a box with itself; `(B, N, S, S)`."""
     ends = corners(y[..., :4])
@@ -129,5 +143,5 @@ def _overlaps(y: Tensor) -> Tensor:
 
 def _shared(y: Tensor) -> Tensor:
     """s_i s_j IoU_ij."""
-    score = _score(y).clamp(0, 1)
+    score = _alone(y)
     return _overlaps(y) * score.unsqueeze(-1) * score.unsqueeze(-2)

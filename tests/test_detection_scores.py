@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from embodied_gen.statistics import (
+    answers,
     central_intervals,
     coverage,
     detection_scores,
@@ -206,6 +207,27 @@ def test_intervals_are_those_of_the_samples_that_are_there(seed, samples):
     truth = rng.normal(size=(3, 4))
     inside = [((low <= truth) & (truth <= high)).mean() for low, high in zip(*ends, strict=True)]
     np.testing.assert_allclose(coverage(drawn, truth, levels, there=there), inside)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seeds, st.sampled_from([0.3, 0.5, 0.8]))
+def test_precision_and_recall_are_those_of_counting_the_likely_ones(seed, likely):
+    ours, truth = drawn(seed)
+    some = np.where(ours[..., 5:] >= likely, ours, 0.0)
+    hits = [hit for label in range(3) for _, hit in by_hand(some, truth, label, 0.5, 100)[0]]
+    things = (truth[..., 5] > 0).sum()
+    found = answers(ours, truth, 3, likely=likely)
+    assert found.recall == pytest.approx(sum(hits) / things)
+    if hits:
+        assert found.precision == pytest.approx(np.mean(hits))
+        assert found.f1 == pytest.approx(2 * sum(hits) / (len(hits) + things))
+
+
+def test_answers_of_nothing_and_of_the_truth():
+    _, truth = drawn(2)
+    assert answers(truth, truth, 3) == (1, 1) and answers(truth, truth, 3).f1 == 1
+    nothing = answers(np.zeros_like(truth), truth, 3)
+    assert math.isnan(nothing.precision) and nothing.recall == 0 and nothing.f1 == 0
 
 
 BAD = [

@@ -1,14 +1,16 @@
 """Blocks of detectors: the backbone, and the head that draws boxes from what it sees."""
 
+import math
 from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
+from torch import nn
 
 from embodied_gen.boxes import DynamicK, Hungarian
 from embodied_gen.config import Block
 from embodied_gen.events import BoxSet
-from embodied_gen.heads import DenoisingHead, Head, RegressionHead
+from embodied_gen.heads import DenoisingHead, Head, RegressionHead, Steered
 from embodied_gen.heads.parametrisation import Clean
 from embodied_gen.heads.renewal import Renewal
 from embodied_gen.heads.schedules import Cosine
@@ -63,7 +65,10 @@ class _CascadeBlock(_BoxesBlock):
 
 
 class DenoisedBoxes(_CascadeBlock):
-    """Boxes from noise; their number and the steps are free in use."""
+    """Boxes from noise; their number and the steps are free in use.
+
+    Guides steer its own sampler: other methods of guidance know neither renewal nor the merging of steps.
+    """
 
     kind: Literal["denoising"] = "denoising"
     levels: int = Field(1000, ge=2, description="Noise levels of the cosine schedule.")
@@ -94,7 +99,7 @@ class DenoisedBoxes(_CascadeBlock):
             signal=self.signal,
             extent=scenery.extent,
         )
-        return DenoisingHead(
+        head = DenoisingHead(
             event,
             net,
             schedule=Cosine(self.levels),
@@ -102,7 +107,11 @@ class DenoisedBoxes(_CascadeBlock):
             sampler=Renewal(partial(event.likely, threshold=self.renewal), event.merged),
             steps=self.steps,
             clip=self.signal,
+            guidance=Steered(),
         )
+        # Things are found to a few hundredths of the image, and a short training would not come there from a half.
+        nn.init.constant_(head.log_deviation[:, :4], math.log(0.1))
+        return head
 
 
 class QueriedBoxes(_CascadeBlock):

@@ -34,7 +34,8 @@ class Arguments:
         embodied-gen evaluate runs/boxes-denoising --boxes 300 --steps 4
 
     Of a detector that draws boxes, several draws of the first images are compared with the truth, too: how wide they
-    spread around what is detected, and how often the central half, eight and nine tenths of them hold the thing.
+    spread around what is detected, and how often the central half, eight and nine tenths of them hold the thing; as
+    they are drawn, and with the residuals that the other half of the images teaches.
     """
 
     run: tyro.conf.Positional[str]
@@ -128,8 +129,11 @@ def _table(record: dict[str, Any]) -> Table:
     shown.add_row("boxes, steps", f"{record['boxes']}, {record['steps']}")
     spread: dict[str, Any] = record.get("spread") or {"levels": ()}
     for place, level in enumerate(spread["levels"]):
-        covered, width = (spread[name][place] for name in ("coverage", "width"))
-        shown.add_row(f"held by {level:.0%} of {spread['draws']} draws, width", f"{covered:.3f}, {width:.3f}")
+        for name, way in (("", "drawn"), (" with residuals", "learned")):
+            if held := spread[way]:
+                covered, width = (held[number][place] for number in ("coverage", "width"))
+                said = f"held by {level:.0%} of {spread['draws']} draws{name}, width"
+                shown.add_row(said, f"{covered:.3f}, {width:.3f}")
     return shown
 
 

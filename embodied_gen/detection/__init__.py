@@ -1,11 +1,13 @@
 """Detectors as experiments: images with boxes, a config, a predictor, a run folder, scores."""
 
 from embodied_gen.detection.experiment import Detection, build, images_of, is_run, load, read
+from embodied_gen.detection.residuals import Residuals
 from embodied_gen.detection.scoring import Scored, adjust, detections, score
-from embodied_gen.detection.spreads import Spread, drawing, draws_boxes, spread
+from embodied_gen.detection.spreads import Spread, drawing, draws_boxes, residuals, spread
 
 __all__ = [
     "Detection",
+    "Residuals",
     "Scored",
     "Spread",
     "adjust",
@@ -17,6 +19,7 @@ __all__ = [
     "is_run",
     "load",
     "read",
+    "residuals",
     "score",
     "spread",
 ]

@@ -70,22 +70,29 @@ def adjust(predictor: Predictor, *, boxes: int | None = None, steps: int | None 
 
 @torch.no_grad()
 def detections(
-    predictor: Predictor, examples: BoxedImages, *, seed: int = 0, batch: int = BATCH, guide: Guide | None = None
+    predictor: Predictor,
+    examples: BoxedImages,
+    *,
+    seed: int = 0,
+    batch: int = BATCH,
+    guide: Guide | None = None,
+    images: Tensor | None = None,
 ) -> Tensor:
     """What a detector finds in each image, on the CPU.
 
     Args:
         predictor: In the mode of evaluation, on the device of the examples.
-        examples: I images.
+        examples: The images.
         seed: Of the draws.
         batch: Images that are looked at together, >= 1.
         guide: Of sets of boxes.
+        images: Numbers of the images, int64, shape `(I,)`; all where None.
 
     Returns:
         Rows (cx, cy, w, h, label, score) in shares of the image, the likeliest first, shape `(I, N, 6)`.
     """
     found = []
-    for index in torch.arange(examples.images).split(batch):
+    for index in (torch.arange(examples.images) if images is None else images).split(batch):
         streams = [draws.generator(seed, int(image), device=examples.device) for image in index]
         seen = examples.batch(index.to(examples.device)).observations
         found.append(predictor.predict(seen, generator=streams, guide=guide).cpu())

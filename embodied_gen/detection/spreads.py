@@ -7,8 +7,9 @@ interval of level l holds a share l of the numbers; its width says how much is l
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 from embodied_gen import draws
 from embodied_gen.boxes import corners, followed, iou
 from embodied_gen.demos.boxed_images import BoxedImages
+from embodied_gen.detection.residuals import LEAST, Residuals
 from embodied_gen.events import BoxSet
 from embodied_gen.heads import DenoisingHead, Guide
 from embodied_gen.heads.samplers import DDIM
@@ -30,6 +32,38 @@ DRAWS, STEPS, IMAGES = 20, 4, 100
 _LIKELY, _FOUND = 0.05, 0.5  # score and IoU of what counts as detected
 
 
+class Samples(NamedTuple):
+    """Boxes of T things in n draws.
+
+    Attributes:
+        boxes: (cx, cy, w, h), shares of the image, shape `(T, n, 4)`.
+        there: Whether a draw has one, bool, shape `(T, n)`.
+        truth: True boxes, shape `(T, 4)`.
+    """
+
+    boxes: Tensor
+    there: Tensor
+    truth: Tensor
+
+    def some(self, index: Tensor) -> "Samples":
+        """Those of some things."""
+        return Samples(self.boxes[index], self.there[index], self.truth[index])
+
+
+@final
+@dataclass(frozen=True)
+class Held:
+    """How often the intervals of samples hold the truth.
+
+    Attributes:
+        coverage: The share of the numbers of things that lie in the interval of each level.
+        width: Mean width of the intervals of each level, shares of the side of the thing along the same axis.
+    """
+
+    coverage: tuple[float, ...]
+    width: tuple[float, ...]
+
+
 @final
 @dataclass(frozen=True)
 class Spread:
@@ -37,15 +71,15 @@ class Spread:
 
     Attributes:
         levels: Of central intervals.
-        coverage: The share of the numbers of things that lie in the interval of each level.
-        width: Mean width of the intervals of each level, shares of the side of the thing along the same axis.
+        drawn: By the boxes as they are drawn.
+        learned: By those that residuals of the other half of the images give; None where there are too few.
         things: How many are counted.
         share: Mean share of draws that have a box of a thing that is counted.
     """
 
     levels: tuple[float, ...]
-    coverage: tuple[float, ...]
-    width: tuple[float, ...]
+    drawn: Held
+    learned: Held | None
     things: int
     share: float
 
@@ -72,7 +106,6 @@ def drawing(predictor: Predictor, *, steps: int = STEPS) -> Predictor:
     return made
 
 
-@torch.no_grad()
 def spread(
     predictor: Predictor,
     examples: BoxedImages,
@@ -97,6 +130,47 @@ def spread(
     Raises:
         ValueError: As `drawing`, or if count is below 2.
     """
+    found = _sampled(predictor, examples, count, steps, images, seed, guide)
+    half = torch.cat([torch.full((len(own.truth),), place % 2) for place, own in enumerate(found)])
+    return summarised(_together(found), half, seed=seed)
+
+
+def residuals(
+    predictor: Predictor,
+    examples: BoxedImages,
+    *,
+    count: int = DRAWS,
+    steps: int = STEPS,
+    images: int = IMAGES,
+    seed: int = 0,
+) -> Residuals:
+    """How far true boxes lie from the draws of a detector, learned from images that it has not learned from.
+
+    Args:
+        predictor: As for `spread`, and so are the others.
+        examples: Images, of which the first are looked at; neither those of the training nor those of a test.
+        count: Draws of an image, about as many as are drawn in use.
+        steps: Of each draw, as many as in use.
+        images: How many are looked at, at most.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: As `spread`, or if too few things are detected.
+    """
+    return Residuals.learned(*_together(_sampled(predictor, examples, count, steps, images, seed, None)))
+
+
+@torch.no_grad()
+def _sampled(
+    predictor: Predictor,
+    examples: BoxedImages,
+    count: int,
+    steps: int,
+    images: int,
+    seed: int,
+    guide: Guide | None,
+) -> list[Samples]:
+    """Samples of each image, on the CPU."""
     if count < 2:
         raise ValueError(f"the spread of draws needs at least 2 of them; got {count}.")
     own, truth, found = drawing(predictor, steps=steps), examples.values(), []
@@ -105,11 +179,15 @@ def spread(
         streams = [draws.generator(seed, image, part, device=examples.device) for part in (0, 1)]
         rows = predictor.predict(seen, generator=streams[0], guide=guide)
         sets = own.sample(seen, count, generator=streams[1], guide=guide)
-        found.append(tuple(part.cpu() for part in samples_of(rows, sets, truth[image : image + 1].to(rows))))
-    return summarised(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+        found.append(samples_of(rows.cpu(), sets.cpu(), truth[image : image + 1].to(rows.dtype)))
+    return found
 
 
-def samples_of(rows: Tensor, sets: Tensor, truth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _together(found: Sequence[Samples]) -> Samples:
+    return Samples(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def samples_of(rows: Tensor, sets: Tensor, truth: Tensor) -> Samples:
     """The boxes of things in draws.
 
     Args:
@@ -118,34 +196,53 @@ def samples_of(rows: Tensor, sets: Tensor, truth: Tensor) -> tuple[Tensor, Tenso
         truth: Rows of things, shape `(I, G, 6)`.
 
     Returns:
-        Of the T things that are detected: boxes (cx, cy, w, h) in draws, `(T, n, 4)`, whether a draw has one,
-        `(T, n)`, and the true boxes, `(T, 4)`.
+        Samples of the things that are detected.
     """
     if truth.shape[1] == 0:
-        return rows.new_zeros(0, sets.shape[1], 4), rows.new_zeros(0, sets.shape[1]).bool(), rows.new_zeros(0, 4)
+        nothing = rows.new_zeros(0, sets.shape[1], 4)
+        return Samples(nothing, nothing[..., 0].bool(), nothing[:, 0])
     overlap = iou(corners(truth[..., :4]).unsqueeze(2), corners(rows[..., :4]).unsqueeze(1))  # (I, G, M)
     right = (truth[..., 4].unsqueeze(2) == rows[..., 4].unsqueeze(1)) & (rows[..., 5] >= _LIKELY).unsqueeze(1)
     best, place = torch.where(right, overlap, -1.0).max(2)
     detected = rows[..., :4].gather(1, place.unsqueeze(-1).expand(-1, -1, 4))
     boxes, there = followed(sets, detected, truth[..., 4].long(), likely=_LIKELY)
     some = (best > _FOUND) & (truth[..., 5] > 0.5)
-    return boxes[some], there[some], truth[..., :4][some]
+    return Samples(boxes[some], there[some], truth[..., :4][some])
 
 
-def summarised(boxes: Tensor, there: Tensor, truth: Tensor) -> Spread | None:
-    """The spread of samples as `samples_of` gives them; None where no thing has two."""
-    some = there.sum(1) >= 2
-    if not bool(some.any()):
+def summarised(samples: Samples, half: Tensor, *, seed: int = 0) -> Spread | None:
+    """The spread of samples; None where no thing has two.
+
+    Args:
+        samples: Of T things.
+        half: Which of two halves of the images a thing is seen in, 0 or 1, shape `(T,)`.
+        seed: Of the boxes that residuals give.
+    """
+    known = samples.there.sum(1) >= 2
+    if not bool(known.any()):
         return None
-    samples = boxes[some].transpose(1, 2).double().numpy()  # (T, 4, n)
-    known = np.broadcast_to(there[some].unsqueeze(1).numpy(), samples.shape)
-    true = truth[some].double().numpy()
+    samples, half = samples.some(known), half[known]
+    halves = [samples.some(half == place) for place in (0, 1)]
+    learned = None
+    if min(len(own.truth) for own in halves) >= LEAST:
+        first, second = halves
+        learned = _held(_together([_redrawn(first, second, seed), _redrawn(second, first, seed)]))
+    share = samples.there.double().mean().item()
+    return Spread(LEVELS, _held(samples), learned, len(samples.truth), share)
+
+
+def _redrawn(learned_from: Samples, seen: Samples, seed: int) -> Samples:
+    """The samples of some things by the residuals of others."""
+    law = Residuals.learned(*learned_from)
+    boxes = law.drawn(seen.boxes, seen.there, generator=draws.generator(seed))
+    return Samples(boxes, torch.ones_like(seen.there), seen.truth)
+
+
+def _held(found: Samples) -> Held:
+    samples = found.boxes.transpose(1, 2).double().numpy()  # (T, 4, n)
+    known = np.broadcast_to(found.there.unsqueeze(1).numpy(), samples.shape)
+    true = found.truth.double().numpy()
     low, high = central_intervals(samples, LEVELS, there=known)
     width = (high - low) / np.tile(true[:, 2:], 2)
-    return Spread(
-        LEVELS,
-        tuple(coverage(samples, true, LEVELS, there=known).tolist()),
-        tuple(width.mean((1, 2)).tolist()),
-        len(true),
-        there[some].double().mean().item(),
-    )
+    held = coverage(samples, true, LEVELS, there=known)
+    return Held(tuple(held.tolist()), tuple(width.mean((1, 2)).tolist()))

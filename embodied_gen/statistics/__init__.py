@@ -1,7 +1,7 @@
 """Intervals and tests of rates and scores, diversity, calibration; scores of detections, label and instance maps."""
 
 from embodied_gen.statistics.calibration import central_intervals, coverage, expected_calibration_error
-from embodied_gen.statistics.detections import DetectionScores, detection_scores, score_calibration
+from embodied_gen.statistics.detections import Answers, DetectionScores, answers, detection_scores, score_calibration
 from embodied_gen.statistics.instances import InstanceScores, instance_scores
 from embodied_gen.statistics.interval import Estimate, Interval
 from embodied_gen.statistics.label_maps import (
@@ -19,12 +19,14 @@ from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_
 from embodied_gen.statistics.students import student_mean
 
 __all__ = [
+    "Answers",
     "DetectionScores",
     "Estimate",
     "InstanceScores",
     "Interval",
     "LabelScores",
     "Modes",
+    "answers",
     "bootstrap_mean",
     "bootstrap_paired_difference",
     "boundary_f1",

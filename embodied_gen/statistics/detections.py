@@ -118,6 +118,48 @@ def score_calibration(
     return expected_calibration_error(scores[some], hits[some], bins=bins)
 
 
+class Answers(NamedTuple):
+    """How right the boxes are that are said to be things.
+
+    Attributes:
+        precision: Share of them that are matched; not a number without any.
+        recall: Share of the objects that are matched; not a number without any.
+    """
+
+    precision: float
+    recall: float
+
+    @property
+    def f1(self) -> float:
+        """Their harmonic mean; zero where nothing is matched."""
+        total = self.precision + self.recall
+        return 2 * self.precision * self.recall / total if total > 0 else 0.0
+
+
+def answers(
+    detections: ArrayLike, truth: ArrayLike, classes: int, *, threshold: float = 0.5, likely: float = 0.5
+) -> Answers:
+    """Precision and recall of detections with a score from a half on, over all classes together.
+
+    Args:
+        detections: As for `detection_scores`.
+        truth: Likewise.
+        classes: K.
+        threshold: IoU at which a detection is matched.
+        likely: Score from which on a box is said to be a thing.
+
+    Raises:
+        ValueError: As `detection_scores`.
+    """
+    rows = np.array(detections, float)
+    if rows.ndim == 3 and rows.shape[2] == _ROW:
+        rows[..., 5] *= rows[..., 5] >= likely
+    most = max(1, rows.shape[1]) if rows.ndim == 3 else 1
+    found = list(_by_class(rows, truth, classes, np.array([threshold]), most))
+    hits, said, objects = (sum(n) for n in zip(*((f.hits.sum(), len(f.scores), f.objects) for f in found), strict=True))
+    return Answers(hits / said if said else float("nan"), hits / objects if objects else float("nan"))
+
+
 class _Found(NamedTuple):
     """The detections of one class over all images, in the order of falling scores."""
 

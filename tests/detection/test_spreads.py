@@ -6,7 +6,7 @@ from pictures_of_boxes import drawn
 from test_detection import CLASSES, ROOT
 
 from embodied_gen.demos.boxed_images import BoxedImages
-from embodied_gen.detection import drawing, spread
+from embodied_gen.detection import drawing, residuals, spread
 from embodied_gen.detection.experiment import Images, build, read
 from embodied_gen.detection.spreads import LEVELS, samples_of, summarised
 from embodied_gen.heads.samplers import DDIM
@@ -33,23 +33,32 @@ def pictures(seed, *, deviation=0.01, copies=3, missing=0.0):
     return rows, torch.cat([many, scores], -1), truth
 
 
+def halves(samples):
+    """Things by turns in two halves."""
+    return torch.arange(len(samples.truth)) % 2
+
+
 @pytest.mark.parametrize("missing", [0.0, 0.5])
 def test_draws_of_the_truths_own_law_hold_it_as_often_as_they_say_and_are_as_wide_as_it(missing):
-    found = summarised(*samples_of(*pictures(0, missing=missing)))
+    samples = samples_of(*pictures(0, missing=missing))
+    found = summarised(samples, halves(samples))
     assert found.things == IMAGES * THINGS and found.share == pytest.approx(1 - missing, abs=0.03)
-    assert found.coverage == pytest.approx(LEVELS, abs=0.03)
     normal = torch.distributions.Normal(0, 0.01)
     expected = [2 * normal.icdf(torch.tensor((1 + level) / 2)).item() / SIZE for level in LEVELS]
-    assert found.width == pytest.approx(expected, rel=0.15)
+    for held in (found.drawn, found.learned):
+        assert held.coverage == pytest.approx(LEVELS, abs=0.03)
+        assert held.width == pytest.approx(expected, rel=0.15)
 
 
-def test_draws_that_spread_too_little_hold_the_truth_too_seldom():
+def test_draws_that_spread_too_little_hold_the_truth_too_seldom_and_those_of_residuals_do_not():
     rows, sets, truth = pictures(1)
     middle = torch.cat([truth[..., :4].repeat(1, 3, 1).unsqueeze(1).mean(0, keepdim=True).expand_as(sets[..., :4])])
     narrow = torch.cat([middle + (sets[..., :4] - middle) / 3, sets[..., 4:]], -1)
-    right, wrong = (summarised(*samples_of(rows, some, truth)) for some in (sets, narrow))
-    assert all(a < b - 0.1 for a, b in zip(wrong.coverage, right.coverage, strict=True))
-    assert all(a < 0.5 * b for a, b in zip(wrong.width, right.width, strict=True))
+    all_ = [samples_of(rows, some, truth) for some in (sets, narrow)]
+    right, wrong = (summarised(samples, halves(samples)) for samples in all_)
+    assert all(a < b - 0.1 for a, b in zip(wrong.drawn.coverage, right.drawn.coverage, strict=True))
+    assert all(a < 0.5 * b for a, b in zip(wrong.drawn.width, right.drawn.width, strict=True))
+    assert wrong.learned.coverage == pytest.approx(LEVELS, abs=0.03)
 
 
 def test_only_things_that_are_there_and_detected_count():
@@ -59,12 +68,14 @@ def test_only_things_that_are_there_and_detected_count():
     rows[60:70, 2, 4] += 1  # of another class
     rows[70:80, 3, :2] = 0.5  # elsewhere
     sets[80:90, 1:, :, 4:] = 0  # in one draw alone
-    boxes, there, true = samples_of(rows, sets, truth)
-    assert len(boxes) == len(there) == len(true) == IMAGES * THINGS - 50 - 30
-    assert summarised(boxes, there, true).things == len(boxes) - 40
-    assert summarised(*samples_of(rows, sets, 0 * truth)) is None
-    assert summarised(*samples_of(rows, sets, truth[:, :0])) is None
-    assert summarised(*samples_of(rows, 0 * sets, truth)) is None
+    samples = samples_of(rows, sets, truth)
+    assert all(len(part) == IMAGES * THINGS - 50 - 30 for part in samples)
+    assert summarised(samples, halves(samples)).things == len(samples.truth) - 40
+    for nothing in ((rows, sets, 0 * truth), (rows, sets, truth[:, :0]), (rows, 0 * sets, truth)):
+        samples = samples_of(*nothing)
+        assert summarised(samples, halves(samples)) is None
+    few = samples_of(rows, sets, truth).some(torch.arange(30))
+    assert summarised(few, halves(few)).learned is None
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +100,8 @@ def test_detectors_that_do_not_draw_and_too_few_draws_are_refused(untrained):
         drawing(untrained["queries"])
     with pytest.raises(ValueError, match="needs at least 2 of them; got 1"):
         spread(untrained["denoising"], None, count=1)
+    with pytest.raises(ValueError, match=r"at least 20 boxes that two draws have; got 0\. Take more images"):
+        residuals(untrained["denoising"], BoxedImages(*drawn(3)), count=2, steps=1)
 
 
 def test_images_have_streams_of_their_own(untrained, monkeypatch):

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from embodied_gen.boxes import corners, iou
 from planners import BoxCount, BoxesApart, BoxesWithin, feasible, guide_of
-from planners.box_sets import places
 
 seeds = st.integers(0, 10_000)
 
@@ -22,6 +21,15 @@ def each(y):
     return [[rows for rows in samples] for samples in y]
 
 
+def kept_by_loop(rows):
+    """Which boxes of a set no likelier one of their class suppresses."""
+    ends, (score, label) = corners(rows[:, :4]), rows[:, 4:].max(1)
+    kept = [False] * len(rows)
+    for i in sorted(range(len(rows)), key=lambda i: -score[i]):
+        kept[i] = not any(kept[j] and label[j] == label[i] and iou(ends[j], ends[i]) > 0.5 for j in range(len(rows)))
+    return kept
+
+
 @settings(max_examples=20, deadline=None)
 @given(seeds)
 def test_boxes_are_apart_just_where_no_likely_pair_overlaps_too_much(seed):
@@ -30,7 +38,9 @@ def test_boxes_are_apart_just_where_no_likely_pair_overlaps_too_much(seed):
     for b, samples in enumerate(each(y)):
         for n, rows in enumerate(samples):
             ends, score = corners(rows[:, :4]), rows[:, 4:].amax(1)
-            worst = max(score[i] * score[j] * iou(ends[i], ends[j]) for i in range(7) for j in range(i))
+            alone = kept_by_loop(rows)
+            pairs = [(i, j) for i in range(7) for j in range(i) if alone[i] and alone[j]]
+            worst = max([score[i] * score[j] * iou(ends[i], ends[j]) for i, j in pairs], default=torch.zeros(()))
             assert found[b, n].item() == pytest.approx(0.2 - worst.item())
 
 
@@ -48,22 +58,41 @@ def test_boxes_are_within_just_where_every_likely_one_is(seed):
 
 @settings(max_examples=20, deadline=None)
 @given(seeds, st.integers(1, 5), st.integers(1, 4))
-def test_places_are_counted_and_not_what_repeats_them(seed, things, copies):
-    # Boxes far apart, each several times: as many places as boxes, whatever the order of slots.
+def test_things_are_counted_and_not_what_repeats_them(seed, things, copies):
+    # Boxes far apart, each several times: as many things as boxes, whatever the order of slots.
     stream = torch.Generator().manual_seed(seed)
     x = 0.1 + 0.18 * torch.arange(things, dtype=torch.float64)
     rows = torch.stack([x, x, 0 * x + 0.1, 0 * x + 0.1, 0 * x + 1, 0 * x], -1).repeat(copies, 1)
     empty = sets(seed, 1, 1)[0, 0] * torch.tensor([1, 1, 1, 1, 0, 0])
     y = torch.cat([rows, empty])
     y = y[torch.randperm(len(y), generator=stream)][None, None]
-    assert places(y).item() == pytest.approx(things)
     assert BoxCount(things)(y).item() == pytest.approx(0)
-    assert BoxCount(things + 2, unit=2)(y).item() == pytest.approx(1)
+    assert BoxCount(things + 2, unit=0.5)(y).item() == pytest.approx(2)  # two boxes lack a half
+    assert BoxCount(things - 1, unit=0.5)(y).item() == pytest.approx(1)  # one has a half too much
+    assert BoxCount(len(y[0, 0]) + 1, unit=0.5)(y).item() == pytest.approx(len(y[0, 0]) + 1 - things)
 
 
-def test_unlikely_things_count_as_much_as_they_are_likely():
-    y = sets(1, 1, 1, slots=1)
-    assert places(y).item() == pytest.approx(y[..., 4:].max().item())
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.integers(0, 9))
+def test_the_cost_of_a_count_is_the_least_change_of_scores_that_gives_it(seed, count):
+    y = sets(seed, slots=7)
+    for samples, costs in zip(y, BoxCount(count)(y), strict=True):
+        for rows, cost in zip(samples, costs, strict=True):
+            alone = torch.tensor(kept_by_loop(rows))
+            score = sorted((rows[:, 4:].amax(1) * alone).tolist(), reverse=True) + [0.0] * max(0, count - 7)
+            change = [max(0, 0.5 - s) if rank < count else max(0, s - 0.5) for rank, s in enumerate(score)]
+            assert cost.item() == pytest.approx(sum(c**2 for c in change) / 0.01)
+
+
+def test_boxes_that_a_likelier_one_of_their_class_suppresses_are_left_alone():
+    # Two boxes of one class, IoU 0.8, a third of another class over them.
+    y = torch.tensor([[0.5, 0.5, 0.2, 0.2, 0.9, 0], [0.5, 0.5, 0.2, 0.16, 0.8, 0], [0.5, 0.5, 0.2, 0.2, 0, 0.4]])
+    apart = BoxesApart(0.3)
+    assert apart.margin(y[None, None, :2]).item() == pytest.approx(0.3)
+    assert apart.margin(y[None, None]).item() == pytest.approx(0.3 - 0.9 * 0.4)
+    far = y.clone()
+    far[1, 0] = 0.6  # IoU 2 / 7: both are kept, and in one another's way
+    assert apart.margin(far[None, None, :2]).item() == pytest.approx(0.3 - 0.9 * 0.8 * 2 / 7)
 
 
 @settings(max_examples=10, deadline=None)
@@ -91,7 +120,8 @@ def test_a_guide_holds_constraints_and_costs_of_sets_together():
         (lambda: BoxesApart(1.0), "strictly between 0 and 1; got 1.0"),
         (lambda: BoxesWithin((0, 1), (1, 1)), r"low must be below high in both axes.*got \[0, 1\] and \[1, 1\]"),
         (lambda: BoxesWithin((0, 0), (1, 1), likely=1.0), r"a score in \[0, 1\); got 1.0"),
-        (lambda: BoxCount(-1), "count must be at least 0 and unit positive, both finite; got -1"),
+        (lambda: BoxCount(-1), "count must be a whole number of at least 0 and unit positive and finite; got -1"),
+        (lambda: BoxCount(1.5), "whole number of at least 0 .* got 1.5"),
         (lambda: BoxCount(1, unit=0), "got 1 and 0"),
         (lambda: BoxesApart(0.5).margins(torch.zeros(2, 3, 4)), r"shape \(B, N, S, 4 \+ K\).*got \(2, 3, 4\)"),
     ],
