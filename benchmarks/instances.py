@@ -1,18 +1,19 @@
 """Objects one a step: symmetric best Dice and difference in count on drawn leaves and on rendered clutter.
 
-    python benchmarks/instances.py [--sets leaves] [--seeds 1] [--jobs 2] [--folder FOLDER]
+    python benchmarks/instances.py [--sets leaves] [--seeds 1] [--steps 4000] [--jobs 2] [--folder FOLDER]
 
 A set is a config, configs/NAME_instances.yaml, trained with several seeds and scored on its images for testing, which
 training never saw: by the most likely answer, and by one draw an image. Intervals are over images, resampled, with
-scores averaged over seeds. Images a second are of the most likely answer, from bytes to labels, by the median of
-repeated calls after warm ones, without loading; they are measured at the end, when nothing else runs here.
+scores averaged over seeds. An image without an object has no symmetric best Dice, but a difference in count. Images a
+second are of the most likely answer, from bytes to labels, by the median of repeated calls after warm ones, without
+loading; they are measured at the end, when nothing else runs here.
 
 Rendered clutter must be collected first: embodied-gen collect configs/tabletop_images.yaml. With --folder the images of
 another benchmark will do, such as data/embodied/tabletop/images-5000, into which benchmarks/detection.py collects.
 
 Writes benchmarks/results/instances.json after every run, and docs/images/instances.png of the last set's first seed.
-Rows that the file holds of the same config and versions are kept: take the file away to measure all anew. Runs lie in
-RUNS, and one that was killed goes on where it was.
+Rows that the file holds of the same config and versions are kept, and so are those of sets that are not named: take the
+file away to measure all anew. Runs lie in RUNS, and one that was killed goes on where it was.
 """
 
 import time
@@ -59,6 +60,8 @@ class Arguments:
     """Names of configs."""
     seeds: int = 3
     """Trainings on each set."""
+    steps: int | None = None
+    """Steps of each training, in place of the config's."""
     folder: str | None = None
     """Folder of the rendered images; that of the config where not given."""
     runs: str = "runs/instances"
@@ -78,7 +81,7 @@ def main() -> None:
     arguments = tyro.cli(Arguments, description=__doc__)
     torch.set_num_threads(1)
     target, cells = Path(arguments.out), list(product(arguments.sets, range(arguments.seeds)))
-    record = _begun(target)
+    record = _begun(target, arguments.device)
     for cell in cells:
         _check_collected(_config(cell, arguments))
     due = [cell for cell in cells if not _is_measured(record, cell, arguments)]
@@ -86,7 +89,8 @@ def main() -> None:
         rows = records.replaced(record["rows"], row, ("set", "seed"))
         record["rows"] = sorted(rows, key=lambda r: (r["set"], r["seed"]))
         files.write_json(target, record)
-        sbd, error = np.mean(row["likely"]["sbd"]), np.abs(row["likely"]["difference"]).mean()
+        sbd = np.mean(np.array(row["likely"]["sbd"])[np.array(row["objects"]) > 0])
+        error = np.abs(row["likely"]["difference"]).mean()
         console.print(f"{name}, seed {seed}: SBD {sbd:.3f}, |DiC| {error:.2f}; {row['training_seconds']:.0f} s")
     for cell in cells:
         row = _row(record, cell, arguments)
@@ -97,16 +101,20 @@ def main() -> None:
     console.print(f"written: {target}")
 
 
-def _begun(target: Path) -> dict[str, Any]:
+def _begun(target: Path, device: str) -> dict[str, Any]:
     """The record at the target where it was made with these versions, or one without rows."""
     what = "symmetric best Dice and difference in count of each image for testing; images a second"
-    return records.begun(target, what, same={}, kept={"rows": []})
+    return records.begun(target, what, same={"device": device}, kept={"rows": []})
 
 
 def _config(cell: Cell, arguments: Arguments) -> Experiment:
     """The config of a cell, with the folder that is given where its images are rendered."""
     name, seed = cell
     config = experiment.read(CONFIGS / f"{name}_instances.yaml").model_copy(update={"seed": seed})
+    if arguments.steps is not None:
+        warmup = min(config.train.warmup, arguments.steps // 10)
+        train = config.train.model_copy(update={"steps": arguments.steps, "warmup": warmup})
+        config = config.model_copy(update={"name": f"{config.name}-{arguments.steps}", "train": train})
     if arguments.folder is None or not isinstance(config.data, ImageSetBlock):
         return config
     return config.model_copy(update={"data": config.data.model_copy(update={"folder": arguments.folder})})
@@ -151,7 +159,7 @@ def _measured(arguments: Arguments, cell: Cell) -> dict[str, Any]:
     test = _testing(config)
     likely, drawn = _answers(experiment.load(folder), test)
     return _key(cell, arguments) | {
-        "images": len(test),
+        "objects": [len(torch.unique(one[one > 0])) for one in test.instances],
         "likely": _plain(instance_scores(likely, test.instances)),
         "drawn": _plain(instance_scores(drawn, test.instances)),
         "steps": config.train.steps,
