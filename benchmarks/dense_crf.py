@@ -9,7 +9,8 @@ are those of the processor, on several those of the clock. pydensecrf uses one t
 noise, or photographs of a folder. A row also holds the time of the forward and backward pass of a training step, with
 gradients to logits, weights and agreements, over pydensecrf's forward pass, as that has no backward one. With a
 checkout of crfasrnn_pytorch (MIT licence), whose extension `python setup.py install` has built, training steps of its
-layer and of ours are timed in turn too, on one thread. Needs pydensecrf: pip install pydensecrf2. Writes
+layer and of ours are timed in turn too, on one thread: ours with fixed widths on the lattice, as it is by default, and
+with widths that are learned by low rank. Needs pydensecrf: pip install pydensecrf2. Writes
 benchmarks/results/dense_crf.json with the ratios.
 """
 
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +90,6 @@ def _speed(image: np.ndarray, labels: int, steps: int, repeats: int, clock: Call
     unary = np.ascontiguousarray(-logits.flatten(0, 2).T.numpy())
     layer = DenseCRF(labels, agreement=Potts(), method=Permutohedral())
     trained = DenseCRF(labels, method=Permutohedral())
-    trained.log_widths.requires_grad_(False)
     learned = logits.clone().requires_grad_()
 
     def ours() -> torch.Tensor:
@@ -124,12 +125,12 @@ def _trained(image: np.ndarray, arguments: Arguments) -> dict[str, Any]:
     from crfasrnn.params import DenseCRFParams
 
     logits, guide = _logits(image, LABELS[-1]), _guide(image)
-    layer = DenseCRF(LABELS[-1], method=Permutohedral())
-    layer.log_widths.requires_grad_(False)
+    fixed = DenseCRF(LABELS[-1], method=Permutohedral())
+    widths_too = DenseCRF(LABELS[-1], method=Nystroem(), learn_widths=True)
     theirs = CrfRnn(LABELS[-1], STEPS[0], DenseCRFParams(80.0, 13.0, 3.0, 3.0, 10.0))
     learned, moved = logits.clone().requires_grad_(), logits.movedim(-1, 1).contiguous().requires_grad_()
 
-    def step_of_ours() -> None:
+    def step_of(layer: DenseCRF) -> None:
         layer(learned, guide, iterations=STEPS[0]).log_softmax(-1)[..., 0].mean().backward()
 
     def step_of_theirs() -> None:
@@ -137,14 +138,15 @@ def _trained(image: np.ndarray, arguments: Arguments) -> dict[str, Any]:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    runs = (step_of_ours, step_of_theirs)
+    runs = (partial(step_of, fixed), step_of_theirs, partial(step_of, widths_too))
     seconds = np.array([[_seconds(run, time.process_time) for run in runs] for _ in range(arguments.repeats + 1)])[1:]
     torch.set_num_threads(threads)
-    ours, other = seconds.min(0).tolist()
+    ours, other, with_widths = seconds.min(0).tolist()
     return {
         "size": f"{image.shape[1]} x {image.shape[0]}",
         "ours_ms": 1e3 * ours,
         "crfasrnn_ms": 1e3 * other,
+        "learned_widths_ms": 1e3 * with_widths,
         **spread("ratio", seconds[:, 1] / seconds[:, 0]),
     }
 

@@ -126,6 +126,7 @@ class CRFBlock(Block):
     smooth_weight: float = Field(3.0, description="Its weight before training.")
     near: float = Field(80.0, gt=0, description="Deviation of positions in the appearance kernel [cells].")
     alike_weight: float = Field(10.0, description="Weight of the appearance kernel before training.")
+    learn_widths: bool = Field(False, description="Whether deviations are learned; by method nystroem or exact alone.")
     iterations: int = Field(10, ge=0, description="Steps of mean field in use.")
     trained: int = Field(5, ge=0, description="Steps of mean field in training.")
     candidates: int = Field(16, ge=2, description="Maps drawn for each sample under a guide.")
@@ -138,6 +139,7 @@ class CRFBlock(Block):
             [Kernel(self.smooth), Kernel(self.near, self.guide.widths)],
             [self.smooth_weight, self.alike_weight],
             method=self.method.build(),
+            learn_widths=self.learn_widths,
         )
         return CRFHead(
             maps,

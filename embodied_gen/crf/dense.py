@@ -1,7 +1,8 @@
 r"""The dense CRF as a layer: every pixel is a neighbour of every other one. Unrolled, it is CRF-RNN.
 
-What is learned are the weights of kernels for each class, the agreements of classes and the widths of kernels.
-Gradients go to the logits and to the guide channels, too, so that networks before it are trained through it.
+What is learned are the weights of kernels for each class, the agreements of classes and, where that is asked for, the
+widths of kernels. Gradients go to the logits and to the guide channels, too, so that networks before it are trained
+through it.
 
 Sources: Kraehenbuehl and Koltun 2011 (arXiv:1210.5644); Zheng et al. 2015, Conditional Random Fields as Recurrent
 Neural Networks (arXiv:1502.03240), whose steps, 5 in training and 10 in use, are the usual ones.
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from embodied_gen.crf.filters import Normalisation, Symmetric
 from embodied_gen.crf.kernels import PHOTOGRAPH, PHOTOGRAPH_WEIGHTS, Kernel, Points, require_guide
 from embodied_gen.crf.mean_field import Message, free_energy, mean_field, steps
-from embodied_gen.crf.methods import ByDevice, Method
+from embodied_gen.crf.methods import ByDevice, Method, Smooth
 
 
 class Agreement(nn.Module, abc.ABC):
@@ -66,9 +67,10 @@ class DenseCRF(nn.Module):
         agreement: Of classes; learned if not given.
         normalisation: Of kernels.
         method: Of filtering.
+        learn_widths: Whether widths are learned, too; by a `Smooth` method alone.
 
     Raises:
-        ValueError: If numbers do not fit or are out of range.
+        ValueError: If numbers do not fit or are out of range, or widths cannot be learned by the method.
     """
 
     def __init__(
@@ -80,23 +82,25 @@ class DenseCRF(nn.Module):
         agreement: Agreement | None = None,
         normalisation: Normalisation | None = None,
         method: Method | None = None,
+        learn_widths: bool = False,
     ):
         super().__init__()
         if classes < 2:
             raise ValueError(f"a CRF needs at least two classes; got {classes}.")
-        if not kernels or len(kernels) != len(weights):
-            raise ValueError(f"there must be kernels, and a weight for each; got {len(kernels)} and {len(weights)}.")
-        channels = {len(kernel.guide) for kernel in kernels if kernel.guide}
-        if len(channels) > 1:
-            raise ValueError(f"kernels must have the same number of guide channels; got {sorted(channels)}.")
-        self.classes, self.channels = classes, max(channels, default=0)
+        self.classes, self.channels = classes, _channels(kernels, weights)
+        self.method = ByDevice() if method is None else method
+        if learn_widths and not isinstance(self.method, Smooth):
+            raise ValueError(
+                f"widths are learned by method Nystroem or Exact; got {type(self.method).__name__}, and the slopes of "
+                "a lattice by widths are wrong. Choose one of the two, or leave learn_widths out."
+            )
         self.weights = nn.Parameter(torch.tensor(list(weights))[:, None].repeat(1, classes))
         self.log_widths = nn.ParameterList(
-            nn.Parameter(torch.tensor([kernel.position, *kernel.guide]).log()) for kernel in kernels
+            nn.Parameter(torch.tensor([kernel.position, *kernel.guide]).log(), requires_grad=learn_widths)
+            for kernel in kernels
         )
         self.agreement = Learned(classes) if agreement is None else agreement
         self.normalisation = Symmetric() if normalisation is None else normalisation
-        self.method = ByDevice() if method is None else method
 
     def forward(self, logits: Tensor, guide: Tensor, *, iterations: int = 10, damping: float = 0.0) -> Tensor:
         """Logits of marginals, without their constant.
@@ -142,3 +146,13 @@ class DenseCRF(nn.Module):
         if not logits.dtype.is_floating_point:
             raise ValueError(f"logits must be floating point; got {logits.dtype}. Give log-probabilities, not labels.")
         require_guide(guide, self.channels, len(logits), logits.shape[1:3])
+
+
+def _channels(kernels: Sequence[Kernel], weights: Sequence[float]) -> int:
+    """Guide channels of kernels that fit their weights and each other."""
+    if not kernels or len(kernels) != len(weights):
+        raise ValueError(f"there must be kernels, and a weight for each; got {len(kernels)} and {len(weights)}.")
+    channels = {len(kernel.guide) for kernel in kernels if kernel.guide}
+    if len(channels) > 1:
+        raise ValueError(f"kernels must have the same number of guide channels; got {sorted(channels)}.")
+    return max(channels, default=0)

@@ -6,7 +6,8 @@
     ByDevice        Permutohedral on a CPU, Nystroem elsewhere
 
 The first approximates kernels up to a factor, which any normalisation removes. Kernels of positions alone are exact
-with all but the first.
+with all but the first. The lattice jumps where a pixel changes its simplex, and its slopes by widths, which are those
+between the jumps, are not those of the sum over all pairs. Those of the other two are: they alone learn widths.
 """
 
 import abc
@@ -47,8 +48,11 @@ class Permutohedral(Method):
         )
 
 
-class _ByKernel(Method, abc.ABC):
-    """A method that filters kernel by kernel, and those of positions alone exactly."""
+class Smooth(Method, abc.ABC):
+    """A method by which widths can be learned, as its slopes by them follow those of the sum over all pairs.
+
+    It filters kernel by kernel, and those of positions alone exactly.
+    """
 
     @abc.abstractmethod
     def _filter(self, features: Tensor) -> Filter:
@@ -66,7 +70,7 @@ class _ByKernel(Method, abc.ABC):
 
 
 @final
-class Nystroem(_ByKernel):
+class Nystroem(Smooth):
     """Low rank.
 
     Args:
@@ -86,7 +90,7 @@ class Nystroem(_ByKernel):
 
 
 @final
-class Exact(_ByKernel):
+class Exact(Smooth):
     """All pairs."""
 
     def _filter(self, features: Tensor) -> Filter:

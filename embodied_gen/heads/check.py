@@ -1,9 +1,9 @@
 """A public check of the contract of heads, for ours and for yours.
 
 `check_head` states the laws that every head obeys whatever its family: one loss for each example, gradients for
-every parameter, draws that are functions of the generator and of nothing else, rows that do not depend on their
-neighbours, guides that are obeyed and never break anything at any scale, constraints of which it is told for every
-sample whether they hold, and a state that can be saved.
+every parameter that is learned, draws that are functions of the generator and of nothing else, rows that do not
+depend on their neighbours, guides that are obeyed and never break anything at any scale, constraints of which it is
+told for every sample whether they hold, and a state that can be saved.
 """
 
 import copy
@@ -82,13 +82,14 @@ def _wrong_shapes_are_named(head: Head, x: Tensor, c: Context, seed: int) -> Non
 def _every_parameter_receives_a_gradient(head: Head, x: Tensor, c: Context, seed: int) -> None:
     trained = copy.deepcopy(head)
     optimizer = torch.optim.SGD(trained.parameters(), lr=1e-2)
-    seen = {name: False for name, _ in trained.named_parameters()}
+    seen = {name: False for name, parameter in trained.named_parameters() if parameter.requires_grad}
     # Layers that start at zero hide those before them for a step or two.
     for step in range(4):
         optimizer.zero_grad()
         trained.loss(x, c, generator=draws.generator(seed, step)).mean().backward()
-        for name, parameter in trained.named_parameters():
-            seen[name] |= parameter.grad is not None and bool((parameter.grad != 0).any())
+        for name in seen:
+            slope = trained.get_parameter(name).grad
+            seen[name] |= slope is not None and bool((slope != 0).any())
         optimizer.step()
     missing = [name for name, reached in seen.items() if not reached]
     missing = [name for name in missing if not _is_a_free_constant(head, x, c, name)]

@@ -18,9 +18,11 @@ from embodied_gen.crf import (
     Permutohedral,
     Potts,
     Rows,
+    Smooth,
     Symmetric,
     mean_field,
 )
+from embodied_gen.crf.permutohedral import Lattice
 from tests.crf.pictures import channels, noisy_logits, picture
 
 KERNELS = (Kernel(1.5), Kernel(4.0, (30.0, 40.0, 50.0)))
@@ -142,12 +144,10 @@ def test_steps_that_swing_are_stilled_by_damping():
 def test_gradients_to_all_that_marginals_depend_on(double, method):
     image = picture(4, 5)
     logits, guide = noisy_logits(image, 3).double().unsqueeze(0).requires_grad_(), channels(image)
-    layer = crf(3, method)
-    if isinstance(method, Permutohedral):
-        # The first column lies between simplices, and which it is in, rounding decides; see the tests of filters.
-        layer.log_widths.requires_grad_(False)
-    else:
-        guide.requires_grad_()
+    # On a lattice the first column lies between simplices, and which it is in, rounding decides: see tests of filters.
+    smooth = isinstance(method, Smooth)
+    layer = crf(3, method, learn_widths=smooth)
+    guide.requires_grad_(smooth)
     names, values = zip(*layer.named_parameters(), strict=True)
 
     def marginals(logits, guide, *values):
@@ -156,6 +156,53 @@ def test_gradients_to_all_that_marginals_depend_on(double, method):
 
     assert set(names) == {"weights", "agreement.matrix", "log_widths.0", "log_widths.1"}
     assert gradcheck(marginals, (logits, guide, *values), eps=1e-6, atol=1e-6)
+
+
+def slopes_by_widths(method):
+    """Of a cross-entropy, by the logarithm of each width; and central differences with a step of 5 %."""
+    image = picture(30, 40)
+    logits, guide = noisy_logits(image, 4).double().unsqueeze(0), channels(image)
+    truth = torch.tensor(image.astype(int).sum(-1) * 4 // 766).flatten()
+    layer = DenseCRF(4, (Kernel(3.0), Kernel(20.0, (20.0,) * 3)), (1.0, 2.0), method=method)
+
+    def loss(*log_widths):
+        parts = {f"log_widths.{k}": each for k, each in enumerate(log_widths)}
+        found = torch.func.functional_call(layer, parts, (logits, guide), {"iterations": 5})
+        return torch.nn.functional.cross_entropy(found.flatten(0, 2), truth)
+
+    at = [each.detach().requires_grad_() for each in layer.log_widths]
+    slopes = torch.cat(torch.autograd.grad(loss(*at), at))
+    steps = 0.05 * torch.eye(len(slopes))
+    with torch.no_grad():
+        ends = [[loss(*(torch.cat(at) + sign * step).split([1, 4])) for sign in (1, -1)] for step in steps]
+    return slopes, torch.tensor([(up - down) / 0.1 for up, down in ends])
+
+
+def test_slopes_by_widths_are_those_of_the_exact_mean_field_but_on_a_lattice(double):
+    exact, differences = slopes_by_widths(Exact())
+    torch.testing.assert_close(exact, differences, rtol=5e-3, atol=1e-5)
+    low_rank, lattice = (slopes_by_widths(method)[0] for method in (Nystroem(256), Permutohedral()))
+    assert (low_rank - exact).norm() < 0.02 * exact.norm()
+    # Why widths are not learned on a lattice: its slopes are those between jumps, here half and more beside the truth.
+    assert (lattice - exact).norm() > 0.5 * exact.norm()
+
+
+@pytest.mark.parametrize("method", [None, Permutohedral()], ids=["by device", "lattice"])
+def test_widths_are_learned_only_where_that_is_asked_for_and_never_on_a_lattice(method):
+    assert not any(each.requires_grad for each in DenseCRF(2, method=method).log_widths)
+    assert all(each.requires_grad for each in DenseCRF(2, method=Nystroem(), learn_widths=True).log_widths)
+    name = "ByDevice" if method is None else "Permutohedral"
+    with pytest.raises(ValueError, match=f"by method Nystroem or Exact; got {name}, .* or leave learn_widths out"):
+        DenseCRF(2, method=method, learn_widths=True)
+
+
+def test_training_steps_with_fixed_widths_share_the_lattice_of_positions(monkeypatch):
+    image, layer, made = picture(11, 13), crf(3, Permutohedral()), []
+    of = Lattice.of
+    monkeypatch.setattr(Lattice, "of", lambda features: made.append(features.shape[2]) or of(features))
+    for _ in range(3):
+        layer(noisy_logits(image, 3).unsqueeze(0), channels(image)).log_softmax(-1)[..., 0].mean().backward()
+    assert made == [2, 5, 5, 5]
 
 
 @pytest.mark.parametrize("number", [0, 1, 4])

@@ -113,8 +113,9 @@ def pixelcnn(raster: Callable[..., RasterNet], event: LabelMap) -> Head:
     )
 
 
-def crf(method: Method, event: LabelMap) -> Head:
-    layer = DenseCRF(event.classes, [Kernel(1.0), Kernel(2.0, (0.5, 0.5))], [1.0, 1.0], method=method)
+def crf(method: Method, event: LabelMap, *, learn_widths: bool = False) -> Head:
+    kernels = [Kernel(1.0), Kernel(2.0, (0.5, 0.5))]
+    layer = DenseCRF(event.classes, kernels, [1.0, 1.0], method=method, learn_widths=learn_widths)
     channels = Made(event, over_cells(event, 2), 2)
     return CRFHead(event, stirred(over_cells(event, event.classes)), layer, channels)
 

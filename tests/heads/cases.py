@@ -237,7 +237,12 @@ CASES = [
     Case("pixelcnn_rows", lambda e: pixelcnn(RowRecurrentNet, LabelMap(3, 4, 3)), maps),
     Case("cellwise", lambda e: cellwise(LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
     Case("crf", lambda e: crf(Permutohedral(), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
-    Case("crf_nystroem", lambda e: crf(Nystroem(6), LabelMap(3, 4, 3)), maps, leaves_padding_out=True),
+    Case(
+        "crf_nystroem",
+        lambda e: crf(Nystroem(6), LabelMap(3, 4, 3), learn_widths=True),
+        maps,
+        leaves_padding_out=True,
+    ),
     Case("chain_crf", lambda e: TreeCRFHead(m := LabelMap(3, 4, 3), over_cells(m, 3)), maps),
     Case(
         "tree_crf",

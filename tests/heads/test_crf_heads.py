@@ -256,6 +256,22 @@ def test_its_block_builds_it(method):
     assert head.loss(*maps(), generator=draws.generator(0)).shape == (5,)
 
 
+def test_a_block_learns_widths_where_it_is_told_to_and_its_method_can():
+    event = LabelMap(3, 4, 3)
+
+    def built(**fields):
+        return CRFBlock.model_validate({"near": 4} | fields).build(event, lambda channels: over_cells(event, channels))
+
+    def moved(head):
+        head.loss(*maps(), generator=draws.generator(0)).mean().backward()
+        return [each.grad is not None and bool(each.grad.any()) for each in head.crf.log_widths]
+
+    assert moved(built()) == [False, False]
+    assert moved(built(method={"kind": "nystroem"}, learn_widths=True)) == [True, True]
+    with pytest.raises(ValueError, match="widths are learned by method Nystroem or Exact; got ByDevice"):
+        built(learn_widths=True)
+
+
 def test_blocks_name_leaves_and_refuse_other_events():
     event = LabelMap(3, 4, 3)
     head = CRFBlock.model_validate({"guide": {"kind": "leaf"}}).build(
