@@ -8,11 +8,15 @@ from spread import median_and_range
 
 def table(record: dict[str, Any]) -> str:
     """Dense CRFs against pydensecrf and crfasrnn_pytorch."""
-    lines = ["| image | labels | iterations | ms | pydensecrf, ms | ratio (median, range) |", "|---" * 6 + "|"]
+    lines = [
+        "| image | labels | iterations | ms | pydensecrf, ms | ratio (median, range) | largest \\|dQ\\| |",
+        "|---" * 7 + "|",
+    ]
     for row in record["speed"]:
         lines.append(
             f"| {row['size']} | {row['labels']} | {row['iterations']} | {row['ours_ms']:.0f} "
-            f"| {row['pydensecrf_ms']:.0f} | {median_and_range(row, 'ratio', 2)} |"
+            f"| {row['pydensecrf_ms']:.0f} | {median_and_range(row, 'ratio', 2)} "
+            f"| {row['largest_difference']:.1e} |"
         )
     step = record["training_step"]
     equal = ", ".join(f"{100 * row['equal_labels']:.1f} % ({row['method']})" for row in record["accuracy"])
