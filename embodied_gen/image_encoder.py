@@ -99,6 +99,7 @@ class SurfaceEncoder(nn.Module):
         Raises:
             ValueError: If the type or the shape is another.
         """
+        require_tensor(seen)
         if not seen.dtype.is_floating_point or seen.ndim != 4 or seen.shape[1] != self.size:
             raise ValueError(
                 f"images with depth and normals must be floating point of shape (B, {self.size}, H, W); got "
@@ -150,8 +151,19 @@ class PixelEncoder(nn.Module):
 
 def _check_bytes(images: Tensor) -> None:
     """Raises `ValueError` unless the values are bytes."""
+    require_tensor(images)
     if images.dtype != torch.uint8:
         raise ValueError(
             f"images must be bytes from 0 to 255, torch.uint8; got {images.dtype}. "
             "Multiply shares by 255, round them, and convert with .to(torch.uint8)."
         )
+
+
+def require_tensor(images: object) -> None:
+    """Refuses what is no tensor, such as the arrays that readers of pictures give.
+
+    Raises:
+        ValueError: If images are no tensor.
+    """
+    if not isinstance(images, Tensor):
+        raise ValueError(f"images must be a tensor; got {type(images).__name__}. Convert arrays with torch.from_numpy.")

@@ -247,6 +247,17 @@ def test_pictures_of_another_type_are_refused(detector):
         predictor.predict(images / 255, generator=draws.generator(0))
     with pytest.raises(ValueError, match=r"shape \(B, 3, H, W\).*got \(8, 1, 64, 80\)"):
         predictor.predict(images[:, :1], generator=draws.generator(0))
+    with pytest.raises(ValueError, match=r"must be a tensor; got ndarray\. Convert arrays with torch\.from_numpy"):
+        predictor.predict(images.numpy(), generator=draws.generator(0))
+
+
+@pytest.mark.parametrize("head", [denoising, queries, dense])
+@pytest.mark.parametrize("n", [1, 4])
+def test_no_pictures_hold_no_boxes(head, n):
+    encoder = ImageEncoder(FeaturePyramid(width=WIDTH, stages=(16, 32, 32)))
+    predictor = Predictor(encoder, head(), BoxSet(CLASSES, 1).merged)
+    boxes = predictor.predict(torch.zeros(0, 3, 32, 40, dtype=torch.uint8), n, generator=draws.generator(0))
+    assert boxes.shape == (0, predictor.head.event.count, 6)
 
 
 def test_a_projection_of_boxes_is_kept(detector):

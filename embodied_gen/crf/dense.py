@@ -53,7 +53,7 @@ class Learned(Agreement):
 
     def forward(self, message: Tensor) -> Tensor:
         """Sums over classes."""
-        return message @ self.matrix.T
+        return message @ self.matrix.T.to(message)
 
 
 @final
@@ -86,7 +86,9 @@ class DenseCRF(nn.Module):
     ):
         super().__init__()
         if classes < 2:
-            raise ValueError(f"a CRF needs at least two classes; got {classes}.")
+            raise ValueError(
+                f"a CRF needs at least two classes; got {classes}. Count what is beside the class as another."
+            )
         self.classes, self.channels = classes, _channels(kernels, weights)
         self.method = ByDevice() if method is None else method
         if learn_widths and not isinstance(self.method, Smooth):
@@ -106,8 +108,8 @@ class DenseCRF(nn.Module):
         """Logits of marginals, without their constant.
 
         Args:
-            logits: Of pixels alone, shape `(B, H, W, L)`.
-            guide: Floating-point channels in the units of the kernels' widths, shape `(B, C, H, W)`; C may be zero.
+            logits: Of pixels alone, float32 or float64, shape `(B, H, W, L)`; B may be zero.
+            guide: Channels in the units of the kernels' widths, finite, of the same dtype, `(B, C, H, W)` with C >= 0.
             iterations: Steps of mean field, >= 0.
             damping: See `mean_field`.
 
@@ -135,7 +137,9 @@ class DenseCRF(nn.Module):
     def message(self, logits: Tensor, guide: Tensor) -> Message:
         """What the pixels of images tell each other: of marginals `(B, H W, L)`, the same shape."""
         self._check(logits, guide)
-        widths = [log_width.exp().to(guide) for log_width in self.log_widths]
+        if not logits.numel():
+            return torch.clone  # the sums over nothing, as new tensors
+        widths = [log_width.to(guide).exp() for log_width in self.log_widths]
         total = self.method.normalised([Points.of(guide, width) for width in widths], self.normalisation)
         weights = self.weights.to(logits)
         return lambda q: total(q, weights, self.agreement)
@@ -146,6 +150,11 @@ class DenseCRF(nn.Module):
         if not logits.dtype.is_floating_point:
             raise ValueError(f"logits must be floating point; got {logits.dtype}. Give log-probabilities, not labels.")
         require_guide(guide, self.channels, len(logits), logits.shape[1:3])
+        if logits.dtype != guide.dtype or logits.dtype not in (torch.float32, torch.float64):
+            raise ValueError(
+                "logits and guide channels must both be torch.float32, or both torch.float64; got "
+                f"{logits.dtype} and {guide.dtype}. Convert both with .float()."
+            )
 
 
 def _channels(kernels: Sequence[Kernel], weights: Sequence[float]) -> int:

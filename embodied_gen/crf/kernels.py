@@ -90,7 +90,7 @@ def require_guide(guide: Tensor, channels: int, images: int, grid: Sequence[int]
     """Refuses guide images that do not fit.
 
     Raises:
-        ValueError: If the dtype or the shape is wrong.
+        ValueError: If the dtype or the shape is wrong, or a number is not finite.
     """
     if not guide.dtype.is_floating_point:
         raise ValueError(f"guide channels must be floating point; got {guide.dtype}. Convert the image with .float().")
@@ -99,4 +99,9 @@ def require_guide(guide: Tensor, channels: int, images: int, grid: Sequence[int]
         raise ValueError(
             f"guide channels must have shape (B, C, H, W) = {expected}, one for each width of the kernels; "
             f"got {tuple(guide.shape)}."
+        )
+    if not bool(guide.isfinite().all()):
+        image = int(guide.isfinite().flatten(1).all(1).logical_not().nonzero()[0])
+        raise ValueError(
+            f"guide channels must be finite; image {image} has some that are not. Fill the holes of depth and normals."
         )

@@ -44,7 +44,8 @@ class LabelMap(OneHotMap):
     def __init__(self, height: int, width: int, classes: int):
         if height < 1 or width < 1 or classes < 2:
             raise ValueError(
-                f"a label map needs at least one cell and two classes; got {height} x {width} cells and {classes}."
+                f"a label map needs at least one cell and two classes; got {height} x {width} cells and {classes}. "
+                "Count what is beside the class as another."
             )
         super().__init__(height, width, classes)
 
@@ -80,3 +81,6 @@ class LabelMap(OneHotMap):
         labelled = self.labelled(x).to(x.dtype)
         share = labelled.mean((1, 2), keepdim=True).clamp(min=1 / labelled[0].numel())
         return (x - x_hat) * (labelled * share.rsqrt()).unsqueeze(-1)
+
+    def _remedy(self) -> str:
+        return f" Mark cells without a label by {UNLABELLED}, or build the event with more classes."

@@ -79,7 +79,7 @@ class Head(nn.Module, abc.ABC):
         """Draws n events for each context.
 
         Args:
-            c: Contexts, every leaf `(B, ...)`.
+            c: Contexts, every leaf `(B, ...)`; B may be zero.
             n: Samples for each context, >= 1.
             generator: One, or one for each context; then the draw of a context does not depend on the others.
             guide: What is wanted of the events; see `Guide` for its meaning. A cost of scale 0 changes no draw.
@@ -97,6 +97,8 @@ class Head(nn.Module, abc.ABC):
             raise ValueError(
                 f"there must be one generator, or one for each of the {contexts} contexts; got {len(generator)}."
             )
+        if not contexts:
+            return self._like().new_empty(0, n, *self.event.shape)
         wanted = None if guide is None else guide.wanted()
         row_guide = None if wanted is None else RowGuide(wanted, self.event, contexts)
         rows = self._sample(self._repeated(c, n), contexts * n, generator, row_guide)
@@ -108,6 +110,8 @@ class Head(nn.Module, abc.ABC):
     def certified(self, c: Context, n: int = 1, *, generator: Generator, guide: Guide) -> Certified:
         """Draws n events for each context, and says of each whether it satisfies the constraints; see `sample`."""
         x = self.sample(c, n, generator=generator, guide=guide)
+        if not len(x):
+            return Certified.of(x, x.new_empty(0, n))
         return Certified.of(x, RowGuide(guide, self.event, len(x)).margin(x.flatten(0, 1)).view(len(x), n))
 
     def _repeated(self, c: Context, n: int) -> Context:

@@ -43,7 +43,7 @@ class LabelExamples(Examples):
         device: Where the data are kept.
 
     Raises:
-        ValueError: If there is no image or a number is out of range.
+        ValueError: If there is no image, or a label or a number is out of range.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class LabelExamples(Examples):
                 f"{labelled.source}: there must be an image, variants at least 0 and zoom in (0, 1]; got "
                 f"{len(labelled)}, {variants} and {zoom}."
             )
+        _require_classes(labelled, classes)
         self.source, self.classes, self.count = labelled.source, classes, len(labelled)
         self._labelled = labelled.to(device)
         weights = median_frequency(labelled.labels, classes) if balanced else torch.ones(classes)
@@ -120,6 +121,17 @@ def median_frequency(labels: Tensor, classes: int) -> Tensor:
     there = share > 0
     middle = share[there].median() if there.any() else share.new_ones(())
     return torch.where(there, middle / share.where(there, 1), 0.0).float()
+
+
+def _require_classes(labelled: LabelledImages, classes: int) -> None:
+    """Raises `ValueError` where a label is neither a class nor `VOID`."""
+    wrong = (labelled.labels >= classes) & (labelled.labels != VOID)
+    if wrong.any():
+        image = int(wrong.flatten(1).any(1).nonzero()[0])
+        raise ValueError(
+            f"{labelled.source}: labels must be from 0 to {classes - 1}, or {VOID} where there is none; image {image} "
+            f"has {labelled.labels[wrong][0].item()}. Give the number of classes that the labels have."
+        )
 
 
 def _windows(count: int, zoom: float, seed: int) -> Tensor:

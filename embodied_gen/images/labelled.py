@@ -22,12 +22,25 @@ class LabelledImages:
         labels: Classes, or `VOID`, uint8, shape `(N, H, W)`.
         source: Where they come from, for messages.
         surfaces: Their depth; None where it is not known.
+
+    Raises:
+        ValueError: If colours or labels have another type or shape.
     """
 
     images: Tensor
     labels: Tensor
     source: str
     surfaces: DepthPictures | None = None
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        fits = labels.ndim == 3 and images.shape == (len(labels), 3, *labels.shape[1:])
+        if not fits or not images.dtype == labels.dtype == torch.uint8:
+            raise ValueError(
+                f"{self.source}: images and labels must be bytes, torch.uint8, of shapes (N, 3, H, W) and (N, H, W); "
+                f"got {images.dtype} {tuple(images.shape)} and {labels.dtype} {tuple(labels.shape)}. "
+                "Repeat the channel of a grey image three times, and multiply shares of colours by 255."
+            )
 
     def __len__(self) -> int:
         """The number of images."""

@@ -18,6 +18,7 @@ from embodied_gen import draws
 from embodied_gen.context import size
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.heads import HasMarginals
+from embodied_gen.image_encoder import require_tensor
 from embodied_gen.images.labelled import VOID, LabelledImages
 from embodied_gen.predictor import Predictor
 from embodied_gen.statistics import LabelScores, boundary_f1, calibration_error, confusions, scores_of
@@ -66,10 +67,12 @@ class Segmenter:
 
     def _parts(self, images: Tensor) -> list[tuple[int, Tensor]]:
         """Images that are looked at together, and the number of the first of them."""
+        require_tensor(images)
         rows, columns = self.event.shape[:2]
         if tuple(images.shape[2:]) != (rows, columns):
             raise ValueError(f"images must have {rows} rows and {columns} columns; got {tuple(images.shape[2:])}.")
-        return [(at, images[at : at + self.batch]) for at in range(0, len(images), self.batch)]
+        # No images are one part, too, so that there are probabilities and labels of none.
+        return [(at, images[at : at + self.batch]) for at in range(0, max(1, len(images)), self.batch)]
 
     def _of(self, images: Tensor, first: int) -> Tensor:
         c = self.predictor.encoder(images)
@@ -78,7 +81,7 @@ class Segmenter:
         streams = [draws.generator(self.seed, first + row, device=images.device) for row in range(size(c))]
         maps = self.event.decode(self.head.sample(c, self.drawn, generator=streams).flatten(0, 1))
         hot = functional.one_hot(maps, self.event.classes).to(self.event.low.dtype)
-        return hot.unflatten(0, (-1, self.drawn)).mean(1)
+        return hot.unflatten(0, (size(c), self.drawn)).mean(1)
 
 
 @final

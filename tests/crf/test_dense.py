@@ -1,5 +1,6 @@
 """Mean field against its definition, against pydensecrf, and what holds of it."""
 
+import copy
 import functools
 
 import numpy as np
@@ -213,6 +214,23 @@ def test_any_number_of_guide_channels(number):
     assert found.shape == (2, 6, 7, 3) and found.isfinite().all()
 
 
+@methods
+def test_of_no_images_there_are_no_marginals(method):
+    layer, logits, guide = crf(3, method), torch.zeros(0, 4, 5, 3), torch.zeros(0, 3, 4, 5)
+    assert layer(logits, guide).shape == (0, 4, 5, 3)
+    assert layer.energies(logits, guide, iterations=2).shape == (0, 3)
+
+
+@methods
+def test_a_layer_of_single_precision_keeps_the_digits_of_double_inputs(method):
+    # Weights and widths are single; the sums are as exact as the inputs.
+    image, layer = picture(8, 9), crf(3, method)
+    logits, guide = noisy_logits(image, 3).unsqueeze(0).double(), channels(image).double()
+    found, expected = layer(logits, guide), copy.deepcopy(layer).double()(logits, guide)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("classes", [2, 3, 4, 9])
 def test_without_weights_nothing_changes(classes):
     image, layer = picture(6, 7), crf(classes, Permutohedral(), weights=(0.0, 0.0))
@@ -230,6 +248,12 @@ def test_inputs_that_do_not_fit_are_named():
         layer(logits[..., :2], guide)
     with pytest.raises(ValueError, match=r"logits must be floating point; got torch\.int64"):
         layer(logits.long(), guide)
+    holes = guide.index_fill(0, torch.tensor(1), torch.nan)
+    with pytest.raises(ValueError, match=r"guide channels must be finite; image 1 has some .* Fill the holes of depth"):
+        layer(logits, holes)
+    for one, other in ((torch.float32, torch.float64), (torch.bfloat16, torch.bfloat16), (torch.half, torch.float32)):
+        with pytest.raises(ValueError, match=rf"both torch.float64; got {one} and {other}\. Convert both with \.float"):
+            layer(logits.to(one), guide.to(other))
     with pytest.raises(ValueError, match="iterations must be at least 0; got -1"):
         layer(logits, guide, iterations=-1)
     with pytest.raises(ValueError, match=r"damping must be in \[0, 1\); got 1"):
@@ -237,7 +261,9 @@ def test_inputs_that_do_not_fit_are_named():
 
 
 def test_layers_that_make_no_sense_are_refused():
-    with pytest.raises(ValueError, match="a CRF needs at least two classes; got 1"):
+    with pytest.raises(
+        ValueError, match=r"needs at least two classes; got 1\. Count what is beside the class as another"
+    ):
         DenseCRF(1)
     with pytest.raises(ValueError, match="a weight for each; got 2 and 1"):
         DenseCRF(2, KERNELS, [1.0])

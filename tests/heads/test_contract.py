@@ -129,6 +129,15 @@ def test_networks_of_heads_that_read_once_see_each_context_once_whatever_the_num
     torch.testing.assert_close(together.flatten(0, 1), apart.flatten(0, 1))
 
 
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_of_no_contexts_there_are_no_samples(case):
+    head, c = case.head(), case.batch()[1][:0]
+    guide = Guide(cost=lambda y: y.flatten(2).sum(2), margins=lambda y: y.flatten(2))
+    assert head.sample(c, 3, generator=draws.generator(0)).shape == (0, 3, *head.event.shape)
+    told = head.certified(c, 2, generator=[], guide=guide)
+    assert told.x.shape == (0, 2, *head.event.shape) and told.weight.shape == (0, 2)
+
+
 @pytest.mark.parametrize("case", [case for case in CASES if case.loss_tells], ids=str)
 def test_training_lowers_the_loss_on_one_batch(case):
     x, c = case.batch(16)

@@ -1,5 +1,7 @@
 """Examples of images with labels: windows, mirrors, void, and weights of classes."""
 
+import re
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +13,10 @@ from embodied_gen.images.labelled import VOID, LabelledImages
 from embodied_gen.images.shards import DEPTH_UNIT
 from embodied_gen.images.surfaces import DepthPictures, normals_of
 from tests.images.labelled import SIZE, labelled_pictures
+
+
+def bytes_of(*shapes):
+    return [torch.zeros(shape, dtype=torch.uint8) for shape in shapes]
 
 
 def plain(count=3, **options):
@@ -110,4 +116,33 @@ def test_numbers_out_of_range_are_named():
     with pytest.raises(ValueError, match=r"got 3, 1 and 1\.5"):
         plain(variants=1, zoom=1.5)
     with pytest.raises(ValueError, match="pictures: there must be an image"):
-        LabelExamples(LabelledImages(*(torch.zeros(0, 3, 2, 2), torch.zeros(0, 2, 2)), "pictures"), classes=3)
+        LabelExamples(LabelledImages(*bytes_of((0, 3, 2, 2), (0, 2, 2)), "pictures"), classes=3)
+
+
+def test_a_label_of_no_class_is_named_before_an_example_is_asked_for():
+    pictures = labelled_pictures(3)
+    pictures.labels[1, 4, 5] = 7
+    with pytest.raises(
+        ValueError, match=r"pictures: labels must be from 0 to 2, or 255 .* image 1 has 7\. Give the number"
+    ):
+        LabelExamples(pictures, classes=3)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (torch.rand(2, 3, 4, 5), bytes_of((2, 4, 5))[0]),
+        bytes_of((2, 1, 4, 5), (2, 4, 5)),
+        bytes_of((2, 4, 5), (2, 4, 5)),
+        bytes_of((2, 3, 4, 5), (2, 5, 4)),
+        (bytes_of((2, 3, 4, 5))[0], torch.zeros(2, 4, 5, dtype=torch.long)),
+    ],
+    ids=["shares", "grey", "no channels", "another size", "wide labels"],
+)
+def test_images_that_are_no_colours_in_bytes_are_named(images, labels):
+    expected = r"photos: images and labels must be bytes, torch.uint8, of shapes \(N, 3, H, W\) and \(N, H, W\); got "
+    found = (
+        f"{images.dtype} {tuple(images.shape)} and {labels.dtype} {tuple(labels.shape)}. Repeat the channel of a grey"
+    )
+    with pytest.raises(ValueError, match=expected + re.escape(found)):
+        LabelledImages(images, labels, "photos")

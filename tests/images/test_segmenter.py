@@ -1,5 +1,6 @@
 """Segmenters: marginals where a head has them, shares of draws where not, and what is learned without labels."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,7 +8,7 @@ from embodied_gen import draws
 from embodied_gen.events import LabelMap
 from embodied_gen.graphs import Tree
 from embodied_gen.heads import CellwiseHead, DenoisingHead, PixelCNNHead, TreeCRFHead
-from embodied_gen.image_encoder import PictureEncoder
+from embodied_gen.image_encoder import PictureEncoder, SurfaceEncoder
 from embodied_gen.images.label_examples import LabelExamples
 from embodied_gen.images.labelled import VOID, LabelledImages
 from embodied_gen.images.segmenter import Segmenter, judge
@@ -110,3 +111,20 @@ def test_images_are_judged_by_the_scores_of_what_they_are_called():
     assert judged.scores().mean_iou == pytest.approx(expected.mean_iou)
     assert judged.scores().boundary == pytest.approx(expected.boundary)
     assert judged.confusions.shape == (5, 2, 2) and 0 <= judged.calibration_error <= 1
+
+
+@pytest.mark.parametrize("make", HEADS.values(), ids=HEADS)
+def test_no_images_have_no_labels(make):
+    segmenter = Segmenter(Predictor(PictureEncoder(3), make(LabelMap(ROWS, COLUMNS, 2))), drawn=3)
+    images = torch.zeros(0, 3, ROWS, COLUMNS, dtype=torch.uint8)
+    assert segmenter.labels(images).shape == (0, ROWS, COLUMNS)
+    assert segmenter.probabilities(images).shape == (0, ROWS, COLUMNS, 2)
+
+
+def test_an_array_is_told_how_it_becomes_a_tensor():
+    images = np.zeros((1, ROWS, COLUMNS, 3), np.uint8)
+    segmenter = Segmenter(Predictor(PictureEncoder(3), HEADS["cellwise"](LabelMap(ROWS, COLUMNS, 2))))
+    with pytest.raises(ValueError, match=r"must be a tensor; got ndarray\. Convert arrays with torch\.from_numpy"):
+        segmenter.labels(images)
+    with pytest.raises(ValueError, match=r"must be a tensor; got ndarray\. Convert arrays with torch\.from_numpy"):
+        SurfaceEncoder()(images)
