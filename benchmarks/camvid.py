@@ -10,9 +10,10 @@ for each seed:
     searched   the network with a dense CRF whose weights and widths are the best of a grid on val, by mean IoU
     learned    the network with a CRF-RNN, trained end to end from the weights of the network
 
-All are scored on test. Intervals are those of a bootstrap over the images of test, of the mean over seeds, of its
-difference to the network alone, and of what the CRF-RNN has more than the training that goes on. Images per second are
-of one process, without reading: bytes in, labels out; they are measured at the end, when nothing else runs here.
+All are scored on test. Intervals are those of a bootstrap over blocks of successive images of test, which are frames of
+videos (`camvid_summary`), of the mean over seeds, of its difference to the network alone, and of what the CRF-RNN has
+more than the training that goes on. Images per second are of one process on one thread, without reading: bytes in,
+labels out; they are measured at the end, when nothing else runs here.
 
 Writes benchmarks/results/camvid.json after every cell, which is an arm with a seed; runs and what they answered lie in
 RUNS, and a benchmark that was killed goes on where it was. A picture of some images of test is written to RUNS, not to
@@ -32,7 +33,7 @@ import records
 import torch
 import tyro
 from camvid_search import GRID, Point, best, with_crf
-from camvid_summary import Answer, difference, summary
+from camvid_summary import Answer, difference, summary, videos
 from image_speed import BATCHES, images_a_second
 from scored import train
 from torch import Tensor
@@ -81,12 +82,13 @@ class Arguments:
 def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
+    torch.set_num_threads(1)
     target = Path(arguments.out)
     unary, learned = (experiment.read(CONFIGS / f"{name}.yaml") for name in (arguments.unary, arguments.learned))
+    test = _images(unary, arguments.folder, "test")
     record = _begun(target, unary, learned, arguments)
     for arms in (ARMS[:1], ARMS[1:]):  # the others begin with the first one's weights
         _fill(record, target, list(product(range(arguments.seeds), arms)), arguments)
-    test = _images(unary, arguments.folder, "test")
     for row in record["rows"]:
         if "images_per_second" not in row:
             row["images_per_second"] = _speeds(row, test.images, arguments)
@@ -102,7 +104,7 @@ def _fill(record: dict[str, Any], target: Path, cells: list[Cell], arguments: Ar
     for (seed, arm), row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
         rows = records.replaced(record["rows"], row, ("seed", "arm"))
         record["rows"] = sorted(rows, key=lambda r: (r["seed"], ARMS.index(r["arm"])))
-        record |= _summary(record["rows"], Path(arguments.runs))
+        record |= _summary(record, Path(arguments.runs))
         files.write_json(target, record)
         shown = ", ".join(f"{name} {value:.3f}" for name, value in row["scores"].items())
         console.print(f"{arm}, seed {seed}: {shown}; {row['seconds']:.0f} s", soft_wrap=True)
@@ -115,6 +117,7 @@ def _begun(target: Path, unary: Experiment, learned: Experiment, arguments: Argu
         "steps": [arguments.steps or unary.train.steps, arguments.further or learned.train.steps],
         "size": list(_control(unary).size),
         "grid": len(GRID),
+        "videos": videos((Path(arguments.folder) / "test.txt").read_text().split()),
     }
     what = "scores of label maps on CamVid's test part by arm and seed"
     return records.begun(target, what, same=same, kept={"rows": [], "summary": [], "beyond_steps": {}})
@@ -214,14 +217,14 @@ def _labels(segmenter: Segmenter, images: Tensor, call: int) -> Tensor:
     return segmenter.labels(images)
 
 
-def _summary(rows: list[dict[str, Any]], runs: Path) -> dict[str, Any]:
+def _summary(record: dict[str, Any], runs: Path) -> dict[str, Any]:
     """Means over seeds with intervals, of arms that have as many seeds as the network alone, and what a CRF adds."""
-    seeds = {arm: sorted(row["seed"] for row in rows if row["arm"] == arm) for arm in ARMS}
+    seeds = {arm: sorted(row["seed"] for row in record["rows"] if row["arm"] == arm) for arm in ARMS}
     whole = [arm for arm in ARMS if seeds[arm] and seeds[arm] == seeds["unary"]]
     answers = {arm: [Answer.read(runs / f"{arm}-{seed}.safetensors") for seed in seeds[arm]] for arm in whole}
     both = {"learned", "further"} <= answers.keys()
-    beyond = difference(answers["learned"], answers["further"]) if both else {}
-    return {"summary": summary(answers), "beyond_steps": beyond}
+    beyond = difference(answers["learned"], answers["further"], record["videos"]) if both else {}
+    return {"summary": summary(answers, record["videos"]), "beyond_steps": beyond}
 
 
 def _draw(test: LabelledImages, arguments: Arguments) -> None:

@@ -36,8 +36,8 @@ def table(record: dict[str, Any]) -> str:
         lines.append(f"| {NAMES['learned']} less {NAMES['further']} | {beyond} |" + " |" * 5)
     width, height = record["size"]
     said = f"{width} x {height}, {' and '.join(map(str, record['steps']))} steps"
-    threads = f"{record['machine']['torch_threads']} threads"
-    return "\n".join([*lines, "", footnote(record, said, threads, f"images/s: medians of {REPEATS} calls")])
+    clocks = f"training and images/s on one thread; images/s: medians of {REPEATS} calls"
+    return "\n".join([*lines, "", footnote(record, said, clocks)])
 
 
 def _shown(found: Mapping[str, Any], first: bool) -> str:

@@ -112,6 +112,7 @@ def test_segmentation_is_measured_by_arm_with_what_a_crf_adds(benchmark, monkeyp
     monkeypatch.setattr(search, "GRID", search.GRID[:2])
     record = run(folder, "--seeds", 1)
     assert [row["arm"] for row in record["rows"]] == ["unary", "further", "searched", "learned"]
+    assert record["videos"] == [4] and record["machine"]["torch_threads"] == 1
     means = {row["arm"]: row["mean_iou"]["mean"] for row in record["summary"]}
     beyond = record["beyond_steps"]["mean_iou"]
     assert beyond["difference"] == pytest.approx(means["learned"] - means["further"])
@@ -119,6 +120,26 @@ def test_segmentation_is_measured_by_arm_with_what_a_crf_adds(benchmark, monkeyp
     lines = [line for line in table.splitlines() if line.startswith("|")]
     assert len({line.count("|") for line in lines}) == 1 and len(lines) == 2 + 4 + 1
     assert "| CRF-RNN less no CRF, trained on |" in table and "training [s]" in table
+
+
+def test_frames_belong_to_the_video_that_their_names_begin_with(benchmark):
+    benchmark("camvid")
+    names = ["0001TP_008550", "0001TP_008580", "Seq05VD_f00000", "Seq05VD_f00030", "Seq05VD_f00060"]
+    assert importlib.import_module("camvid_summary").videos(names) == [2, 3]
+
+
+def test_intervals_are_wider_where_frames_resemble_those_before_them(benchmark):
+    benchmark("camvid")
+    summary = importlib.import_module("camvid_summary")
+    rng = np.random.default_rng(0)
+    slow = np.repeat(rng.uniform(size=20), 10)  # of which ten successive frames are alike
+
+    def width(boundary):
+        answer = summary.Answer(np.tile(np.eye(2, dtype=int), (200, 1, 1)), boundary)
+        low, high = summary.summary({"arm": [answer]}, [80, 120])[0]["boundary"]["interval"]
+        return high - low
+
+    assert width(slow) > 2 * width(rng.permutation(slow))
 
 
 def test_a_paired_difference_is_surer_than_its_arms(benchmark):
@@ -130,10 +151,10 @@ def test_a_paired_difference_is_surer_than_its_arms(benchmark):
     theirs = ours.copy()
     theirs[:, 0, 1] += 2  # a little worse in every image
     one, other = ([summary.Answer(counts, rng.uniform(size=40))] for counts in (ours, theirs))
-    found = summary.difference(one, other)["mean_iou"]
+    found = summary.difference(one, other, [15, 25])["mean_iou"]
     assert found["difference"] > 0 and found["difference_interval"][0] > 0
-    assert summary.difference(one, one)["boundary"] == {"difference": 0.0, "difference_interval": [0.0, 0.0]}
-    rows = summary.summary({"theirs": other, "ours": one})
+    assert summary.difference(one, one, [15, 25])["boundary"] == {"difference": 0.0, "difference_interval": [0.0, 0.0]}
+    rows = summary.summary({"theirs": other, "ours": one}, [15, 25])
     assert rows[1]["mean_iou"]["difference"] == pytest.approx(found["difference"])
     assert rows[1]["mean_iou"]["difference_interval"] == pytest.approx(found["difference_interval"])
     assert torch.tensor(rows[0]["mean_iou"]["interval"]).diff() > torch.tensor(found["difference_interval"]).diff()

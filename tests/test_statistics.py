@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import signal, stats
 
 from embodied_gen.statistics import (
     Interval,
+    block_resamples,
     bootstrap_mean,
     bootstrap_paired_difference,
     clopper_pearson,
@@ -240,6 +241,43 @@ def test_bootstrap_of_nearly_constant_values_is_no_nan(x, rng):
     assert low < high or max(x) - min(x) < 1e-8
 
 
+def test_blocks_are_successive_values_of_a_sequence_and_all_are_drawn_equally_often(rng):
+    lengths, resamples = (7, 20, 1), 4000
+    drawn = block_resamples(lengths, rng=rng, share=0.25, resamples=resamples)
+    assert drawn.shape == (resamples, 28) and (drawn[:, -1] == 27).all()
+    for first, length, block in ((0, 7, 2), (7, 20, 5)):
+        part = drawn[:, first : first + length] - first
+        assert part.min() == 0 and part.max() == length - 1
+        follows = (part[:, 1:] - part[:, :-1]) % length == 1
+        inside = np.arange(1, length) % block != 0
+        assert follows[:, inside].all() and not follows[:, ~inside].all(0).any()
+        share = np.bincount(part.ravel(), minlength=length) / resamples
+        np.testing.assert_allclose(share, 1, atol=0.15)
+
+
+def covers(rho, share):
+    """How often intervals of a mean hold it where each value is rho times the one before, and noise."""
+    rng, found = np.random.default_rng(0), 0
+    for _ in range(400):
+        x = np.concatenate([signal.lfilter([1], [1, -rho], rng.normal(size=n + 100))[100:] for n in (200, 400)])
+        means = x[block_resamples((200, 400), rng=rng, share=share, resamples=400)].mean(1)
+        low, high = np.quantile(means, [0.025, 0.975])
+        found += low <= 0 <= high
+    return found / 400
+
+
+def test_blocks_keep_what_successive_values_share_as_single_values_do_not():
+    alone = 1e-9  # blocks of one
+    assert covers(0.5, 0.05) > 0.88 and covers(0.5, alone) < 0.8
+    assert covers(0.8, 0.1) > 0.85 and covers(0.8, alone) < 0.6
+
+
+def test_blocks_of_values_of_their_own_spread_as_the_ordinary_bootstrap_does(rng):
+    x = rng.normal(size=400)
+    low, high = np.quantile(x[block_resamples([400], rng=rng, share=0.02)].mean(1), [0.025, 0.975])
+    assert high - low == pytest.approx(np.subtract(*bootstrap_mean(x, rng=rng)[::-1]), rel=0.15)
+
+
 def test_paired_bootstrap_removes_what_the_pairs_share(rng):
     shared = rng.normal(0, 10, size=80)
     a, b = shared + rng.normal(0.5, 0.1, size=80), shared
@@ -301,6 +339,10 @@ def test_collapse_to_one_mode_leaves_room_for_modes_never_seen(rng):
         (lambda rng: bootstrap_mean([[1.0, 2.0]], rng=rng), r"one-dimensional"),
         (lambda rng: bootstrap_mean([1.0, 2.0], rng=rng, resamples=0), r"resamples must be >= 1"),
         (lambda rng: bootstrap_paired_difference([1, 2, 3], [1, 2], rng=rng), r"3 and 2 values"),
+        (lambda rng: block_resamples([], rng=rng), r"sequences of at least one value; got lengths \[\]"),
+        (lambda rng: block_resamples([3, 0], rng=rng), r"sequences of at least one value; got lengths \[3, 0\]"),
+        (lambda rng: block_resamples([3], rng=rng, share=1.0), r"share must lie strictly between 0 and 1; got 1"),
+        (lambda rng: block_resamples([3], rng=rng, resamples=0), r"resamples must be >= 1"),
         (lambda rng: entropy([0, 0], rng=rng), r"not all 0"),
         (lambda rng: entropy([1, -1], rng=rng), r"whole numbers >= 0"),
         (lambda rng: entropy([1], rng=rng), r"at least 2"),

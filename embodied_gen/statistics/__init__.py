@@ -15,7 +15,7 @@ from embodied_gen.statistics.label_maps import (
 from embodied_gen.statistics.modes import Modes, clusters, count_modes, reached
 from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
 from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
-from embodied_gen.statistics.resampling import bootstrap_mean, bootstrap_paired_difference, entropy
+from embodied_gen.statistics.resampling import block_resamples, bootstrap_mean, bootstrap_paired_difference, entropy
 from embodied_gen.statistics.students import student_mean
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "LabelScores",
     "Modes",
     "answers",
+    "block_resamples",
     "bootstrap_mean",
     "bootstrap_paired_difference",
     "boundary_f1",

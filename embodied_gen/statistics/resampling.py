@@ -1,13 +1,15 @@
-"""Intervals by resampling: means of scores, and the entropy of the modes that a policy chooses.
+"""Intervals by resampling: means of scores, also of values that resemble those before them, and entropies of modes.
 
-Sources: Efron 1987 (BCa bootstrap), through scipy; Jeffreys 1946 (prior of the entropy's interval).
+Sources: Efron 1987 (BCa bootstrap), through scipy; Kuensch 1989 (blocks of successive values) and Politis and Romano
+1992 (which go on at the beginning); Jeffreys 1946 (prior of the entropy's interval).
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from embodied_gen.statistics.interval import Estimate, Interval, check_counts, check_shares, check_values
@@ -68,6 +70,42 @@ def bootstrap_paired_difference(
     return bootstrap_mean(x - y, rng=rng, confidence=confidence, resamples=resamples)
 
 
+def block_resamples(
+    lengths: Sequence[int], *, rng: np.random.Generator, share: float = 0.1, resamples: int = 10_000
+) -> NDArray[np.int64]:
+    """Resamples of values that resemble those before them, such as frames of videos, sequence by sequence.
+
+    Each sequence is made anew of blocks of its successive values. Blocks begin anywhere and go on from the end of the
+    sequence at its beginning, so that all values are drawn equally often. A block must be long beside the time after
+    which values have nothing in common; there must be several in a sequence, too, or quantiles of resamples are too
+    near to each other. Values of a block of one are drawn on their own.
+
+    Args:
+        lengths: Values of each sequence, one sequence after the other, >= 1.
+        rng: Source of the resamples.
+        share: Length of a block over that of its sequence, in (0, 1).
+        resamples: Number of resamples, >= 1.
+
+    Returns:
+        Numbers of the values of each resample, shape `(resamples, sum of lengths)`.
+
+    Raises:
+        ValueError: If there is no sequence, or a number is out of range.
+    """
+    check_shares(share=share)
+    _check_resamples(resamples)
+    if not len(lengths) or min(lengths) < 1:
+        raise ValueError(f"there must be sequences of at least one value; got lengths {list(lengths)}.")
+    parts, first = [], 0
+    for length in lengths:
+        block = max(1, round(share * length))
+        starts = rng.integers(length, size=(resamples, math.ceil(length / block), 1))
+        drawn = (starts + np.arange(block)).reshape(resamples, -1)[:, :length]
+        parts.append(first + drawn % length)
+        first += length
+    return np.concatenate(parts, 1)
+
+
 def entropy(
     counts: ArrayLike, *, rng: np.random.Generator, confidence: float = 0.95, resamples: int = 10_000
 ) -> Estimate:
@@ -108,6 +146,10 @@ def _normalised_entropy(frequencies: np.ndarray) -> np.ndarray:
 
 def _check_resampling(confidence: float, resamples: int) -> None:
     check_shares(confidence=confidence)
+    _check_resamples(resamples)
+
+
+def _check_resamples(resamples: int) -> None:
     check_counts(resamples=resamples)
     if resamples < 1:
         raise ValueError("resamples must be >= 1; got 0.")
