@@ -83,6 +83,12 @@ def test_boundary_scores_are_those_of_distances(seed, tolerance):
     assert label_scores(labels, truth, 4, tolerance=tolerance).boundary == pytest.approx(np.mean(expected))
 
 
+def test_a_boundary_is_near_up_to_three_quarters_of_a_percent_of_the_diagonal():
+    column = np.arange(4000) * np.ones((1, 2, 1), int)  # the diagonal has 4000 cells and a little, of which 30 are near
+    for away, expected in ((0, 1), (30, 1), (31, 0)):
+        assert boundary_f1((column >= 2000 + away).astype(int), (column >= 2000).astype(int), 2) == [expected]
+
+
 def test_cells_that_are_not_valid_change_nothing():
     labels, truth, valid, rng = example(1)
     other, wrong = (np.where(valid, each, rng.integers(0, 3, each.shape)) for each in (labels, truth))
