@@ -33,6 +33,7 @@ from maze_tables import guidance, maze2d, maze2d_details, obstacles
 from objectworld_table import table as objectworld
 from policy_tables import avoid, metaworld, particle, speed, tabletop
 from push_blocks_table import table as push_blocks
+from scene_context_table import table as scene_context
 from scene_tables import driving, scenes
 from soft_backup_table import table as soft_backup
 from terrain_table import brief as terrain_brief
@@ -57,6 +58,7 @@ TABLES: dict[str, tuple[tuple[str, ...], Callable[..., str]]] = {
     "driving": (("driving",), driving),
     "guidance_speed": (("guidance_speed",), guidance),
     "families": (("families",), families),
+    "scene_context": (("scene_context",), scene_context),
     "soft_backup": (("soft_backup",), soft_backup),
     "dense_crf": (("dense_crf",), dense_crf),
     "objectworld": (("objectworld",), objectworld),

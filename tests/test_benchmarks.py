@@ -97,6 +97,30 @@ def test_rendered_images_that_are_missing_are_named_with_the_command_before_any_
     assert not (tmp_path / "runs").exists()
 
 
+def test_scenes_are_asked_what_is_missing_and_out_of_place(benchmark, monkeypatch, tmp_path):
+    script, run = benchmark("scene_context")
+    folder = save_parts(tmp_path / "pictures", train=20)
+    save(folder, "test", [drawn(200 + seed) for seed in range(6)])
+    monkeypatch.setattr(script, "CLASSES", ["ground", "disc", "bar"])
+    for name, value in {"VOID": 3, "EVERY": 2, "SIZE": SIZE}.items():
+        monkeypatch.setattr(script, name, value)
+    record = run(folder, "--seeds", 2, "--steps", 3)
+    assert [row["model"] for row in record["rows"]] == ["shares", "hopfield", "rbm", "belief"]
+    assert all(len(row[key]) == 2 for row in record["rows"] for key in ("half_seen", "out_of_place", "missing"))
+    assert run(folder, "--seeds", 2, "--steps", 3)["rows"] == record["rows"]
+    table = importlib.import_module("scene_context_table").table(record)
+    assert table.count("\n| ") == 4 and f"{record['units']} units" in table
+
+
+def test_shares_expect_what_is_often_there(benchmark):
+    script, _ = benchmark("scene_context")
+    train = torch.tensor([[1.0, -1.0, 1.0]] * 9 + [[-1.0, -1.0, 1.0]]).unsqueeze(1)
+    shares = script._by_shares(train)
+    torch.testing.assert_close(shares.predict(train[:1], train[:1] > 0)[0, 0], torch.tensor([10 / 12, 1 / 12, 11 / 12]))
+    assert shares.surprise(torch.tensor([[[1.0, 1.0, 1.0]]])).argmax() == 1  # out of place
+    assert shares.surprise(torch.tensor([[[1.0, -1.0, -1.0]]])).argmax() == 2  # missing
+
+
 def test_segmentation_is_measured_by_arm_with_what_a_crf_adds(benchmark, monkeypatch, tmp_path):
     script, run = benchmark("camvid")
     folder = save_parts(tmp_path / "pictures", train=4)
