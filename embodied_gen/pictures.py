@@ -251,9 +251,22 @@ def _panels(count: int) -> tuple[Any, Any]:
 
 
 def _legend_below(figure: Any, flat: Any) -> None:
-    """One legend for all panels."""
+    """One legend for all panels, which stay as high as they are: the figure grows by it."""
     handles = {h.get_label(): h for axes in flat for h in axes.get_legend_handles_labels()[0]}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=8)
+    if not handles:
+        return
+    columns = _legend_columns(list(handles), figure.get_figwidth())
+    figure.set_figheight(figure.get_figheight() + 0.2 + 0.17 * math.ceil(len(handles) / columns))
+    style = {"loc": "outside lower center", "ncols": columns, "frameon": False, "fontsize": 8}
+    figure.legend(handles.values(), handles.keys(), **style)
+
+
+def _legend_columns(names: Sequence[str], width: float) -> int:
+    """As many columns as a width [inch] holds, at most six: 0.07 a letter, and 0.55 for the mark and margins."""
+    for count in range(min(6, len(names)), 1, -1):
+        if sum(0.55 + 0.07 * max(map(len, part)) for part in np.array_split(names, count)) <= width:
+            return count
+    return 1
 
 
 def _draw_scene(axes: Any, scene: Mapping[str, Any]) -> None:

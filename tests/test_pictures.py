@@ -108,6 +108,21 @@ def test_families_have_one_mark_a_seed_and_one_colour_in_all_panels():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
 
 
+@pytest.mark.parametrize("panels", [1, 2, 8])
+def test_all_words_of_a_picture_lie_within_it_and_panels_stay_high_however_many_families_there_are(panels):
+    families = {f"a_family_of_name_{number}": [(1.0 + number, 2.0)] for number in range(60)}
+    titles = [f"ground {number}" for number in range(panels)]
+    figure = pictures.trade_offs(
+        dict.fromkeys(titles, families), dict.fromkeys(titles, "distance to the truth / floor")
+    )
+    figure.draw_without_rendering()
+    drawn = figure.axes[:panels]
+    for part in [*figure.legends, *(axis.label for axes in drawn for axis in (axes.xaxis, axes.yaxis))]:
+        box = part.get_window_extent()
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
+    assert all(axes.get_window_extent().height > 2 * figure.dpi for axes in drawn)
+
+
 def test_ways_are_counted_a_panel_a_run():
     figure = pictures.modes({"a": [1, 0, 2], "b": [0, 0, 0]})
     assert labels(figure) == ["a", "b"]
