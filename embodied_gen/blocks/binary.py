@@ -7,7 +7,7 @@ from pydantic import Field
 from embodied_gen.blocks.net import MakeNet
 from embodied_gen.config import Block
 from embodied_gen.events import Event
-from embodied_gen.heads import BeliefHead, BoltzmannHead, Head, HopfieldHead, RBMHead
+from embodied_gen.heads import BeliefHead, BoltzmannHead, Head, HopfieldHead, PersistentChains, RBMHead
 
 
 class HopfieldBlock(Block):
@@ -34,6 +34,17 @@ class BoltzmannBlock(Block):
         return BoltzmannHead(event, net, hidden=self.hidden, sweeps=self.sweeps)
 
 
+class PersistentChainsBlock(Block):
+    """Chains that go on from one step of training to the next."""
+
+    count: int = Field(1024, ge=1, description="Chains.")
+    fresh: float = Field(0.05, ge=0, le=1, description="Share of the chains of a batch that begin anew.")
+
+    def build(self) -> PersistentChains:
+        """The chains."""
+        return PersistentChains(self.count, fresh=self.fresh)
+
+
 class RBMBlock(Block):
     """Restricted Boltzmann machine."""
 
@@ -41,11 +52,15 @@ class RBMBlock(Block):
     hidden: int = Field(64, ge=1, description="Hidden units.")
     steps: int = Field(5, ge=1, description="k of contrastive divergence.")
     sweeps: int = Field(50, ge=1, description="Of Gibbs sampling for a draw.")
+    chains: PersistentChainsBlock | None = Field(
+        None, description="That persist, k steps for each step of training; null for k steps from the event."
+    )
 
     def build(self, event: Event, make_net: MakeNet) -> Head:
         """The head."""
         net = make_net(event.shape[-1] + self.hidden)
-        return RBMHead(event, net, hidden=self.hidden, steps=self.steps, sweeps=self.sweeps)
+        chains = self.chains.build() if self.chains else None
+        return RBMHead(event, net, hidden=self.hidden, steps=self.steps, sweeps=self.sweeps, chains=chains)
 
 
 class BeliefBlock(Block):

@@ -1,4 +1,4 @@
-"""All kinds of heads that a config can name."""
+"""All kinds of heads that a config can name, and of their parts."""
 
 import typing
 
@@ -14,7 +14,7 @@ OF_OTHER_EVENTS = {
 }
 
 
-def kinds():
-    """Blocks of heads by kind."""
-    blocks = typing.get_args(typing.get_args(HeadBlock)[0])
+def kinds(union=HeadBlock):
+    """Blocks of a union by kind; of heads where none is named."""
+    blocks = typing.get_args(typing.get_args(union)[0])
     return {block.model_fields["kind"].default: block for block in blocks}

@@ -261,6 +261,13 @@ def test_configs_build_every_model():
         assert x.shape == (2, 3, 2, 3) and (x.abs() == 1).all()
 
 
+def test_a_config_names_chains_that_persist():
+    block = RBMBlock.model_validate({"chains": {"count": 40, "fresh": 0.5}})
+    chains = block.build(Binary(3), lambda channels_out: Constant(1, channels_out)).chains
+    assert chains is not None and (chains.count, chains.fresh) == (40, 0.5)
+    assert RBMBlock().build(Binary(3), lambda channels_out: Constant(1, channels_out)).chains is None
+
+
 def net() -> nn.Module:
     return Constant(1, 40)
 

@@ -34,10 +34,7 @@ FAMILIES = {
     name: family for name, family in LEADERBOARD.families.items() if family.head.kind not in OF_OTHER_EVENTS
 } | {
     objective: Family(head=EnergyBlock.model_validate({"objective": {"kind": objective}}))
-    for objective in (
-        *("info_nce_uniform", "maximum_likelihood", "persistent_contrastive_divergence"),
-        *("sliced_score", "implicit_score"),
-    )
+    for objective in ("info_nce_uniform", "implicit_score")  # which are no rows of the leaderboard
 }
 # Within two seconds; the others together take some minutes. Codes and words learn more slowly how little events vary.
 QUICK = ("regression", "mixture", "flow_matching_clean", "shortcut", "vae", "denoising_score")
