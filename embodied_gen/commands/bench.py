@@ -1,33 +1,26 @@
 """`embodied-gen bench families`: families are compared on proving grounds, cell by cell."""
 
-from collections import defaultdict
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import tyro
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import config, pictures
-from embodied_gen.commands import together
-from embodied_gen.commands.console import console, parse, progress
-from embodied_gen.demos.episodes import Episodes
-from embodied_gen.grounds.cell import Cell, measure, refused
-from embodied_gen.grounds.cost import rehearse, timed
-from embodied_gen.grounds.ground import Ground
+from embodied_gen.commands.cells import Broken, Means, Priced, fill, time
+from embodied_gen.commands.console import console, parse
+from embodied_gen.grounds.cell import Cell, refused
+from embodied_gen.grounds.cost import rehearse
 from embodied_gen.grounds.leaderboard import Leaderboard, Record
-from embodied_gen.grounds.shared import LastShared
 from embodied_gen.grounds.table import PICTURE, Row, into_page, rows, table
 from embodied_gen.training import Interrupted, files
-from embodied_gen.training.processes import Processes, resolve_device
+from embodied_gen.training.processes import resolve_device
 
 BENCHES = ("families",)
 RECORD, PAGE = "benchmarks/results/families.json", "docs/families.md"
-
-Priced = tuple[Cell, float]  # and seconds of its training, roughly
 
 
 @dataclass
@@ -38,7 +31,8 @@ class Arguments:
     holds are not measured again with the same versions: interrupt at any time and start again with the same command.
     Whether a family goes with a ground is tried before data are read. At the end, with nothing else running, calls are
     timed. Grounds are densities in the plane, whose truth is known, and tasks in closed loop, whose demonstrations are
-    collected where there are none.
+    collected where there are none. A cell that a mistake of the program breaks off has no result: the others are
+    measured all the same, and the command fails at the end.
 
         embodied-gen bench families --grounds eight_gaussians --families flow_matching regression --seeds 0
         embodied-gen bench families --jobs 8
@@ -65,7 +59,8 @@ class Arguments:
     """Page whose table and picture are made anew: docs/families.md for the record of the project, none for others if
     none is named. Where there is no such page the table is printed and the picture lies beside the record."""
     jobs: int = 1
-    """Cells that are measured at once, each by a process of its own."""
+    """Cells that are measured at once, each by a process of its own. On cuda seconds of training are the clock's, and
+    then depend on what else is trained: the table says so."""
     workers: int = 1
     """Processes that hold environments, of each cell."""
     device: str = "auto"
@@ -85,21 +80,35 @@ def main(arguments: list[str]) -> None:
             f"{parsed.jobs}, {parsed.threads} and {parsed.workers}."
         )
     torch.set_num_threads(parsed.threads)
-    device = resolve_device(parsed.device)
+    means = Means(resolve_device(parsed.device), jobs=parsed.jobs, workers=parsed.workers, threads=parsed.threads)
     board = config.read(Path(parsed.config), Leaderboard, "leaderboard")
-    record = Record(Path(parsed.out), device=str(device), jobs=parsed.jobs)
+    record = Record(Path(parsed.out), device=str(means.device), jobs=parsed.jobs)
+    if means.shared:
+        console.print(f"seconds of training depend on one another: {means.jobs} cells at once share {means.device}")
     cells = board.cells(parsed.families, parsed.grounds, parsed.seeds)
     due = [cell for cell in cells if not record.has(cell)]
     console.print(f"{len(cells)} cells, {len(cells) - len(due)} of them in {parsed.out} already", soft_wrap=True)
-    fill = _fill if parsed.jobs == 1 else _fill_together
     try:
-        fill(record, _accepted(record, due), parsed)
+        broken = fill(record, _accepted(record, due), means)
     except Interrupted:  # it names a folder to resume from, which a cell does not keep
         raise KeyboardInterrupt from None
-    _time(record, cells, device)
+    broken += time(record, cells, means)
     if record.content["cells"]:
         record.sort(board.cells((), (), ()))
         _publish(record, parsed)
+    _complain(broken)
+
+
+def _complain(broken: Broken) -> None:
+    """Raises `ValueError` with the names of cells that broke off, after the traceback of the first."""
+    if not broken:
+        return
+    print(broken[0][1], file=sys.stderr)
+    names = ", ".join(f"{cell.place}: {cell.family}, seed {cell.seed}" for cell, _ in broken)
+    raise ValueError(
+        f"{len(broken)} cells broke off and have no result ({names}); above is where the first did. "
+        "Mend it, and start again with the same command."
+    )
 
 
 def _accepted(record: Record, due: Sequence[Cell]) -> list[Priced]:
@@ -125,88 +134,8 @@ def _rehearsed(cell: Cell) -> float | str:
     except ValueError as error:
         console.print(f"{cell.place} refuses {cell.family}: {error}", soft_wrap=True, markup=False)
         return str(error)
-    except RuntimeError:  # the cell is measured, and says why it fails
+    except Exception:  # the cell is measured, and says why it fails
         return 0.0
-
-
-def _fill(record: Record, due: Sequence[Priced], parsed: Arguments) -> None:
-    """One cell after another."""
-    processes = Processes(0, 1, resolve_device(parsed.device))
-    last = LastShared(processes.device, _episodes)
-    for number, (cell, _) in enumerate(due, 1):
-        shared = last.of(cell.place, cell.ground)
-        console.print(f"{number}/{len(due)} {cell.place}: {cell.family}, seed {cell.seed}", soft_wrap=True)
-        with progress("train", cell.ground.train.steps) as advance:
-            shown = ""
-
-            def report(step: int, values: dict[str, float]) -> None:
-                nonlocal shown
-                shown = f"loss {values['loss']:.4f}" if "loss" in values else shown
-                advance(shown)
-
-            found = measure(cell, shared, processes=processes, workers=parsed.workers, report=report)
-        record.add(found)
-        console.print(_summary(found), soft_wrap=True, markup=False)
-
-
-def _fill_together(record: Record, due: Sequence[Priced], parsed: Arguments) -> None:
-    """Several cells at once: those of a ground one after the other, as each process reads it once; dear ones first."""
-    for place, ground in {cell.place: cell.ground for cell, _ in due}.items():
-        if ground.missing():
-            _episodes(place, ground)  # collected here, before several processes miss them
-    totals: dict[str, float] = defaultdict(float)
-    for cell, price in due:
-        totals[cell.place] += price
-    ordered = sorted(due, key=lambda one: (-totals[one[0].place], one[0].place, -one[1]))
-    work, cells = partial(_measured_apart, parsed), [cell for cell, _ in ordered]
-    with progress("cells", len(cells)) as advance:
-        for cell, found in together.done(work, cells, jobs=parsed.jobs, threads=parsed.threads):
-            record.add(found)
-            advance(f"{cell.place}: {cell.family}, seed {cell.seed}, {_summary(found).strip()}")
-
-
-def _measured_apart(parsed: Arguments, cell: Cell) -> dict[str, Any]:
-    """What `measure` finds, in a process of its own."""
-    processes = Processes(0, 1, resolve_device(parsed.device))
-    shared = _last_apart(str(processes.device)).of(cell.place, cell.ground)
-    return measure(cell, shared, processes=processes, workers=parsed.workers, report=lambda step, values: None)
-
-
-@cache
-def _last_apart(device: str) -> LastShared:
-    """The last ground of a process of its own."""
-    return LastShared(torch.device(device), _episodes)
-
-
-def _episodes(place: str, ground: Ground) -> Episodes:
-    missing = ground.missing()
-    if not missing:
-        return ground.episodes(lambda _: None)
-    console.print(f"demonstrations of {place}", soft_wrap=True)
-    with progress("collect", missing) as advance:
-        return ground.episodes(advance)
-
-
-def _time(record: Record, cells: Sequence[Cell], device: torch.device) -> None:
-    """Times calls of what was measured, with nothing else running."""
-    untimed = record.untimed(cells)
-    if not untimed:
-        return
-    last = LastShared(device, _episodes)
-    with progress("time", len(untimed)) as advance:
-        for cell in untimed:
-            record.time(cell, timed(cell, last.of(cell.place, cell.ground), device))
-            advance(f"{cell.place}: {cell.family}")
-
-
-def _summary(found: dict[str, Any]) -> str:
-    if "failure" in found:
-        return f"  {'diverged' if found['diverged'] else 'failed'}: {found['failure']}"
-    parts = [f"good {found['successes']}/{found['trials']}"]
-    if "distance" in found:
-        parts.append(f"distance {found['distance'] / found['floor']:.2f} of the floor")
-    parts.append(f"{found['training_seconds']:.0f} s")
-    return f"  {', '.join(parts)}"
 
 
 def _publish(record: Record, parsed: Arguments) -> None:

@@ -89,6 +89,10 @@ def measure(cell: Cell, shared: Shared, *, processes: Processes, workers: int, r
     Returns:
         Plain JSON; with a `failure` in words and no success where training or judging breaks off, and whether it is
         because something `diverged`.
+
+    Raises:
+        Exception: Of another kind than values, numbers and torch have: a mistake of the program is no failure of a
+            family.
     """
     found: dict[str, Any] = {**cell.key, "kind": cell.head.kind, "fingerprint": cell.fingerprint()}
     found["data"] = shared.digest

@@ -147,7 +147,8 @@ def _origins(record: dict[str, Any]) -> list[str]:
         origin = record["origins"][number]
         machine, jobs = origin["machine"], origin["jobs"]
         on = f"{machine['processor']}, {machine['cores']} cores, {machine.get('gpu') or origin['device']}"
-        lines.append(f"{count} cells: {on}, {jobs} at once; torch {origin['versions']['torch']}")
+        shared = ", whose seconds of training depend on one another" if jobs > 1 and origin["device"] != "cpu" else ""
+        lines.append(f"{count} cells: {on}, {jobs} at once{shared}; torch {origin['versions']['torch']}")
     return lines
 
 

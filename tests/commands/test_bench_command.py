@@ -3,10 +3,11 @@
 import json
 
 import pytest
+import torch
 import yaml
 
 from embodied_gen import config
-from embodied_gen.commands import bench
+from embodied_gen.commands import cells, together
 from embodied_gen.grounds.leaderboard import Leaderboard, Record
 from embodied_gen.grounds.task import TaskGround
 
@@ -121,14 +122,34 @@ def test_a_family_that_fails_is_a_row_and_the_others_are_measured_all_the_same(c
     assert "4 cells, 4 of them in r.json already" in again.out
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_cell_that_a_mistake_breaks_off_has_no_result_and_the_others_go_on(cli, tmp_path, monkeypatch, jobs):
+    def measure(cell, *others, **named):
+        return ([][cell.seed]) if cell.family == "flow" else measured(cell, *others, **named)
+
+    measured = cells.measure
+    monkeypatch.setattr(cells, "measure", measure)
+    monkeypatch.setattr(together, "done", lambda work, items, **_: ((item, work(item)) for item in items))  # here
+    board = written(tmp_path, grounds={"board": BOARD["grounds"]["board"]}, seeds=[0, 1])
+    call = ["bench", "families", board, "--out", "r.json", "--device", "cpu", "--jobs", jobs]
+    outcome = cli(*call)
+    assert outcome.status == 2
+    assert "2 cells broke off and have no result (board: flow, seed 0, board: flow, seed 1)" in outcome.err
+    assert outcome.err.count("Traceback") == 1 and "IndexError: list index out of range" in outcome.err
+    assert "| board | least squares | 2 |" in outcome.out and "| flow |" not in outcome.out
+    monkeypatch.setattr(cells, "measure", measured)
+    again = cli(*call)
+    assert again.status == 0 and "4 cells, 2 of them in r.json already" in again.out
+
+
 def test_dear_families_of_dear_grounds_go_first(monkeypatch, tmp_path):
     asked = []
-    monkeypatch.setattr(bench.together, "done", lambda work, cells, **_: asked.extend(cells) or [])
+    monkeypatch.setattr(together, "done", lambda work, items, **_: asked.extend(items) or [])
     board = config.parse(BOARD | {"seeds": [0, 1]}, Leaderboard, "board")
     prices = {("board", "flow"): 2.0, ("board", "least squares"): 1.0, ("particle", "flow"): 3.0}
     monkeypatch.setattr(TaskGround, "missing", lambda _: 0)
     due = [(cell, prices.get((cell.place, cell.family), 0.5)) for cell in board.cells((), (), ())]
-    bench._fill_together(Record(tmp_path / "r.json"), due, bench.Arguments("families", jobs=2))
+    cells.fill(Record(tmp_path / "r.json"), due, cells.Means(torch.device("cpu"), jobs=2))
     assert [(cell.place, cell.family) for cell in asked] == [
         *[("particle", "flow")] * 2,
         *[("particle", "least squares")] * 2,

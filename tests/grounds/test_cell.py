@@ -154,9 +154,10 @@ def test_a_family_that_cannot_be_judged_has_failed_and_says_why(kind, monkeypatc
     assert json.loads(json.dumps(found)) == found
 
 
-def test_mistakes_of_the_program_are_no_failures_of_a_family(monkeypatch):
-    with pytest.raises(TypeError, match="unexpected"):
-        judged_by(TypeError("unexpected"), monkeypatch)
+@pytest.mark.parametrize("kind", [TypeError, IndexError, AssertionError])
+def test_mistakes_of_the_program_are_no_failures_of_a_family(kind, monkeypatch):
+    with pytest.raises(kind, match="unexpected"):
+        judged_by(kind("unexpected"), monkeypatch)
 
 
 def test_draws_that_are_not_finite_have_diverged(monkeypatch):

@@ -234,6 +234,14 @@ def test_seeds_are_pooled_and_averaged():
     assert "<sub>2 cells: P, 2 cores, cpu, 3 at once; torch T.</sub>" in table(record_of(first, second))
 
 
+def test_cells_that_shared_a_device_say_so():
+    record = record_of(cell("a", 0))
+    record["origins"][0]["device"] = "cuda:0"
+    assert "cuda:0, 3 at once, whose seconds of training depend on one another; torch T" in table(record)
+    record["origins"][0]["jobs"] = 1
+    assert "cuda:0, 1 at once; torch T" in table(record)
+
+
 def test_ways_that_seeds_take_apart_do_not_make_up_for_those_that_each_of_them_drops():
     """Pooled, three seeds that each fell on another part looked as if all parts were drawn alike."""
     collapsed = [cell("a", k, parts=[[9 * (k == j) for j in range(3)]] * 2, due=[[3.0] * 3] * 2) for k in range(3)]
