@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embodied_gen.statistics import Modes, clusters, count_modes, reached
+from embodied_gen.statistics import Modes, clusters, count_modes, reached, spread
 
 K = 5
 CENTRES = 10 * np.stack([np.cos(2 * np.pi * np.arange(K) / K), np.sin(2 * np.pi * np.arange(K) / K)], 1)
@@ -47,6 +47,15 @@ def test_samples_that_collapse_within_their_modes_have_less_spread(share):
     result = told(normals(np.random.default_rng(5), 300, deviation=share)[0])
     assert result.reached == 1
     assert result.spread == pytest.approx(share, rel=0.1, abs=1e-9)
+
+
+def test_spread_is_of_modes_that_both_have_twice():
+    twice, once = (
+        np.array([[0.0, 0.0], [2.0, 0.0], [9.0, 9.0]]),
+        np.array([[0.0, 0.0], [1.0, 0.0], [5.0, 5.0], [7.0, 7.0]]),
+    )
+    assert spread(twice, [0, 0, 1], once, [0, 0, 1, 1]) == 2.0
+    assert spread(twice, [0, 1, 2], once, [0, 0, 1, 1]) == 0.0
 
 
 def test_a_mode_counts_as_dropped_below_a_tenth_of_its_share():

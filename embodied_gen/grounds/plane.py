@@ -1,7 +1,8 @@
 """Densities in the plane as grounds: events of one step that stand for a point, whose density under a context is known.
 
 Judged on draws of some contexts: the sliced Wasserstein distance to as many true points, over the floor (that of two
-sets of true points); the share of draws that lie on a part of the density; and how often each part is drawn.
+sets of true points); the share of draws that lie on a part of the density; how often each part is drawn; and how far
+draws spread within their parts, over how far true points do (see `statistics.modes`).
 
 The bounds of a point are those of the density and not of the data, so that no held-out point lies outside of what a
 head with bounds can say.
@@ -17,7 +18,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from embodied_gen import draws
+from embodied_gen import draws, statistics
 from embodied_gen.blocks import BinaryBlock, EventBlock, MLPBlock, NetBlock, PolicyControl
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.events import Event
@@ -86,17 +87,16 @@ class DensityGround(Ground, abc.ABC):
         return self.contexts * self.samples
 
     def judge(self, predictor: Predictor, *, seed: int, workers: int) -> dict[str, Any]:
-        """Distance over the floor, draws on the density and on each of its parts, and the truth's own NLL."""
+        """Distance over the floor, draws on the density and on each of its parts, their spread, the truth's own NLL."""
         truth = _truth(self.model_copy(update={"net": MLPBlock(), "train": TrainSettings()}))
         device = predictor.head.event.low.device
         stream = draws.generator(seed, _DRAWS, device=device)
         y = predictor.sample(truth.contexts[:, None].to(device), self.samples, generator=stream).cpu()
         require_finite(y)
         drawn, k = self.decoded(y.flatten(0, 2)), self.density.shape.parts
-        part = self.density.part_of(drawn, truth.rows).view(self.contexts, -1)
-        counts = torch.bincount(
-            (part + k * torch.arange(self.contexts)[:, None])[part >= 0], minlength=k * self.contexts
-        )
+        part = self.parts(drawn, truth.rows)
+        on = part >= 0
+        counts = torch.bincount(part[on], minlength=k * self.contexts)
         distance = apart(slices(drawn.view(self.contexts, -1, 2)), truth.slices)
         found = {
             "trials": part.numel(),
@@ -105,8 +105,15 @@ class DensityGround(Ground, abc.ABC):
             "due": (self.samples * self.density.shares(truth.contexts)).tolist(),
             "distance": float(distance.square().mean().sqrt()),
             "floor": truth.floor,
+            "spread": statistics.spread(drawn[on], part[on], truth.points, truth.parts),
         }
         return found | self._own_surprise(truth, predictor.head.event)
+
+    def parts(self, y: Tensor, rows: Tensor) -> Tensor:
+        """The part of each point `(B n, 2)`, those of each context counted anew, shape `(B n,)`; -1 for stray ones."""
+        part = self.density.part_of(y, rows)
+        first = self.density.shape.parts * torch.arange(self.contexts).repeat_interleave(len(y) // self.contexts)
+        return torch.where(part >= 0, part + first, -1)
 
     def _own_surprise(self, truth: "Truth", event: Event) -> dict[str, float]:
         """-log p of true points for each number of an event, where it is closed."""
@@ -123,13 +130,17 @@ class Truth:
     Attributes:
         contexts: That are judged, shape `(B, C)`.
         rows: The context of each draw, shape `(B n, C)`.
-        slices: Of true points, see `measures.slices`; shape `(B, directions, n)`.
+        points: True ones that are on the density as they are coded, shape `(M, 2)`, M <= B n.
+        parts: Their parts, those of each context counted anew, shape `(M,)`.
+        slices: Of all true points, see `measures.slices`; shape `(B, directions, n)`.
         floor: Distance of other true points to them.
         log_density: Mean log p(y | c) of true points, nat; None where it is not closed.
     """
 
     contexts: Tensor
     rows: Tensor
+    points: Tensor
+    parts: Tensor
     slices: Tensor
     floor: float
     log_density: float | None
@@ -141,9 +152,11 @@ def _truth(ground: DensityGround) -> Truth:
     c = density.contexts(ground.contexts, generator=draws.generator(0, _TRUTH))
     rows = c.repeat_interleave(n, 0)
     exact, again = (density.sample(rows, generator=draws.generator(0, k)) for k in (_TRUTH, _OTHER))
-    truth, other = (slices(ground.decoded(ground.coded(y)).view(len(c), n, 2)) for y in (exact, again))
+    points, others = (ground.decoded(ground.coded(y)) for y in (exact, again))
+    truth, other = (slices(y.view(len(c), n, 2)) for y in (points, others))
+    floor, parts = float(apart(other, truth).square().mean().sqrt()), ground.parts(points, rows)
     log_density = float(density.log_density(exact, rows).mean()) if density.closed else None
-    return Truth(c, rows, truth, float(apart(other, truth).square().mean().sqrt()), log_density)
+    return Truth(c, rows, points[parts >= 0], parts[parts >= 0], truth, floor, log_density)
 
 
 @final

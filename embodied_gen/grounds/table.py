@@ -7,6 +7,8 @@ averaged: ways that are taken by one seed or in one context alone do not make up
 
     entropy    of the ways taken, over the largest that there is; 0 where none was taken
     modes      share of the ways that were taken at least a tenth as often as is their due
+    spread     of draws within a way over that of the truth where it is known; 0 where each way is but one point
+    rewarded   share of episodes with any reward at all, of all seeds
 """
 
 import math
@@ -25,8 +27,8 @@ MARK = "families"
 PICTURE = "images/families.png"
 """Where the picture of a page lies, from the page."""
 _HEADER = (
-    "| ground | family | seeds | good | 95 % interval | over seeds | entropy | modes | distance / floor | NLL "
-    "| calibration error | training [s] | ms a call | network calls | parameters [1000] |"
+    "| ground | family | seeds | good | 95 % interval | over seeds | rewarded | entropy | modes | spread "
+    "| distance / floor | NLL | calibration error | training [s] | ms a call | network calls | parameters [1000] |"
 )
 
 
@@ -72,6 +74,13 @@ class Row:
     def shares(self) -> list[float]:
         """The share of good trials of each seed."""
         return [cell["successes"] / cell["trials"] for cell in self.cells]
+
+    @property
+    def rewarded(self) -> float | None:
+        """The share of episodes with any reward, those of failed seeds among them; None where there are no rewards."""
+        if not any("rewarded" in cell for cell in self.cells):
+            return None
+        return sum(cell.get("rewarded", 0) for cell in self.cells) / sum(cell["trials"] for cell in self.cells)
 
     @property
     def entropy(self) -> float | None:
@@ -162,8 +171,10 @@ def _line(row: Row) -> str:
         f"{share:.3f}",
         f"[{low:.3f}, {high:.3f}]",
         f"{min(row.shares):.3f} to {max(row.shares):.3f}",
+        _shown(row.rewarded, ".3f"),
         _shown(row.entropy, ".3f"),
         _shown(row.modes, ".3f"),
+        _shown(row.mean("spread"), ".2f"),
         _shown(row.distance, ".2f"),
         _surprise(row),
         _shown(row.mean("calibration_error"), ".3f"),

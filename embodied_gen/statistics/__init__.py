@@ -12,7 +12,7 @@ from embodied_gen.statistics.label_maps import (
     label_scores,
     scores_of,
 )
-from embodied_gen.statistics.modes import Modes, clusters, count_modes, reached
+from embodied_gen.statistics.modes import Modes, clusters, count_modes, reached, spread
 from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
 from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
 from embodied_gen.statistics.resampling import block_resamples, bootstrap_mean, bootstrap_paired_difference, entropy
@@ -52,6 +52,7 @@ __all__ = [
     "reached",
     "score_calibration",
     "scores_of",
+    "spread",
     "student_mean",
     "wilson",
 ]

@@ -98,8 +98,29 @@ def count_modes(
         np.bincount(mode, minlength=k) * len(x) / len(y),
         float(1 - inside.mean()),
         entropy(counts, rng=rng) if inside.any() else Estimate(0.0, 0.0, 1.0),
-        _spread(x[inside], reached, y, mode, counts),
+        spread(x[inside], reached, y, mode),
     )
+
+
+def spread(samples: ArrayLike, found: ArrayLike, reference: ArrayLike, labels: ArrayLike) -> float:
+    """Collapse within modes, see the head of this file: the deviation of samples over that of a reference.
+
+    Args:
+        samples: Shape `(n, D)`.
+        found: Mode of each sample, whole numbers >= 0, shape `(n,)`.
+        reference: Shape `(m, D)`.
+        labels: Mode of each value of the reference, whole numbers >= 0, shape `(m,)`.
+
+    Returns:
+        The mean over the modes that have two samples and two values of the reference or more; 0 where there are none.
+    """
+    x, y, ours, theirs = (np.asarray(part) for part in (samples, reference, found, labels))
+    k = int(max(ours.max(initial=-1), theirs.max(initial=-1))) + 1
+    seen = (np.bincount(ours, minlength=k) > 1) & (np.bincount(theirs, minlength=k) > 1)
+    if not seen.any():
+        return 0.0
+    width, due = (_deviations(values, mode, k)[seen] for values, mode in ((x, ours), (y, theirs)))
+    return float(np.mean(width / np.maximum(due, np.finfo(float).tiny)))
 
 
 def clusters(reference: ArrayLike, k: int, *, rng: np.random.Generator) -> np.ndarray:
@@ -132,14 +153,6 @@ def _check(x: np.ndarray, y: np.ndarray, mode: np.ndarray) -> None:
     counts = np.bincount(mode)
     if len(counts) < 2 or counts.min() < 2:
         raise ValueError(f"there must be two modes or more, each of two values or more; got counts {counts.tolist()}.")
-
-
-def _spread(x: np.ndarray, reached: np.ndarray, y: np.ndarray, mode: np.ndarray, counts: np.ndarray) -> float:
-    seen = np.flatnonzero(counts > 1)
-    if not len(seen):
-        return 0.0
-    ours, theirs = _deviations(x, reached, len(counts))[seen], _deviations(y, mode, len(counts))[seen]
-    return float(np.mean(ours / np.maximum(theirs, np.finfo(float).tiny)))
 
 
 def _deviations(values: np.ndarray, mode: np.ndarray, k: int) -> np.ndarray:

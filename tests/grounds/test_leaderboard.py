@@ -276,6 +276,14 @@ def test_seeds_that_failed_have_no_success_and_take_no_way():
     assert shown["seeds"] == "1 of 3 failed, 2 of 3 diverged" and shown["good"] == "0.000" and shown["ms a call"] == ""
 
 
+def test_any_reward_is_pooled_with_none_for_seeds_that_failed_and_spreads_are_averaged_over_the_others():
+    first = cell("a", 0, successes=2, rewarded=6, spread=0.5)
+    shown = columns(record_of(first, first | {"seed": 1, "rewarded": 9, "spread": 1.0}, broken("a", 2)))
+    assert (shown["rewarded"], shown["spread"]) == ("0.500", "0.75")
+    shown = columns(record_of(cell("a", 0)))
+    assert (shown["rewarded"], shown["spread"]) == ("", "")
+
+
 def test_what_is_unknown_stays_blank_and_what_is_infinite_is_said():
     record = record_of(cell("a", 0), cell("b", 0, nll=None, nll_by="exact"), cell("b", 1, nll=1.0, nll_by="exact"))
     unknown, infinite = columns(record), columns(record, 1)

@@ -60,6 +60,30 @@ def test_the_truth_is_as_good_as_the_floor_and_reaches_every_part(ground):
     assert torch.equal(parts > 0, due > 0) and due.sum(1) == pytest.approx(torch.full((4,), 500.0))
     assert (parts - due).abs().max() < 5 * (due.max() + 1).sqrt()  # in each context, not of all together
     assert 0.5 < found["distance"] / found["floor"] < 2
+    assert found["spread"] == pytest.approx(1, abs=0.1)
+
+
+class Collapsed(Head):
+    """The first draw of each part of the density under each context, over and over."""
+
+    def __init__(self, ground):
+        super().__init__(Trajectory(1, [-2.0, -1.0], [2.0, 1.0]))
+        self.ground = ground
+
+    def loss(self, x, c, *, generator, valid=None):
+        return x.new_zeros(len(x))
+
+    def _sample(self, c, rows, generator, guide):
+        y = self.ground.density.sample(c, generator=generator)
+        first: dict[int, int] = {}
+        kept = [first.setdefault(part, row) for row, part in enumerate(self.ground.parts(y, c).tolist())]
+        return self.event.scale(y[kept].unsqueeze(1))
+
+
+@pytest.mark.parametrize("ground", GROUNDS, ids=lambda g: g.shape)
+def test_parts_that_have_collapsed_to_points_are_reached_and_have_no_spread(ground):
+    found, truth = ground.judge(Predictor(nn.Flatten(), Collapsed(ground)), seed=0, workers=1), judged(ground, 1.0)
+    assert found["parts"] == truth["parts"] and found["spread"] == pytest.approx(0, abs=1e-5)
 
 
 @pytest.mark.parametrize("ground", GROUNDS, ids=lambda g: g.shape)
@@ -160,6 +184,6 @@ class Coded(Head):
 def test_the_coded_truth_is_as_good_as_the_floor_and_its_surprise_is_that_of_cells():
     found = BITS.judge(Predictor(nn.Flatten(), Coded(BITS)), seed=0, workers=1)
     assert found["successes"] == found["trials"]  # cells of the code lie within those of the board
-    assert 0.5 < found["distance"] / found["floor"] < 2
+    assert 0.5 < found["distance"] / found["floor"] < 2 and found["spread"] == pytest.approx(1, abs=0.1)
     # A label leaves four cells of the board, each of 16 x 16 cells of the code, all equally likely.
     assert found["nll_of_truth"] * 12 == pytest.approx(math.log(4 * 16 * 16))
