@@ -36,7 +36,7 @@ from embodied_gen.heads import (
 class LatentBlock(Block):
     """What the blocks of heads with a continuous latent share."""
 
-    latent: int = Field(8, ge=1, description="Numbers of the latent.")
+    latent: int = Field(8, ge=1, description="Numbers of the latent; more than an event has add nothing to speak of.")
     prior: Literal["normal", "learned"] = Field("normal", description="N(0, 1), or read from the context by a network.")
     chain: ChainBlock = ChainBlock()
 

@@ -72,7 +72,7 @@ class BeliefHead(Head):
         require_binary(event)
         if len(layers) < 2 or min(layers) < 1:
             raise ValueError(
-                f"layers must be at least two, of one unit or more; got {list(layers)}. One is an RBMHead."
+                f"layers must be at least two, of one unit or more; got {list(layers)}. One is head.kind rbm."
             )
         if steps < 1 or sweeps < 1 or candidates < 1:
             raise ValueError(

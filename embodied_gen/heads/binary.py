@@ -206,4 +206,7 @@ def require_binary(event: Event) -> None:
         ValueError: Naming the kind that was given.
     """
     if not isinstance(event, Binary):
-        raise ValueError(f"models of binary units need a Binary event; got {type(event).__name__}.")
+        raise ValueError(
+            f"models of binary units need a Binary event; got {type(event).__name__}. Set event.kind to binary, or "
+            "take another head."
+        )

@@ -43,7 +43,7 @@ class BoltzmannHead(BinaryHead):
         if self.units + hidden > MOST:
             raise ValueError(
                 f"a Boltzmann machine enumerates at most {MOST} units; got {self.units} visible and {hidden} hidden. "
-                "Take an RBMHead, or a HopfieldHead without hidden units."
+                "Take a restricted machine (head.kind rbm), or one without hidden units (hopfield)."
             )
         self.raw = nn.Parameter(0.1 * torch.randn(self.units + hidden, self.units + hidden))
 

@@ -6,7 +6,7 @@ from embodied_gen.blocks import HeadBlock
 
 # What a head of another event than trajectories says of them.
 OF_OTHER_EVENTS = {
-    **dict.fromkeys(("hopfield", "boltzmann", "rbm", "belief"), "need a Binary event"),
+    **dict.fromkeys(("hopfield", "boltzmann", "rbm", "belief"), "need a Binary event; .* Set event.kind to binary"),
     **dict.fromkeys(("pixelcnn", "crf", "chain_crf", "chain_margin", "cellwise"), "predicts label maps"),
     **dict.fromkeys(("max_ent", "margin", "learch"), "predicts paths over a map"),
     "polygon": "predicts polygons",

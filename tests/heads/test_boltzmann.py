@@ -275,9 +275,12 @@ def net() -> nn.Module:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: BoltzmannHead(Binary(14), net(), hidden=3), "at most 16 units; got 14 visible and 3 hidden"),
+        (lambda: BoltzmannHead(Binary(14), net(), hidden=3), r"got 14 visible and 3 hidden.*\(head.kind rbm\)"),
         (lambda: RBMHead(Binary(3), net(), hidden=0), "hidden and steps must be at least 1; got 0 and 5"),
-        (lambda: BeliefHead(Binary(3), net(), layers=(4,)), r"layers must be at least two.*got \[4\]"),
+        (
+            lambda: BeliefHead(Binary(3), net(), layers=(4,)),
+            r"layers must be at least two.*got \[4\]. One is head.kind rbm",
+        ),
         (lambda: BeliefHead(Binary(3), net(), steps=0), "steps, sweeps and candidates must be at least 1; got 0, 50"),
         (lambda: restricted().log_partition(NONE, generator=draws.generator(0), rungs=0), "rungs and chains must be"),
     ],

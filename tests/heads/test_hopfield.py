@@ -216,7 +216,10 @@ def test_a_context_shifts_what_is_probable():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: HopfieldHead(Trajectory(1, [-1.0], [1.0]), Constant(1, 1)), "need a Binary event; got Trajectory"),
+        (
+            lambda: HopfieldHead(Trajectory(1, [-1.0], [1.0]), Constant(1, 1)),
+            "got Trajectory. Set event.kind to binary",
+        ),
         (lambda: network(3, sweeps=0), "hidden must be at least 0 and sweeps at least 1; got 0 and 0"),
         (lambda: associate(torch.eye(2), torch.eye(2), beta=0.0), "beta must be positive; got 0.0"),
         (lambda: gibbs(lambda x: x.sum(1), torch.ones(1, 2), [0.0], generator=draws.generator(0)), "must be positive"),
