@@ -73,7 +73,7 @@ def test_mistakes_are_named_with_their_place():
 
 def test_the_projects_own_leaderboard_reads_and_has_the_grounds_that_it_should():
     own = config.read(ROOT / "configs" / "families.yaml", Leaderboard, "leaderboard")
-    assert {"particle_4", "push_blocks", "avoid", "checkerboard", "bits_pinwheel"} <= own.grounds.keys()
+    assert {"particle_2", "push_blocks", "avoid", "checkerboard", "bits_pinwheel"} <= own.grounds.keys()
     heads = [family.head for family in own.families.values()]
     assert {head.kind for head in heads} == set(kinds())
     assert {head.game.kind for head in heads if head.kind == "adversarial"} == set(kinds(GameBlock))
