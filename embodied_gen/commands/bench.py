@@ -25,7 +25,7 @@ RECORD, PAGE = "benchmarks/results/families.json", "docs/families.md"
 
 @dataclass
 class Arguments:
-    """Trains and judges every family on every ground, with the same data, network and number of steps for all.
+    """Trains and judges every family on every ground, with the same data, size of networks and number of steps.
 
     A cell is one family on one ground with one training seed. The record is written after each cell, and cells that it
     holds are not measured again with the same versions: interrupt at any time and start again with the same command.
@@ -46,7 +46,7 @@ class Arguments:
     what: tyro.conf.Positional[str]
     """What is compared: families."""
     config: tyro.conf.Positional[str] = "configs/families.yaml"
-    """Leaderboard file: families (name: head, and a network where it needs a kind of its own), grounds and seeds."""
+    """Leaderboard file: families (name: head, and a network where it is not the ground's), grounds and seeds."""
     families: tuple[str, ...] = ()
     """Only these families."""
     grounds: tuple[str, ...] = ()

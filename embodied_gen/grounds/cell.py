@@ -1,6 +1,6 @@
 """A cell of a leaderboard: one family trained and judged on one ground with one seed.
 
-All families of a ground see the same examples in the same order of seeds, have networks of the same settings and take
+All families of a ground see the same examples in the same order of seeds, have networks of the same size and take
 the same number of optimiser steps. Measured beside the ground's own judgement:
 
     parameters, training seconds

@@ -23,8 +23,8 @@ class Family(Block):
     """A head, and what it cannot do without. All else is the ground's."""
 
     head: HeadBlock
-    net: NetBlock | None = Field(None, description="For a head that needs a kind of network of its own.")
-    nets: dict[str, NetBlock] = Field({}, description="By the name of a ground, where it needs another one there.")
+    net: NetBlock | None = Field(None, description="In place of the ground's: another kind, or narrower for several.")
+    nets: dict[str, NetBlock] = Field({}, description="By the name of a ground, where it is another one there.")
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         None, description="For players of a game, who learn without: see train.momentum."
     )
@@ -101,7 +101,7 @@ class Record:
         }
         self.content: dict[str, Any] = {
             "schema": files.SCHEMA,
-            "what": "families on proving grounds: same data, network and steps; one cell a family, ground and seed",
+            "what": "families on proving grounds: same data, sizes and steps; one cell a family, ground and seed",
             "origins": [],
             "cells": [],
         }
