@@ -73,7 +73,7 @@ class SlicedScoreMatching(Objective):
         """Curvature along the slices and half the square, divided by n."""
         x = x + self.blur * draws.normal(x.shape, generator=generator, like=x)
         many = x.repeat_interleave(self.slices, 0)
-        signs = draws.uniform(many.shape, generator=generator, like=x).sub(0.5).sign()
+        signs = draws.signs(many.shape, generator=generator, like=x)
         bent, square = _bend(landscape, many, signs)
         return (square / 2 - bent).view(len(x), -1).mean(1) / x[0].numel()
 

@@ -151,6 +151,18 @@ def test_sliced_score_matching_is_the_implicit_one_in_expectation():
     assert (sliced - exact).abs().max() > 0
 
 
+def test_slices_along_signs_are_exact_where_entries_do_not_meet_even_at_the_middle_of_the_draws(monkeypatch):
+    x = data(20, 2)
+
+    def separate(x):
+        return x.pow(4).flatten(1).sum(1)
+
+    exact = ImplicitScoreMatching(blur=0).loss(landscape(separate, 2), x, generator=draws.generator(0))
+    monkeypatch.setattr(draws, "uniform", lambda shape, *, generator, like: like.new_full(shape, 0.5))
+    sliced = SlicedScoreMatching(1, blur=0).loss(landscape(separate, 2), x, generator=draws.generator(0))
+    torch.testing.assert_close(sliced, exact)
+
+
 def test_denoising_score_matching_differs_from_the_explicit_one_by_a_constant():
     # Blurred by sigma, a normal of deviation s has the score -x / (s^2 + sigma^2).
     s, sigma, rows = 0.8, 0.6, 200_000
