@@ -30,7 +30,7 @@ HEADS = [
     {"kind": "bnaf", "iterations": 8},
     {"kind": "residual_flow", "layers": 2, "iterations": 10, "truncation": {"kind": "first", "terms": 3}},
     {"kind": "residual_flow", "layers": 1, "truncation": {"kind": "poisson"}},
-    {"kind": "continuous_flow", "solver": {"kind": "fixed", "method": "midpoint", "steps": 2}},
+    {"kind": "continuous_flow", "training_solver": {"kind": "fixed", "method": "midpoint", "steps": 2}},
     {"kind": "continuous_flow", "solver": {"kind": "dormand_prince", "relative": 1e-3, "absolute": 1e-3}},
     {"kind": "autoencoder", "latent": 3},
     {"kind": "vae", "latent": 3, "beta": 0.5, "prior": "learned", "chain": {"steps": 3}},

@@ -221,8 +221,12 @@ class ContinuousFlowBlock(FlowBlock):
     """Continuous flow: a neural ordinary differential equation, trained by likelihood."""
 
     kind: Literal["continuous_flow"] = "continuous_flow"
-    solver: SolverBlock = FixedSolver()
+    solver: SolverBlock = Field(
+        DormandPrinceSolver(relative=1e-6, absolute=1e-7), description="Of densities and draws; exact as far as it is."
+    )
+    training_solver: SolverBlock = Field(FixedSolver(), description="Of the loss; may be coarse.")
 
     def stack(self, shape: tuple[int, ...], make_net: MakeNet) -> list[flows.Layer]:
         """One layer."""
-        return [flows.Continuous(make_net(shape[-1]), solver=self.solver.build())]
+        solver, training = self.solver.build(), self.training_solver.build()
+        return [flows.Continuous(make_net(shape[-1]), solver=solver, training_solver=training)]

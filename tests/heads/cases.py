@@ -183,7 +183,7 @@ CASES = [
     Case("iaf", lambda e: flow(e, [InverseAutoregressive(masked(), Affine())])),
     Case("bnaf", lambda e: flow(e, [BlockAutoregressive(e.shape, monotone(), iterations=10)], 1)),
     Case("residual", lambda e: flow(e, [Residual(lipschitz(), iterations=20)])),
-    Case("continuous", lambda e: flow(e, [Continuous(mlp(), solver=Fixed(2, HEUN))])),
+    Case("continuous", lambda e: flow(e, [Continuous(mlp(), solver=Fixed(2, HEUN), training_solver=Fixed(2, HEUN))])),
     Case("energy", lambda e: energy(e, mlp(1), InfoNCE(4, chain=Langevin(5))), loss_tells=False),
     Case("energy_uniform", lambda e: energy(e, mlp(1), InfoNCE(), RandomWalk(50))),
     Case(

@@ -68,7 +68,7 @@ FAMILIES = {
     "iaf": lambda s: reversed_between(s.autoregressive(InverseAutoregressive, Affine())),
     "bnaf": lambda s: reversed_between([BlockAutoregressive(s.shape, s.monotone(), time=i / 2) for i in range(2)]),
     "residual": lambda s: [Residual(s.lipschitz(), time=i / 4, truncation=First(5)) for i in range(3)],
-    "continuous": lambda s: [Continuous(s.mlp(1), solver=Fixed(2))],
+    "continuous": lambda s: [Continuous(s.mlp(1), training_solver=Fixed(2))],
 }
 EVERY = pytest.mark.parametrize("family", FAMILIES)
 

@@ -9,8 +9,8 @@ and a draw is z ~ N(0, 1) led through the inverses in the opposite order. m and 
 that layers work in units of about one. Families of flows differ in their layers alone: each knows an exact direction
 from data to noise with its log-determinant, and the way back.
 
-Of a layer whose log-determinant is dear, training takes an unbiased estimate instead (`Layer.estimate`), while
-`log_prob` stays exact.
+Of a layer whose log-determinant is dear, training takes an estimate instead (`Layer.estimate`), while `log_prob` stays
+exact, of continuous layers to the tolerance of their solver.
 
 Guides are followed in the latent z, by proposals and a Langevin chain (`latent_chain`), which is exact as the chain
 grows. The chain differentiates the way from noise to data: for layers that solve equations there it is slow.
@@ -39,10 +39,10 @@ class Layer(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def normalise(self, x: Tensor, c: Context) -> tuple[Tensor, Tensor]:
-        """Data to noise: f(x, c) of shape `(M, *E)` and log |det df/dx|, exact, of shape `(M,)`."""
+        """Data to noise: f(x, c) of shape `(M, *E)` and log |det df/dx| of shape `(M,)`, exact or to a tolerance."""
 
     def estimate(self, x: Tensor, c: Context, *, generator: draws.Generator) -> tuple[Tensor, Tensor]:
-        """The same with a log-determinant that may be an unbiased estimate, and so may its gradient."""
+        """The same for training, with a log-determinant that may be an unbiased estimate, and so may its gradient."""
         return self.normalise(x, c)
 
     @abc.abstractmethod
@@ -80,7 +80,7 @@ class FlowHead(Head):
         return -self._log_prob(x, lambda layer, x: layer.estimate(x, c, generator=generator)) / x[0].numel()
 
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
-        """Log p(x | c), exact, nat with respect to model units, shape `(B,)`."""
+        """Log p(x | c), exact or to the tolerance of its layers, nat with respect to model units, shape `(B,)`."""
         return self._log_prob(x, lambda layer, x: layer.normalise(x, c))
 
     def push(self, z: Tensor, c: Context) -> Tensor:
