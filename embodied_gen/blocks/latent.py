@@ -63,7 +63,7 @@ class VariationalBlock(LatentBlock):
 
     smallest: float = Field(0.01, gt=0, description="Smallest deviation of the decoder, model units.")
     temperature: float = Field(1.0, ge=0, description="Deviations of a draw from the decoder's mean.")
-    importance: int = Field(16, ge=1, description="Draws of the bound of log p.")
+    importance: int = Field(64, ge=1, description="Draws of the bound of log p.")
 
 
 class VAEBlock(VariationalBlock):

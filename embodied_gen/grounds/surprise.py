@@ -1,7 +1,8 @@
 """How probable held-out events are to a head, by the best way that it has.
 
     exact   log p(x | c) of the head; of few binary units whatever the machine, by a sum over all states
-    bound   a lower bound of it, of variational heads
+    bound   a lower bound of it, of variational heads: of independent draws for each event, so that their errors are not
+            the same in all events, and a mean over these does away with them
     flow    that of the flow that a denoising head follows in the limit of many steps, see `heads.likelihood`
 
 Heads that know no density have none here: energies without a partition sum, generators without an inverse, and average
@@ -9,6 +10,7 @@ velocities, whose draws are one long step and not the flow. Of units of two valu
 of such units gives count: densities of others at their two values grow without end.
 """
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -16,7 +18,7 @@ from torch import Tensor
 
 from embodied_gen import draws
 from embodied_gen.events import Binary
-from embodied_gen.heads import BinaryHead, DenoisingHead, HasBound, HasLogProb, Head, log_likelihood
+from embodied_gen.heads import BinaryHead, DenoisingHead, HasBound, HasDrawnBound, HasLogProb, Head, log_likelihood
 from embodied_gen.heads.flows.trace import exact, hutchinson
 from embodied_gen.heads.gibbs import MOST
 
@@ -35,7 +37,7 @@ def surprise(head: Head, x: Tensor, c: Tensor, *, generator: draws.Generator) ->
         head: Trained.
         x: Events, model units, shape `(B, *E)`.
         c: Contexts, shape `(B, C)`.
-        generator: Draws what the flow's divergence is estimated along.
+        generator: Draws latents of a bound, and what the flow's divergence is estimated along.
 
     Returns:
         `nll`, nat, None where it is not finite, and `nll_by`, the way; nothing where the head has no density.
@@ -53,6 +55,8 @@ def _way(head: Head, generator: draws.Generator) -> tuple[str, LogProb | None]:
         return "exact", head.enumerated if head.units <= MOST else None
     if isinstance(head.event, Binary) and not isinstance(head, BinaryHead):
         return "", None
+    if isinstance(head, HasDrawnBound):
+        return "bound", functools.partial(head.bound, generator=generator)
     if isinstance(head, HasBound):
         return "bound", head.log_prob
     if isinstance(head, HasLogProb):

@@ -143,6 +143,14 @@ class HasBound(HasLogProb, Protocol):
 
 
 @runtime_checkable
+class HasDrawnBound(HasBound, Protocol):
+    """Bounds that are means over draws: `log_prob` is that of some fixed draws, the same for all rows."""
+
+    def bound(self, x: Tensor, c: Context, *, generator: Generator) -> Tensor:
+        """The bound of independent draws for each row, nat with respect to model units, `(B,)`: for means over rows."""
+
+
+@runtime_checkable
 class HasDenoiser(Protocol):
     """Posterior means of noised events."""
 

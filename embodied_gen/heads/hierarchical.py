@@ -34,7 +34,7 @@ from embodied_gen.heads.variational import Normal, Repeated, VariationalHead, ce
 
 @final
 class HierarchicalVAEHead(VariationalHead):
-    """A conditional VAE with L levels of latents; implements `HasBound`, and `HasLatent`.
+    """A conditional VAE with L levels of latents; implements `HasDrawnBound` and `HasLatent`.
 
     Args:
         event: What is predicted.
@@ -45,7 +45,7 @@ class HierarchicalVAEHead(VariationalHead):
         latent: Numbers Z of each level, >= 1.
         smallest: Lower bound of the decoder's deviations, model units.
         temperature: Deviations of a draw from the decoder's mean; 1 draws from p(x | c), 0 the mean.
-        importance: Draws K of `log_prob`.
+        importance: Draws K of the bound.
         chain: How a guide is followed; may be replaced on a trained head.
 
     Raises:
@@ -63,7 +63,7 @@ class HierarchicalVAEHead(VariationalHead):
         latent: int = 8,
         smallest: float = 0.01,
         temperature: float = 1.0,
-        importance: int = 16,
+        importance: int = 64,
         chain: LatentChain | None = None,
     ):
         require({"levels": levels, "latent": latent})

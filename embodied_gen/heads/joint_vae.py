@@ -29,7 +29,7 @@ from embodied_gen.heads.variational import Repeated
 
 @final
 class JointVAEHead(EncodedHead):
-    """A conditional VAE with classes; implements `HasBound`, and `HasLatent`.
+    """A conditional VAE with classes; implements `HasDrawnBound` and `HasLatent`.
 
     Args:
         event: What is predicted.
@@ -42,7 +42,7 @@ class JointVAEHead(EncodedHead):
         beta: Weight of the divergence of the continuous latent, >= 0.
         smallest: Lower bound of the decoder's deviations, model units.
         temperature: Deviations of a draw from the decoder's mean; 1 draws from p(x | c), 0 the mean.
-        importance: Draws of `log_prob`.
+        importance: Draws K of the bound.
         chain: How a guide is followed; may be replaced on a trained head.
 
     Raises:
@@ -61,7 +61,7 @@ class JointVAEHead(EncodedHead):
         beta: float = 1.0,
         smallest: float = 0.01,
         temperature: float = 1.0,
-        importance: int = 16,
+        importance: int = 64,
         chain: LatentChain | None = None,
     ):
         if classes < 2:

@@ -38,7 +38,7 @@ class EncodedHead(VariationalHead, abc.ABC):
         beta: Weight of the divergence, >= 0.
         smallest: Lower bound of the decoder's deviations, model units.
         temperature: Deviations of a draw from the decoder's mean.
-        importance: K of `log_prob`.
+        importance: Draws K of the bound.
         chain: How a guide is followed.
     """
 
@@ -116,7 +116,7 @@ class EncodedHead(VariationalHead, abc.ABC):
 
 @final
 class VAEHead(EncodedHead):
-    """A conditional VAE, or beta-VAE; implements `HasBound`, and `HasLatent`.
+    """A conditional VAE, or beta-VAE; implements `HasDrawnBound` and `HasLatent`.
 
     Args:
         event: What is predicted.
@@ -127,7 +127,7 @@ class VAEHead(EncodedHead):
         beta: Weight of the divergence, >= 0; draws and `log_prob` are those of the model whatever it is.
         smallest: Lower bound of the decoder's deviations, model units.
         temperature: Deviations of a draw from the decoder's mean; 1 draws from p(x | c), 0 the mean.
-        importance: Draws K of `log_prob`.
+        importance: Draws K of the bound.
         chain: How a guide is followed; may be replaced on a trained head.
 
     Raises:
@@ -145,7 +145,7 @@ class VAEHead(EncodedHead):
         beta: float = 1.0,
         smallest: float = 0.01,
         temperature: float = 1.0,
-        importance: int = 16,
+        importance: int = 64,
         chain: LatentChain | None = None,
     ):
         super().__init__(

@@ -5,9 +5,10 @@ respect to model units. With w = p(x, z | c) / q(z | x, c) the bound of K draws 
 
     log p(x | c) >= E log mean_k w(x, z_k),    z_k ~ q,
 
-which grows with K to the exact value; K = 1 is the evidence lower bound (ELBO). `log_prob` gives it for draws of one
-fixed seed that all rows share: it is then a function of x and c, smooth in x, and does not depend on the batch; its
-mean over seeds is the bound.
+which grows with K to the exact value; K = 1 is the evidence lower bound (ELBO). It comes in two ways. `log_prob` takes
+draws of one fixed seed that all rows share: it is a function of x and c, smooth in x, and does not depend on the batch,
+but its errors are alike in all rows, and a mean over rows keeps them. `bound` takes independent draws for each row, and
+its mean over many rows tends to the mean of the bound.
 
 The decoder's noise belongs to a draw, x = push(u, c) + temperature s e with e ~ N(0, 1), and a guide's chain moves u
 and e together, so that its density is that of p(x | c) under the guide.
@@ -115,14 +116,14 @@ class Likelihood(nn.Module):
 
 
 class VariationalHead(LatentHead, abc.ABC):
-    """A latent head with a bound of its density; implements `HasBound` and `HasLatent`.
+    """A latent head with a bound of its density; implements `HasDrawnBound` and `HasLatent`.
 
     Args:
         event: What is predicted.
         numbers: U, of the whitened latent.
         smallest: Lower bound of the decoder's deviations, model units.
         temperature: Deviations of a draw from the decoder's mean; 1 draws from p(x | c), 0 the mean.
-        importance: K of `log_prob`, >= 1.
+        importance: K of the bound, >= 1; may be replaced on a trained head.
         chain: How a guide is followed; may be replaced on a trained head.
 
     Attributes:
@@ -158,16 +159,28 @@ class VariationalHead(LatentHead, abc.ABC):
     def _posterior_numbers(self) -> int:
         """Q, numbers of noise that a draw of q takes."""
 
+    @final
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
         """The bound of K = `importance` draws of the fixed seed, nat with respect to model units, shape `(B,)`.
 
         A lower bound of log p(x | c) in the mean over seeds; not of itself at every seed.
         """
-        self.event.check(x)
         shape = (1, self.importance, self._posterior_numbers)
-        stream = draws.generator(self.seed)
-        noise = draws.normal(shape, generator=stream, like=x).expand(len(x), -1, -1)
-        return torch.logsumexp(self._log_weight(x, c, noise, None), 1) - math.log(self.importance)
+        noise = draws.normal(shape, generator=draws.generator(self.seed), like=x)
+        return self._bound(x, c, noise.expand(len(x), -1, -1))
+
+    @final
+    def bound(self, x: Tensor, c: Context, *, generator: draws.Generator) -> Tensor:
+        """The bound of K = `importance` draws for each row of its own, nat with respect to model units, `(B,)`.
+
+        A lower bound of log p(x | c) in the mean over draws.
+        """
+        shape = (len(x), self.importance, self._posterior_numbers)
+        return self._bound(x, c, draws.normal(shape, generator=generator, like=x))
+
+    def _bound(self, x: Tensor, c: Context, noise: Tensor) -> Tensor:
+        self.event.check(x)
+        return torch.logsumexp(self._log_weight(x, c, noise, None), 1) - math.log(noise.shape[1])
 
     @final
     def _drawn(self) -> int:

@@ -1,6 +1,7 @@
 """How probable held-out events are to a head, by every way that there is."""
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from embodied_gen.heads.parametrisation import V
 from embodied_gen.heads.schedules import Cosine, Rectified
 from embodied_gen.nets import ResidualMLP
 from tests.heads.analytic import normal, unit_event
+from tests.heads.test_vae import BUILDS, bent, train
 
 
 def head_of(block, event=None):
@@ -52,8 +54,22 @@ def test_the_way_is_named_and_the_value_is_that_of_each_number(block, way):
     head = head_of(block)
     found, x, c = told(head)
     assert found["nll_by"] == way and math.isfinite(found["nll"])
-    if way != "flow":
+    if way == "exact":
         assert found["nll"] == pytest.approx(-head.log_prob(x, c).detach().mean().item() / 4)
+    if way == "bound":
+        told_again = head.bound(x, c, generator=draws.generator(1))
+        assert found["nll"] == pytest.approx(-told_again.detach().mean().item() / 4)
+
+
+def test_a_bound_of_many_events_hardly_depends_on_what_is_drawn_for_it(double):
+    head = train(BUILDS["vae"](), bent, steps=200)
+    x, c = bent(512, draws.generator(8)), torch.zeros(512, 1)
+    own = [surprise(head, x, c, generator=draws.generator(2, stream))["nll"] for stream in range(8)]
+    shared = []
+    for head.seed in range(8):
+        shared.append(-head.log_prob(x, c).detach().mean().item() / 2)
+    # Draws that all events share err alike in all of them.
+    assert statistics.stdev(own) < 0.03 and statistics.stdev(shared) > 5 * statistics.stdev(own)
 
 
 @pytest.mark.parametrize("block", [EnergyBlock(), MeanFlowBlock()])

@@ -18,6 +18,7 @@ from embodied_gen.heads import (
     FlowHead,
     Guide,
     HasBound,
+    HasDrawnBound,
     HasLogProb,
     Langevin,
     MaxEntHead,
@@ -185,7 +186,12 @@ DENSITIES = [
 
 @pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.head(), HasLogProb)], ids=str)
 def test_densities_that_are_bounds_say_so(case):
-    assert isinstance(case.head(), HasBound) == case.bounds
+    head = case.head()
+    assert isinstance(head, HasBound) == case.bounds
+    if isinstance(head, HasDrawnBound):
+        x, c = case.batch()
+        told = head.bound(x, c, generator=draws.generator(0))
+        assert told.shape == (len(x),) and told.isfinite().all()
 
 
 @pytest.mark.parametrize("case", DENSITIES, ids=str)

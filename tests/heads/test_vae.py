@@ -114,7 +114,9 @@ def test_the_bound_of_the_optimal_linear_model_is_the_exact_density():
     x = linear.events(20)
     exact = linear.marginal().log_prob(x[:, 0])
     for importance in (1, 5):  # with the exact posterior every weight is the density itself
-        torch.testing.assert_close(linear.head(importance=importance).log_prob(x, none(20)), exact)
+        head = linear.head(importance=importance)
+        torch.testing.assert_close(head.log_prob(x, none(20)), exact)
+        torch.testing.assert_close(head.bound(x, none(20), generator=draws.generator(0)), exact)
     many = x.repeat(4000, 1, 1)
     loss = linear.head().loss(many, none(len(many)), generator=draws.generator(0)).view(4000, 20)
     torch.testing.assert_close(loss.mean(0) * DIMENSIONS, -exact, atol=0.08, rtol=0)
@@ -127,10 +129,7 @@ def test_the_bound_grows_with_its_draws_and_stays_below_the_density():
     bounds = []
     for importance in (1, 4, 32, 256):
         head = linear.head(off=0.6, importance=importance)
-        over = []
-        for seed in range(20):
-            head.seed = seed
-            over.append(head.log_prob(x, none(200)).mean())
+        over = [head.bound(x, none(200), generator=draws.generator(3, stream)).mean() for stream in range(20)]
         bounds.append(torch.stack(over).mean())
     assert all(low < high for low, high in zip(bounds, [*bounds[1:], exact], strict=True))
     assert exact - bounds[0] > 0.3 and exact - bounds[-1] < 0.2 * (exact - bounds[0])
@@ -143,6 +142,22 @@ def test_the_bound_is_a_function_of_its_row_alone():
     alone = torch.cat([head.log_prob(row[None], none(1)) for row in x])
     torch.testing.assert_close(together, alone)
     assert head.log_prob(x, none(6)).equal(together)
+    own = head.bound(x, none(6), generator=[draws.generator(i) for i in range(6)])
+    last = head.bound(x[5:], none(1), generator=[draws.generator(5)])
+    torch.testing.assert_close(own[5:], last)
+
+
+def test_both_bounds_have_the_same_mean_over_their_draws_and_only_one_has_draws_of_each_row():
+    linear = Linear()
+    x, head = linear.events(1).expand(500, -1, -1), linear.head(off=0.8, importance=2)
+    own = head.bound(x, none(500), generator=draws.generator(1))
+    shared = []
+    for head.seed in range(500):
+        shared.append(head.log_prob(x[:2], none(2)))
+        assert shared[-1][0] == shared[-1][1]
+    shared = torch.stack(shared)[:, 0]
+    assert own.std() > 0.1
+    assert abs(own.mean() - shared.mean()) < 4 * own.std() * math.sqrt(2 / 500)
 
 
 def perturbed(build, seed=3):
