@@ -22,7 +22,8 @@ from embodied_gen.heads.analytic import Exact
 from embodied_gen.heads.parametrisation import V
 from embodied_gen.heads.schedules import Cosine, Rectified
 from embodied_gen.nets import ResidualMLP
-from tests.heads.analytic import normal, unit_event
+from tests.heads.analytic import normal, two_modes, unit_event
+from tests.heads.test_likelihood import LEARNED, density
 from tests.heads.test_vae import BUILDS, bent, train
 
 
@@ -87,6 +88,30 @@ def test_the_flow_of_the_exact_denoiser_has_the_surprise_of_its_data(schedule, d
     assert found["nll"] == pytest.approx(float(expected), abs=0.02) and found["nll_by"] == "flow"
 
 
+@pytest.mark.parametrize("prediction", LEARNED)
+def test_the_flow_of_a_trained_head_is_as_probable_by_twice_as_many_levels_and_no_more_than_the_truth(
+    prediction, double, monkeypatch
+):
+    head, data = LEARNED[prediction](), two_modes()
+    x = data.draw(200, draws.generator(9))
+
+    def nll(levels):
+        monkeypatch.setattr(module, "_STEPS", levels)
+        return surprise(head, x[:, None], torch.zeros(200, 1), generator=draws.generator(0))["nll"]
+
+    few, many = nll(50), nll(100)
+    assert few == pytest.approx(many, rel=0.02)
+    assert many > -density(data, x, 0).mean().item() / 2 - 0.01
+
+
+def test_each_half_of_the_events_is_told_by_the_candidate_that_is_best_of_the_other():
+    told = torch.tensor([[1.0, 0.0, 2.0, 0.0], [0.0, 7.0, 0.0, 8.0]])
+    assert module._best(told).tolist() == [0, 0, 0, 0]  # what is best of one half alone is worth nothing
+    assert module._best(told[:1]).sort().values.tolist() == [0, 0, 1, 2]
+    assert module._best(torch.stack([told[0], told[0] + 1])).sort().values.tolist() == [1, 1, 2, 3]
+    assert module._best(torch.tensor([[1.0, 1.0], [math.nan, math.nan]])).tolist() == [1, 1]
+
+
 def test_divergences_of_many_entries_are_estimated_along_probes_and_those_of_few_are_exact(monkeypatch):
     asked = []
     for name in ("exact", "hutchinson"):
@@ -98,7 +123,7 @@ def test_divergences_of_many_entries_are_estimated_along_probes_and_those_of_few
     assert math.isfinite(told(few)[0]["nll"]) and set(asked) == {"exact"}
     asked.clear()
     first, again = told(many)[0], told(many)[0]
-    assert first == again and set(asked) == {"hutchinson"} and len(asked) == 2  # a probe for all of each way
+    assert first == again and set(asked) == {"hutchinson"} and len(asked) == 2 * 4  # one for each noise, all the way
 
 
 def test_tables_of_few_levels_are_followed_level_by_level():

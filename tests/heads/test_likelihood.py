@@ -10,7 +10,7 @@ from embodied_gen.heads import DenoisingHead, log_likelihood
 from embodied_gen.heads.analytic import Exact
 from embodied_gen.heads.flows.trace import hutchinson
 from embodied_gen.heads.ode import DormandPrince
-from embodied_gen.heads.parametrisation import V
+from embodied_gen.heads.parametrisation import Clean, Noise, V, Velocity
 from embodied_gen.heads.samplers import Heun
 from embodied_gen.nets import ResidualMLP
 from tests.heads.analytic import SCHEDULES, normal, two_modes, unit_event
@@ -32,22 +32,30 @@ def density(data, x, noise):
     return torch.logsumexp(data.weight.log() - away - x.shape[1] / 2 * (2 * math.pi * variance).log(), 1)
 
 
-def errors(data, schedule, steps, **options):
-    """Largest error against the density with the noise of the first level."""
-    x = data.draw(40, draws.generator(1))
-    told = log_likelihood(head_of(data, schedule), schedule, x[:, None], torch.zeros(40, 1), steps=steps, **options)
-    level = schedule.grid(steps)[-2]
-    return (told - density(data, x, level.sigma / level.alpha)).abs().max().item()
+def nearest(schedule, noise):
+    """The noise of the level of a table that is nearest to some noise, and any noise of the other schedules."""
+    if schedule.most is None:
+        return noise
+    ratios = [level.sigma / level.alpha for level in schedule.grid(schedule.most)[:-1] if level.alpha > 0]
+    return min(ratios, key=lambda ratio: abs(math.atan(ratio) - math.atan(noise)))
+
+
+def errors(data, schedule, steps, noise=0.02, **options):
+    """Largest error against the density with the noise that is left."""
+    x, c = data.draw(40, draws.generator(1)), torch.zeros(40, 1)
+    told = log_likelihood(head_of(data, schedule), schedule, x[:, None], c, noise=noise, steps=steps, **options)
+    return (told - density(data, x, nearest(schedule, noise))).abs().max().item()
 
 
 # What steps along the grid leave, in nat, of densities of two entries.
 TOLERANCE = {"linear": 0.03, "cosine": 0.01, "rectified": 0.006, "karras": 0.04}
 
 
+@pytest.mark.parametrize("noise", [0.02, 0.1])
 @pytest.mark.parametrize("name", SCHEDULES)
 @pytest.mark.parametrize("data", [normal(channels=2), two_modes()], ids=["normal", "two_modes"])
-def test_the_exact_denoiser_has_the_density_of_its_data(name, data):
-    assert errors(data, SCHEDULES[name](), 100) < TOLERANCE[name]
+def test_the_exact_denoiser_has_the_density_of_its_data_with_the_noise_that_is_left(name, data, noise):
+    assert errors(data, SCHEDULES[name](), 100, noise) < TOLERANCE[name]
 
 
 def test_errors_fall_with_the_square_of_the_steps():
@@ -81,20 +89,50 @@ def test_probes_estimate_the_density_without_bias():
 def test_the_density_of_an_exact_denoiser_integrates_to_one():
     data, schedule = normal(channels=1), SCHEDULES["cosine"]()
     x = torch.linspace(-3, 3, 301)
-    told = log_likelihood(head_of(data, schedule), schedule, x.view(-1, 1, 1), torch.zeros(301, 1))
-    assert (told.exp().sum() * (x[1] - x[0])).item() == pytest.approx(1, abs=1e-3)
+    for noise in (0.05, 0.3):
+        told = log_likelihood(head_of(data, schedule), schedule, x.view(-1, 1, 1), torch.zeros(301, 1), noise=noise)
+        assert (told.exp().sum() * (x[1] - x[0])).item() == pytest.approx(1, abs=1e-3)
 
 
-def test_the_density_of_a_trained_head_integrates_to_one_and_is_that_of_its_draws():
-    data, schedule = two_modes(), SCHEDULES["rectified"]()
+def learned(schedule, parametrisation, data=None, steps=120):
+    """A small head that has learned two modes."""
+    data = data or two_modes()
     net = ResidualMLP(horizon=1, channels_in=2, channels_out=2, context=1, width=24, depth=1)
-    head = DenoisingHead(unit_event(2), net, schedule=schedule, parametrisation=V(), clip=None)
+    head = DenoisingHead(unit_event(2), net, schedule=schedule, parametrisation=parametrisation, clip=None)
     optimizer = torch.optim.Adam(head.parameters(), lr=3e-3)
-    for step in range(120):
+    for step in range(steps):
         stream = draws.generator(4, step)
         optimizer.zero_grad()
         head.loss(data.draw(64, stream)[:, None], torch.zeros(64, 1), generator=stream).mean().backward()
         optimizer.step()
+    return head
+
+
+# One line for each prediction, on a schedule that it is used with.
+LEARNED = {
+    "velocity": lambda: learned(SCHEDULES["rectified"](), Velocity()),
+    "clean": lambda: learned(SCHEDULES["rectified"](), Clean()),
+    "v": lambda: learned(SCHEDULES["cosine"](), V()),
+    "noise": lambda: learned(SCHEDULES["linear"](), Noise()),
+}
+
+
+def test_estimates_of_clean_events_have_no_density_in_the_limit_of_no_noise_and_velocities_have():
+    x, c = two_modes().draw(100, draws.generator(9))[:, None], torch.zeros(100, 1)
+
+    def told(prediction, *noises):
+        head = LEARNED[prediction]()
+        return [log_likelihood(head, head.schedule, x, c, noise=noise).mean().item() for noise in noises]
+
+    more, less = told("clean", 0.1, 0.01)
+    assert more - less > 10
+    more, less = told("velocity", 0.01, 0.005)
+    assert more == pytest.approx(less, abs=0.02)
+
+
+def test_the_density_of_a_trained_head_integrates_to_one_and_is_that_of_its_draws():
+    schedule = SCHEDULES["rectified"]()
+    head = learned(schedule, V())
     axis = torch.linspace(-2.5, 2.5, 41)
     grid = torch.cartesian_prod(axis, axis).view(-1, 1, 2)
     density = log_likelihood(head, schedule, grid, torch.zeros(len(grid), 1), steps=25).exp()
@@ -108,6 +146,12 @@ def test_the_density_of_a_trained_head_integrates_to_one_and_is_that_of_its_draw
         expected = density.sum(1 - channel).cumsum(0)[::4][: len(edges)]
         shares = (x[:, channel, None] < edges).double().mean(0)
         torch.testing.assert_close(shares, expected, rtol=0, atol=0.04)
+
+
+def test_a_density_with_no_noise_left_is_refused():
+    head = head_of(two_modes(), SCHEDULES["rectified"]())
+    with pytest.raises(ValueError, match=r"noise must be positive; got 0.0. Without any the density of an estimate"):
+        log_likelihood(head, head.schedule, torch.zeros(1, 1, 2), torch.zeros(1, 1), noise=0.0)
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if isinstance(c.head(), DenoisingHead)][:7], ids=str)
