@@ -179,6 +179,8 @@ class LatentDiffusionBlock(Block):
     steps: int = Field(10, ge=1, description="Steps of the sampler.")
     clip: float | None = Field(4.0, description="Clean codes are confined to +- this, deviations of N(0, 1).")
     guidance: GuidanceBlock = ParticlesGuidance()
+    importance: int = Field(8, ge=1, description="Draws of the bound of log p; each solves an equation.")
+    noise: float = Field(0.02, gt=0, description="Noise that is left on codes where their density is told.")
 
     def build(self, event: Event, make_net: MakeNet) -> Head:
         """The head."""
@@ -196,4 +198,6 @@ class LatentDiffusionBlock(Block):
                 clip=self.clip,
                 guidance=self.guidance.build(),
             ),
+            importance=self.importance,
+            noise=self.noise,
         )

@@ -115,6 +115,17 @@ class Likelihood(nn.Module):
         return entries.flatten(1).sum(1)
 
 
+def shared(k: int, numbers: int, *, seed: int, like: Tensor) -> Tensor:
+    """K rows of noise N(0, 1) that are the same for each of B events `(B, *E)`; `(B, K, numbers)`, without a copy."""
+    noise = draws.normal((1, k, numbers), generator=draws.generator(seed), like=like)
+    return noise.expand(len(like), -1, -1)
+
+
+def averaged(log_weight: Tensor) -> Tensor:
+    """The logarithm of the mean of K weights, `(B, K)` to `(B,)`."""
+    return torch.logsumexp(log_weight, 1) - math.log(log_weight.shape[1])
+
+
 class VariationalHead(LatentHead, abc.ABC):
     """A latent head with a bound of its density; implements `HasDrawnBound` and `HasLatent`.
 
@@ -165,9 +176,7 @@ class VariationalHead(LatentHead, abc.ABC):
 
         A lower bound of log p(x | c) in the mean over seeds; not of itself at every seed.
         """
-        shape = (1, self.importance, self._posterior_numbers)
-        noise = draws.normal(shape, generator=draws.generator(self.seed), like=x)
-        return self._bound(x, c, noise.expand(len(x), -1, -1))
+        return self._bound(x, c, shared(self.importance, self._posterior_numbers, seed=self.seed, like=x))
 
     @final
     def bound(self, x: Tensor, c: Context, *, generator: draws.Generator) -> Tensor:
@@ -180,7 +189,7 @@ class VariationalHead(LatentHead, abc.ABC):
 
     def _bound(self, x: Tensor, c: Context, noise: Tensor) -> Tensor:
         self.event.check(x)
-        return torch.logsumexp(self._log_weight(x, c, noise, None), 1) - math.log(noise.shape[1])
+        return averaged(self._log_weight(x, c, noise, None))
 
     @final
     def _drawn(self) -> int:

@@ -207,7 +207,7 @@ WANTS = {
 WAYS = {
     **dict.fromkeys(("regression", "two_step", "mixture", "planar", "coupling", "continuous_flow"), "exact"),
     **dict.fromkeys(("autoregressive",), "exact"),
-    **dict.fromkeys(("vae", "joint_vae", "hierarchical_vae", "vqvae"), "bound"),
+    **dict.fromkeys(("vae", "joint_vae", "hierarchical_vae", "vqvae", "latent_diffusion"), "bound"),
     "denoising": "flow",
 }
 

@@ -300,7 +300,7 @@ CASES = [
         leaves_padding_out=True,
         bounds=True,
     ),
-    Case("latent_diffusion", latent_diffusion, leaves_padding_out=True),
+    Case("latent_diffusion", latent_diffusion, leaves_padding_out=True, bounds=True),
     Case("gan", lambda e: AdversarialHead(e, mlp(), mlp(1), latent=3), loss_tells=False),
     Case("gan_minimax", lambda e: AdversarialHead(e, mlp(), unet(), game=Minimax(), r2=0.0), loss_tells=False),
     Case(

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from scipy import stats
+from torch import distributions
 
 from embodied_gen import draws
 from embodied_gen.heads import (
@@ -13,10 +14,13 @@ from embodied_gen.heads import (
     latent_event,
     pull_back,
 )
+from embodied_gen.heads.analytic import Exact
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.latent_diffusion import _mended
-from tests.heads.analytic import unit_event
-from tests.heads.test_vae import Linear, Nothing, Small, none, train
+from embodied_gen.heads.parametrisation import V
+from embodied_gen.heads.schedules import Cosine, Rectified
+from tests.heads.analytic import normal, unit_event
+from tests.heads.test_vae import Linear, Nothing, Small, net, none, perturbed, train, vague
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -82,6 +86,69 @@ def test_a_denoiser_of_another_latent_is_named():
     denoiser = DenoisingHead(latent_event(3), LatentNet(event, Small(), latent=3))
     with pytest.raises(ValueError, match=r"must have shape \(1, 2\).*got \(1, 3\). Build it on latent_event\(2\)"):
         LatentDiffusionHead(VAEHead(event, Small(), Small(), latent=2), denoiser)
+
+
+def linear_head(mean, deviation, schedule, **options):
+    """Linear events of codes that an exact denoiser draws from N(mean, deviation^2), and their exact density."""
+    linear = Linear()
+    codes = normal(mean, deviation, channels=2)
+    denoiser = DenoisingHead(latent_event(2), Exact(codes, schedule, V()), schedule=schedule, parametrisation=V())
+    centre = linear.mean + linear.weight @ torch.full((2,), mean)
+    spread = linear.covariance + (deviation**2 - 1) * linear.weight @ linear.weight.T
+    return LatentDiffusionHead(linear.head(), denoiser, **options), distributions.MultivariateNormal(centre, spread)
+
+
+@pytest.mark.parametrize("schedule", [Rectified, Cosine], ids=lambda kind: kind.__name__)
+def test_the_bound_of_exact_parts_is_the_exact_density(schedule):
+    x, c = Linear().events(30), none(30)
+    for importance in (1, 4):  # with the exact posterior of the codes every weight is the density itself
+        model, exact = linear_head(0.0, 1.0, schedule(), importance=importance, noise=0.001)
+        torch.testing.assert_close(model.log_prob(x, c), exact.log_prob(x[:, 0]), rtol=0, atol=0.02)
+        own = model.bound(x, c, generator=draws.generator(0))
+        torch.testing.assert_close(own, exact.log_prob(x[:, 0]), rtol=0, atol=0.02)
+
+
+def test_the_bound_grows_with_its_draws_to_the_density_of_the_denoisers_codes_and_stays_below():
+    # The posterior is that of codes N(0, 1), while the denoiser's are others.
+    x, bounds = Linear().events(60), []
+    for importance in (1, 4, 32):
+        model, exact = linear_head(0.5, 0.7, Rectified(), importance=importance)
+        over = [model.bound(x, none(60), generator=draws.generator(3, stream)).mean() for stream in range(5)]
+        bounds.append(torch.stack(over).mean())
+    exact = exact.log_prob(x[:, 0]).mean()
+    assert all(low < high for low, high in zip(bounds, [*bounds[1:], exact], strict=True))
+    assert exact - bounds[0] > 0.15 and exact - bounds[-1] < 0.2 * (exact - bounds[0])
+
+
+def test_the_bound_is_a_function_of_its_row_alone_and_has_no_graph():
+    model, x = head(), torch.randn(4, 1, 2, generator=draws.generator(0))
+    together = model.log_prob(x, none(4))
+    torch.testing.assert_close(torch.cat([model.log_prob(row[None], none(1)) for row in x]), together)
+    own = model.bound(x, none(4), generator=[draws.generator(i) for i in range(4)])
+    last = model.bound(x[3:], none(1), generator=[draws.generator(3)])
+    torch.testing.assert_close(own[3:], last)
+    assert not together.requires_grad and not own.requires_grad
+
+
+def test_with_many_draws_the_bound_of_bent_parts_integrates_to_one():
+    def build():
+        auto = vague(perturbed(lambda: VAEHead(unit_event(1), net(1), net(1), latent=1)))
+        denoiser = DenoisingHead(latent_event(1), LatentNet(unit_event(1), net(1), latent=1))
+        return LatentDiffusionHead(auto, denoiser, importance=400)
+
+    # Codes are neither normal nor where the posterior looks for them, and no weight is extreme.
+    model, grid = perturbed(build, size=0.05), torch.linspace(-4, 4, 21)
+    total = torch.trapezoid(model.log_prob(grid.view(-1, 1, 1), none(21)).exp(), grid)
+    assert total.item() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"importance": 0}, "importance must be at least 1; got 0"), ({"noise": 0.0}, "noise must be positive; got 0.0")],
+)
+def test_impossible_bounds_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        linear_head(0.0, 1.0, Rectified(), **options)
 
 
 def trained_autoencoder(x, steps=600):

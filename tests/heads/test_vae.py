@@ -160,12 +160,12 @@ def test_both_bounds_have_the_same_mean_over_their_draws_and_only_one_has_draws_
     assert abs(own.mean() - shared.mean()) < 4 * own.std() * math.sqrt(2 / 500)
 
 
-def perturbed(build, seed=3):
+def perturbed(build, seed=3, size=0.2):
     torch.manual_seed(seed)
     head = build()
     with torch.no_grad():
         for parameter in head.parameters():
-            parameter.add_(0.2 * torch.randn(parameter.shape))
+            parameter.add_(size * torch.randn(parameter.shape))
     return head
 
 
