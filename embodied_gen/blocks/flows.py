@@ -224,9 +224,11 @@ class ContinuousFlowBlock(FlowBlock):
     solver: SolverBlock = Field(
         DormandPrinceSolver(relative=1e-6, absolute=1e-7), description="Of densities and draws; exact as far as it is."
     )
-    training_solver: SolverBlock = Field(FixedSolver(), description="Of the loss; may be coarse.")
+    training_solver: SolverBlock = Field(FixedSolver(steps=4), description="Of the loss; may be coarse.")
+    roughness: float = Field(0.1, ge=0, description="Charged in training for speed and change of speed, nat.")
 
     def stack(self, shape: tuple[int, ...], make_net: MakeNet) -> list[flows.Layer]:
         """One layer."""
         solver, training = self.solver.build(), self.training_solver.build()
-        return [flows.Continuous(make_net(shape[-1]), solver=solver, training_solver=training)]
+        net, roughness = make_net(shape[-1]), self.roughness
+        return [flows.Continuous(net, solver=solver, training_solver=training, roughness=roughness)]

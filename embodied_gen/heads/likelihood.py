@@ -31,7 +31,7 @@ from torch import Tensor
 
 from embodied_gen.context import Context
 from embodied_gen.heads.base import HasDenoiser
-from embodied_gen.heads.flows.continuous import beginning, with_divergence
+from embodied_gen.heads.flows.continuous import beginning, with_integrals
 from embodied_gen.heads.flows.trace import Divergence, exact
 from embodied_gen.heads.ode import HEUN, Fixed, Solver
 from embodied_gen.heads.schedules import Schedule
@@ -79,7 +79,7 @@ def log_likelihood(
         return (angle.cos().view(rows) * y - x_hat) / angle.sin().view(rows)
 
     angles = _angles(schedule, noise, steps, x)
-    field = with_divergence(velocity, divergence, x.shape[1:])
+    field = with_integrals(velocity, divergence, x.shape[1:])
     start = math.cos(angles[0]) * x
     end, _ = (solver or Fixed(1, HEUN)).solve(field, beginning(start), angles)
     last, size = schedule.grid(steps)[0], x[0].numel()

@@ -15,7 +15,8 @@ there, the states are solved again together with a = dL/dy and dL/dtheta,
     da/dt = -a df/dy,    dL/dtheta = integral of a df/dtheta dt.
 
 It is the gradient of the exact solution, not of the steps: both agree as the steps become exact. Equations that forget
-where they started cannot be solved backwards; differentiate `Solver.solve` itself there.
+where they started cannot be solved backwards; differentiate `Solver.solve` itself there. Of few fixed steps the
+gradient is that of the steps (`Solver.follow`): a loss that is read by them need not fall along any other.
 
 Sources: Dormand and Prince 1980; Hairer, Nørsett and Wanner 1993, section II.4; Chen et al. 2018 (arXiv:1806.07366).
 """
@@ -89,6 +90,10 @@ class Solver(abc.ABC):
             States at the last time, and the steps taken.
         """
 
+    @abc.abstractmethod
+    def follow(self, field: Field, y: Tensor, times: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
+        """States at the last time as of `solve`, with a gradient by `y` and by `tensors`; see `adjoint` for these."""
+
 
 @final
 class Fixed(Solver):
@@ -115,6 +120,10 @@ class Fixed(Solver):
                 y = y + _combine(slopes, self.tableau.weights, step.width)
                 taken.append(step)
         return y, taken
+
+    def follow(self, field: Field, y: Tensor, times: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
+        """With the gradient of the steps, for which every stage is kept."""
+        return self.solve(field, y, times)[0]
 
 
 @final
@@ -162,6 +171,10 @@ class DormandPrince(Solver):
             f"the equation was not solved from {times[0]:g} to {times[-1]:g} in {self.most} steps. "
             "Loosen the tolerances, or look for slopes that are no numbers."
         )
+
+    def follow(self, field: Field, y: Tensor, times: Sequence[float], tensors: Sequence[Tensor]) -> Tensor:
+        """With the gradient of the adjoint equation, for which no stage is kept."""
+        return adjoint(field, y, times, self, tensors)
 
     @torch.no_grad()
     def _first_width(self, y: Tensor, slope: Tensor, left: Tensor) -> Tensor:

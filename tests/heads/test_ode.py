@@ -149,6 +149,23 @@ def test_the_adjoint_keeps_no_states():
     assert kept[0] == kept[1] == 2 + len(list(field.parameters()))
 
 
+@pytest.mark.parametrize("tableau", [ode.EULER, ode.MIDPOINT, ode.KUTTA], ids=["euler", "midpoint", "kutta"])
+def test_the_gradient_of_few_fixed_steps_is_that_of_what_they_say(tableau):
+    field, y, c = bent()
+    y.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda y, *wanted: Fixed(2, tableau).follow(lambda t, y: field(t, y, c), y, (0.0, 1.0), wanted),
+        (y, c, *field.parameters()),
+    )
+
+
+def test_adaptive_steps_are_followed_by_the_adjoint_equation():
+    field, y, c = bent()
+    wanted = [c, *field.parameters()]
+    end = DormandPrince().follow(lambda t, y: field(t, y, c), y, (0.0, 1.0), wanted)
+    assert end.grad_fn.name().startswith("_Adjoint")
+
+
 def test_an_equation_that_cannot_be_solved_is_named():
     with pytest.raises(ArithmeticError, match=r"not solved from 0 to 2 in 1000 steps\. Loosen the tolerances"):
         DormandPrince().solve(lambda t, y: y.square(), torch.ones(1, 1), (0.0, 2.0))  # 1 / (1 - t)

@@ -42,7 +42,7 @@ class Layer(nn.Module, abc.ABC):
         """Data to noise: f(x, c) of shape `(M, *E)` and log |det df/dx| of shape `(M,)`, exact or to a tolerance."""
 
     def estimate(self, x: Tensor, c: Context, *, generator: draws.Generator) -> tuple[Tensor, Tensor]:
-        """The same for training, with a log-determinant that may be an unbiased estimate, and so may its gradient."""
+        """The same for training: the log-determinant may be an unbiased estimate, less what the layer charges."""
         return self.normalise(x, c)
 
     @abc.abstractmethod
@@ -73,7 +73,7 @@ class FlowHead(Head):
         self.chain = chain or LatentChain()
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
-        """-log p(x | c), or an unbiased estimate of it, divided by the event's size, nat, shape `(B,)`.
+        """-log p(x | c), or an estimate of it with what layers charge, divided by the event's size, nat, shape `(B,)`.
 
         Padding is learned as it is, `valid` or not: a flow has no marginal of a part in closed form.
         """
