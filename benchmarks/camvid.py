@@ -42,6 +42,7 @@ from embodied_gen import experiment, pictures
 from embodied_gen.blocks import LabelledImagesBlock, SegmentationControl
 from embodied_gen.commands import together
 from embodied_gen.commands.console import console
+from embodied_gen.commands.memory import keep_freed
 from embodied_gen.experiment import Experiment
 from embodied_gen.images.labelled import VOID, LabelledImages
 from embodied_gen.images.segmenter import Segmenter, judge
@@ -83,6 +84,7 @@ def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
     torch.set_num_threads(1)
+    keep_freed()
     target = Path(arguments.out)
     unary, learned = (experiment.read(CONFIGS / f"{name}.yaml") for name in (arguments.unary, arguments.learned))
     test = _images(unary, arguments.folder, "test")

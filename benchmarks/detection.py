@@ -45,6 +45,7 @@ from embodied_gen.boxes import corners
 from embodied_gen.commands import images, together
 from embodied_gen.commands.console import console
 from embodied_gen.commands.detectors import teach
+from embodied_gen.commands.memory import keep_freed
 from embodied_gen.commands.offscreen import prefer_egl
 from embodied_gen.demos.boxed_images import BoxedImages
 from embodied_gen.detection.data import Boxed, PhotosBlock, RenderedBlock
@@ -124,6 +125,7 @@ def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
     torch.set_num_threads(1)
+    keep_freed()
     record, folder = _begun(arguments), _collected(arguments)
     sources = {"tabletop": folder} | ({} if arguments.bccd is None else {"bccd": arguments.bccd})
     for data, source in sources.items():

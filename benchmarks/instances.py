@@ -37,6 +37,7 @@ from embodied_gen.blocks import ImageSetBlock, InstancesControl, LeavesBlock
 from embodied_gen.commands import together
 from embodied_gen.commands.console import console
 from embodied_gen.commands.lessons import lessons_of
+from embodied_gen.commands.memory import keep_freed
 from embodied_gen.commands.train import teach
 from embodied_gen.experiment import Experiment, Run
 from embodied_gen.heads import RecurrentAttentionHead
@@ -80,6 +81,7 @@ def main() -> None:
     """Runs the benchmark."""
     arguments = tyro.cli(Arguments, description=__doc__)
     torch.set_num_threads(1)
+    keep_freed()
     target, cells = Path(arguments.out), list(product(arguments.sets, range(arguments.seeds)))
     record = _begun(target, arguments.device)
     for cell in cells:

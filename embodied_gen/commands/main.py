@@ -5,6 +5,7 @@ import os
 import sys
 
 from embodied_gen import __version__
+from embodied_gen.commands.memory import keep_freed
 from embodied_gen.commands.offscreen import prefer_egl
 
 VERBS = {
@@ -45,6 +46,7 @@ def _run(verb: str, arguments: list[str]) -> int:
 
     name = f"embodied-gen {verb}"
     prefer_egl()
+    keep_freed()
     try:
         importlib.import_module(f"embodied_gen.commands.{verb}").main(arguments)
     except ValidationError as error:

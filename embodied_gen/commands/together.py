@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 
 from embodied_gen.commands.console import console
+from embodied_gen.commands.memory import keep_freed
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -50,4 +51,5 @@ def done(
 
 def _begin(threads: int) -> None:
     torch.set_num_threads(threads)
+    keep_freed()
     console.quiet = True
