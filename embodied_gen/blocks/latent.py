@@ -171,7 +171,7 @@ class LatentDiffusionBlock(Block):
 
     kind: Literal["latent_diffusion"] = "latent_diffusion"
     latent: int = Field(8, ge=1, description="Numbers of a code.")
-    beta: float = Field(1.0, ge=0, description="Weight of the divergence that keeps codes near unit scale.")
+    beta: float = Field(0.01, ge=0, description="Weight of the divergence, which keeps codes near unit scale.")
     smallest: float = Field(0.01, gt=0, description="Smallest deviation of the decoder, model units.")
     schedule: ScheduleBlock = RectifiedSchedule()
     prediction: Prediction = Field("velocity", description="What the network predicts.")
