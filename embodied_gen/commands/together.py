@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 import torch
@@ -30,6 +31,7 @@ def done(
 
     Raises:
         ValueError: If there are no jobs.
+        ChildProcessError: If the system ends a process.
         Exception: Of the first item that fails; items that are not begun are left.
     """
     if jobs < 1:
@@ -44,6 +46,11 @@ def done(
         try:
             for ready in as_completed(given):
                 yield given[ready], ready.result()
+        except BrokenProcessPool as broken:
+            raise ChildProcessError(
+                f"one of {jobs} processes was ended from outside, most likely for want of memory. "
+                "What was ready before is kept; start again with fewer jobs."
+            ) from broken
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

@@ -1,6 +1,7 @@
 """Independent pieces of work."""
 
 import os
+import signal
 from functools import partial
 
 import pytest
@@ -36,6 +37,15 @@ def test_one_after_another_nothing_is_made_before_it_is_asked_for():
 def test_a_failure_ends_all_of_it():
     with pytest.raises(ValueError, match="no number below 0; got -1"):
         list(together.done(partial(shifted, 1), [-1, 1], jobs=2))
+
+
+def ended(item):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_the_system_ends_is_named():
+    with pytest.raises(ChildProcessError, match=r"one of 2 processes was ended from outside.* with fewer jobs\."):
+        list(together.done(ended, [1, 2, 3], jobs=2))
 
 
 def test_no_jobs_are_refused():
