@@ -11,6 +11,7 @@ from embodied_gen.blocks.net import MakeNet
 from embodied_gen.config import Block
 from embodied_gen.events import Event
 from embodied_gen.heads import FlowHead, Head, flows, ode
+from embodied_gen.heads.flows.continuous import ABSOLUTE, RELATIVE
 
 
 class AffineTransform(Block):
@@ -222,7 +223,8 @@ class ContinuousFlowBlock(FlowBlock):
 
     kind: Literal["continuous_flow"] = "continuous_flow"
     solver: SolverBlock = Field(
-        DormandPrinceSolver(relative=1e-6, absolute=1e-7), description="Of densities and draws; exact as far as it is."
+        DormandPrinceSolver(relative=RELATIVE, absolute=ABSOLUTE),
+        description="Of densities and draws; exact as far as it is.",
     )
     training_solver: SolverBlock = Field(FixedSolver(steps=4), description="Of the loss; may be coarse.")
     roughness: float = Field(0.1, ge=0, description="Charged in training for speed and change of speed, nat.")

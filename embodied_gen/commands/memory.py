@@ -1,8 +1,8 @@
 """Memory that a computation frees is kept for the next one.
 
 glibc hands large blocks back to the system as soon as they are free. A network that answers without gradients frees
-every intermediate result, so that the system has to provide each anew, page by page and zeroed: a quarter of the time
-of a box decoder on a CPU. Kept, the process stays about as large as it has once been.
+every intermediate result, so that the system has to provide each anew, page by page and zeroed, which is much of the
+time of a box decoder on a CPU. Kept, the process stays about as large as it has once been.
 
 Source: mallopt(3).
 """

@@ -90,6 +90,6 @@ def _way(head: Head, generator: draws.Generator) -> tuple[str, list[LogProb]]:
 
 def _flow(head: DenoisingHead, noise: float, generator: draws.Generator, x: Tensor, c: Tensor) -> Tensor:
     """Log p(x | c) of the head's flow to some noise, `(B,)`."""
-    steps = min(_STEPS, head.schedule.most or _STEPS)
+    steps = head.schedule.at_most(_STEPS)
     divergence = exact if x[0].numel() <= _FEW else hutchinson(x, generator=generator)
     return log_likelihood(head, head.schedule, x, c, noise=noise, steps=steps, divergence=divergence)

@@ -13,7 +13,7 @@ decoder's normal around its mean
 
     log p(x | c) >= E log mean_k p(x | z_k, c) p(z_k | c) / q(z_k | x, c),    z_k ~ q,
 
-is a bound as that of `variational`. It takes the equation of the flow to be solved for each of the K draws.
+is a bound as `drawn_bound` describes. It takes the equation of the flow to be solved for each of the K draws.
 
 A guide is pulled back through the decoder: cost(decode(z)) and margins(decode(z)) are a cost and constraints on codes,
 which the denoising head follows by its own method, particles or steering. Codes that break a constraint at the end are
@@ -25,7 +25,7 @@ Source: Rombach et al. 2022 (arXiv:2112.10752); Vahdat, Kreis and Kautz 2021 (ar
 
 import copy
 from dataclasses import replace
-from typing import Literal, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -35,13 +35,14 @@ from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.denoising import DenoisingHead
+from embodied_gen.heads.drawn_bound import DrawnBound
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.latents import Lift, Read, require, through
 from embodied_gen.heads.likelihood import log_likelihood
 from embodied_gen.heads.pullback import pull_back
 from embodied_gen.heads.steering import settle
 from embodied_gen.heads.vae import VAEHead
-from embodied_gen.heads.variational import Repeated, averaged, shared
+from embodied_gen.heads.variational import Repeated
 
 LEVELS = 25  # of the equation of a code's density
 VARIANCES = (1.0, 0.1, 0.01)  # of mending: far first, then sharply, as a vague estimate asks for wide margins
@@ -68,8 +69,8 @@ class LatentNet(nn.Module):
 
 
 @final
-class LatentDiffusionHead(Head):
-    """p(x | c) by denoised codes; implements `HasDrawnBound`.
+class LatentDiffusionHead(DrawnBound, Head):
+    """p(x | c) by denoised codes; implements `HasDrawnBound`, without a graph.
 
     Args:
         autoencoder: Makes codes of Z numbers and events of codes; predicts the events.
@@ -78,14 +79,9 @@ class LatentDiffusionHead(Head):
         noise: Deviation of what is left on codes where their density is told, > 0; see `likelihood`. Denoisers that
             predict clean codes tell more of them with 0.05 or 0.1.
 
-    Attributes:
-        seed: Of the draws of `log_prob`; may be replaced.
-
     Raises:
         ValueError: If the denoiser's event does not fit the autoencoder's latent, or a number is out of range.
     """
-
-    lower_bound: Literal[True] = True
 
     def __init__(self, autoencoder: VAEHead, denoiser: DenoisingHead, *, importance: int = 8, noise: float = 0.02):
         require({"importance": importance})
@@ -98,7 +94,7 @@ class LatentDiffusionHead(Head):
                 f"{denoiser.event.shape}. Build it on latent_event({autoencoder.latent})."
             )
         self.autoencoder, self.denoiser = autoencoder, denoiser
-        self.importance, self.noise, self.seed = importance, noise, 0
+        self.importance, self.noise = importance, noise
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """The autoencoder's loss and the denoiser's on a draw of the code, shape `(B,)`."""
@@ -108,31 +104,20 @@ class LatentDiffusionHead(Head):
             z = posterior.at(draws.normal(posterior.mean.shape, generator=generator, like=x))
         return own + self.denoiser.loss(z.unsqueeze(1), c, generator=generator)
 
-    def log_prob(self, x: Tensor, c: Context) -> Tensor:
-        """The bound of K = `importance` draws of the fixed seed, nat with respect to model units, shape `(B,)`.
-
-        A lower bound of log p(x | c) in the mean over seeds; not of itself at every seed. Without a graph.
-        """
-        return self._bound(x, c, shared(self.importance, self.autoencoder.latent, seed=self.seed, like=x))
-
-    def bound(self, x: Tensor, c: Context, *, generator: draws.Generator) -> Tensor:
-        """The bound of K = `importance` draws for each row of its own, nat with respect to model units, `(B,)`.
-
-        A lower bound of log p(x | c) in the mean over draws. Without a graph.
-        """
-        shape = (len(x), self.importance, self.autoencoder.latent)
-        return self._bound(x, c, draws.normal(shape, generator=generator, like=x))
+    @property
+    def _posterior_numbers(self) -> int:
+        return self.autoencoder.latent
 
     @torch.no_grad()
-    def _bound(self, x: Tensor, c: Context, noise: Tensor) -> Tensor:
-        self.event.check(x)
+    def _log_weight(self, x: Tensor, c: Context, noise: Tensor, valid: Tensor | None) -> Tensor:
         k, schedule = noise.shape[1], self.denoiser.schedule
-        posterior, rows = self.autoencoder.encode(x, c).every(k), Repeated.of(x, c, None, k)
+        posterior, rows = self.autoencoder.encode(x, c, valid).every(k), Repeated.of(x, c, valid, k)
         z = posterior.at(noise)
-        code, steps = z.flatten(0, 1).unsqueeze(1), min(LEVELS, schedule.most or LEVELS)
-        likelihood = self.autoencoder.likelihood(self.decode(code, rows.c), rows.x)
+        code = z.flatten(0, 1).unsqueeze(1)
+        likelihood = self.autoencoder.likelihood(self.decode(code, rows.c), rows.x, rows.valid)
+        steps = schedule.at_most(LEVELS)
         prior = log_likelihood(self.denoiser, schedule, code, rows.c, noise=self.noise, steps=steps)
-        return averaged((likelihood + prior).view(noise.shape[:2]) - posterior.log_prob(z))
+        return (likelihood + prior).view(noise.shape[:2]) - posterior.log_prob(z)
 
     def decode(self, z: Tensor, c: Context) -> Tensor:
         """The event of a code; `(M, 1, Z)` to `(M, *E)`."""

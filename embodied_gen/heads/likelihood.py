@@ -34,7 +34,7 @@ from embodied_gen.heads.base import HasDenoiser
 from embodied_gen.heads.flows.continuous import beginning, with_integrals
 from embodied_gen.heads.flows.trace import Divergence, exact
 from embodied_gen.heads.ode import HEUN, Fixed, Solver
-from embodied_gen.heads.schedules import Schedule
+from embodied_gen.heads.schedules import Level, Schedule
 
 NOISE = 0.05  # deviation, model units: estimates of clean events that were learned are still good there
 
@@ -78,23 +78,24 @@ def log_likelihood(
         x_hat = denoiser.denoise(torch.hypot(at.alpha, at.sigma).view(rows) * y, t, c)
         return (angle.cos().view(rows) * y - x_hat) / angle.sin().view(rows)
 
-    angles = _angles(schedule, noise, steps, x)
+    grid = schedule.grid(steps)
+    angles = _angles(schedule, noise, grid, x)
     field = with_integrals(velocity, divergence, x.shape[1:])
     start = math.cos(angles[0]) * x
     end, _ = (solver or Fixed(1, HEUN)).solve(field, beginning(start), angles)
-    last, size = schedule.grid(steps)[0], x[0].numel()
-    log_scale = math.log(math.hypot(last.sigma, last.alpha) / schedule.initial_deviation)
+    noisiest, size = grid[0], x[0].numel()
+    log_scale = math.log(math.hypot(noisiest.sigma, noisiest.alpha) / schedule.initial_deviation)
     standard = math.exp(log_scale) * end[:, :-1]
     log_start = -(standard.square() + math.log(2 * math.pi)).sum(1) / 2
     return log_start + end[:, -1] + size * (log_scale + math.log(math.cos(angles[0])))
 
 
-def _angles(schedule: Schedule, noise: float, steps: int, like: Tensor) -> list[float]:
+def _angles(schedule: Schedule, noise: float, grid: list[Level], like: Tensor) -> list[float]:
     """From the angle of some noise, of a table the nearest level's, along a grid to that of its first level."""
     if not noise > 0:
         raise ValueError(f"noise must be positive; got {noise}. Without any the density of an estimate has no limit.")
     angle = like.new_full((1,), math.atan(noise), dtype=torch.float64)
     at = schedule.coefficients(schedule.time(angle).clamp(min=1 / (schedule.most or math.inf)))
     first = math.atan2(at.sigma.item(), at.alpha.item())
-    angles = (math.atan2(level.sigma, level.alpha) for level in reversed(schedule.grid(steps)))
+    angles = (math.atan2(level.sigma, level.alpha) for level in reversed(grid))
     return [first, *(angle for angle in angles if angle > first)]

@@ -70,6 +70,10 @@ class Schedule(nn.Module, abc.ABC):
             ValueError: If the schedule has fewer levels than `steps`, or `steps` < 1.
         """
 
+    def at_most(self, steps: int) -> int:
+        """`steps`, or those of the finest grid where it has fewer."""
+        return steps if self.most is None else min(steps, self.most)
+
     @property
     def initial_deviation(self) -> float:
         """Standard deviation of x_t at t = 1."""

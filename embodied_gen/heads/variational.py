@@ -1,14 +1,7 @@
-r"""Variational heads: what latent heads share that are learned by a bound of log p(x | c).
+r"""Variational heads: what latent heads share that are learned by a bound of log p(x | c) (`drawn_bound`).
 
 The decoder is a normal around its mean with a learned deviation s for each entry, so that a bound is in nat with
-respect to model units. With w = p(x, z | c) / q(z | x, c) the bound of K draws is
-
-    log p(x | c) >= E log mean_k w(x, z_k),    z_k ~ q,
-
-which grows with K to the exact value; K = 1 is the evidence lower bound (ELBO). It comes in two ways. `log_prob` takes
-draws of one fixed seed that all rows share: it is a function of x and c, smooth in x, and does not depend on the batch,
-but its errors are alike in all rows, and a mean over rows keeps them. `bound` takes independent draws for each row, and
-its mean over many rows tends to the mean of the bound.
+respect to model units.
 
 The decoder's noise belongs to a draw, x = push(u, c) + temperature s e with e ~ N(0, 1), and a guide's chain moves u
 and e together, so that its density is that of p(x | c) under the guide.
@@ -16,19 +9,20 @@ and e together, so that its density is that of p(x | c) under the guide.
 Padding is left out: the encoder sees zeros there and the decoder is not asked, so that what is learned is a bound of
 the density of the valid parts.
 
-Sources: Kingma and Welling 2014 (arXiv:1312.6114); Burda, Grosse and Salakhutdinov 2016 (arXiv:1509.00519).
+Source: Kingma and Welling 2014 (arXiv:1312.6114).
 """
 
 import abc
 import math
-from typing import Literal, NamedTuple, final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor, nn
 
-from embodied_gen import context, draws
+from embodied_gen import context
 from embodied_gen.context import Context
 from embodied_gen.events.base import Event
+from embodied_gen.heads.drawn_bound import DrawnBound
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latents import LatentHead, Read, require
 
@@ -115,18 +109,7 @@ class Likelihood(nn.Module):
         return entries.flatten(1).sum(1)
 
 
-def shared(k: int, numbers: int, *, seed: int, like: Tensor) -> Tensor:
-    """K rows of noise N(0, 1) that are the same for each of B events `(B, *E)`; `(B, K, numbers)`, without a copy."""
-    noise = draws.normal((1, k, numbers), generator=draws.generator(seed), like=like)
-    return noise.expand(len(like), -1, -1)
-
-
-def averaged(log_weight: Tensor) -> Tensor:
-    """The logarithm of the mean of K weights, `(B, K)` to `(B,)`."""
-    return torch.logsumexp(log_weight, 1) - math.log(log_weight.shape[1])
-
-
-class VariationalHead(LatentHead, abc.ABC):
+class VariationalHead(DrawnBound, LatentHead, abc.ABC):
     """A latent head with a bound of its density; implements `HasDrawnBound` and `HasLatent`.
 
     Args:
@@ -136,12 +119,7 @@ class VariationalHead(LatentHead, abc.ABC):
         temperature: Deviations of a draw from the decoder's mean; 1 draws from p(x | c), 0 the mean.
         importance: K of the bound, >= 1; may be replaced on a trained head.
         chain: How a guide is followed; may be replaced on a trained head.
-
-    Attributes:
-        seed: Of the draws of `log_prob`; may be replaced.
     """
-
-    lower_bound: Literal[True] = True
 
     def __init__(
         self,
@@ -159,37 +137,6 @@ class VariationalHead(LatentHead, abc.ABC):
             raise ValueError(f"temperature must be at least 0; got {temperature}.")
         self.likelihood = Likelihood(event, smallest)
         self.importance, self.temperature = importance, temperature
-        self.seed = 0
-
-    @abc.abstractmethod
-    def _log_weight(self, x: Tensor, c: Context, noise: Tensor, valid: Tensor | None) -> Tensor:
-        """Log p(x, z | c) - log q(z | x, c) at the draws of q that belong to noise `(B, K, Q)`; `(B, K)`."""
-
-    @property
-    @abc.abstractmethod
-    def _posterior_numbers(self) -> int:
-        """Q, numbers of noise that a draw of q takes."""
-
-    @final
-    def log_prob(self, x: Tensor, c: Context) -> Tensor:
-        """The bound of K = `importance` draws of the fixed seed, nat with respect to model units, shape `(B,)`.
-
-        A lower bound of log p(x | c) in the mean over seeds; not of itself at every seed.
-        """
-        return self._bound(x, c, shared(self.importance, self._posterior_numbers, seed=self.seed, like=x))
-
-    @final
-    def bound(self, x: Tensor, c: Context, *, generator: draws.Generator) -> Tensor:
-        """The bound of K = `importance` draws for each row of its own, nat with respect to model units, `(B,)`.
-
-        A lower bound of log p(x | c) in the mean over draws.
-        """
-        shape = (len(x), self.importance, self._posterior_numbers)
-        return self._bound(x, c, draws.normal(shape, generator=generator, like=x))
-
-    def _bound(self, x: Tensor, c: Context, noise: Tensor) -> Tensor:
-        self.event.check(x)
-        return averaged(self._log_weight(x, c, noise, None))
 
     @final
     def _drawn(self) -> int:

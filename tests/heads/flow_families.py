@@ -91,3 +91,11 @@ def batch(rows, head, seed=0):
         0.5 * draws.normal((rows, *head.event.shape), generator=g, like=like),
         draws.normal((rows, CONTEXT), generator=g, like=like),
     )
+
+
+def noise(head, x, c):
+    """Where the layers lead events."""
+    z = (x - head.mean) * (-head.log_deviation).exp()
+    for layer in head.layers:
+        z, _ = layer.normalise(z, c)
+    return z

@@ -8,7 +8,7 @@ from torch.autograd.functional import jacobian
 from embodied_gen import draws
 from embodied_gen.heads.flows import Continuous, Coupling, InverseAutoregressive, Reverse, Spline, spline
 from embodied_gen.heads.ode import Fixed
-from tests.heads.flow_families import CONTEXT, EVERY, Shape, batch, flow
+from tests.heads.flow_families import CONTEXT, EVERY, Shape, batch, flow, noise
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -76,17 +76,10 @@ def test_the_density_of_a_flow_is_zukos_with_the_same_weights(family):
 def test_the_density_of_a_flow_is_that_of_the_change_of_variables(family):
     head = flow(family)
     x, c = batch(3, head)
-
-    def noise(x, c):
-        z = (x - head.mean) / head.log_deviation.exp()
-        for layer in head.layers:
-            z, _ = layer.normalise(z, c)
-        return z
-
     for row in range(3):
         own = c[row : row + 1]
-        moved = jacobian(lambda v, own=own: noise(v[None], own)[0], x[row]).view(6, 6)
-        z = noise(x[row : row + 1], own)
+        moved = jacobian(lambda v, own=own: noise(head, v[None], own)[0], x[row]).view(6, 6)
+        z = noise(head, x[row : row + 1], own)
         expected = distributions.Normal(0.0, 1.0).log_prob(z).sum() + torch.linalg.slogdet(moved)[1]
         told = head.log_prob(x[row : row + 1], own)[0]
         assert told.item() == pytest.approx(expected.item(), abs=1e-5 if family == "continuous" else 1e-7)

@@ -16,6 +16,7 @@ from embodied_gen.nets import ResidualMLP
 from tests.heads.analytic import SCHEDULES, normal, two_modes, unit_event
 from tests.heads.batches import batch as contract_batch
 from tests.heads.cases import CASES
+from tests.heads.learning import fitted
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -99,13 +100,7 @@ def learned(schedule, parametrisation, data=None, steps=120):
     data = data or two_modes()
     net = ResidualMLP(horizon=1, channels_in=2, channels_out=2, context=1, width=24, depth=1)
     head = DenoisingHead(unit_event(2), net, schedule=schedule, parametrisation=parametrisation, clip=None)
-    optimizer = torch.optim.Adam(head.parameters(), lr=3e-3)
-    for step in range(steps):
-        stream = draws.generator(4, step)
-        optimizer.zero_grad()
-        head.loss(data.draw(64, stream)[:, None], torch.zeros(64, 1), generator=stream).mean().backward()
-        optimizer.step()
-    return head
+    return fitted(head, lambda stream: data.draw(64, stream)[:, None], rate=3e-3, steps=steps, seed=4, context=1)
 
 
 # One line for each prediction, on a schedule that it is used with.
