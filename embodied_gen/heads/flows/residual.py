@@ -10,14 +10,16 @@ neighbours do. With J = dg/dx the log-determinant is a power series, and its gra
 `normalise` takes the determinant of the whole Jacobian, exact, n products for n entries. `estimate`, for training,
 takes traces by one probe v (Hutchinson), and cuts the series off after N terms (`Truncation`): after a fixed number,
 which is biased by L^N, or after a random one with the k-th term divided by P(N >= k), which is unbiased (Russian
-roulette).
+roulette). The rows of a batch share N: each with its own, all would wait for the longest of them.
 
 Sources: Behrmann et al. 2019 (arXiv:1811.00995); Chen et al. 2019, "Residual Flows" (arXiv:1906.02735), theorem 1 and
 eq. 8.
 """
 
 import abc
+import itertools
 import math
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -35,8 +37,8 @@ class Truncation(abc.ABC):
     """How many terms of a series are added up, and with which weights."""
 
     @abc.abstractmethod
-    def weights(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
-        """Weights of the terms 1, 2, .. for each row, zero from some term on; shape `(rows, K)`."""
+    def weights(self, u: float) -> list[float]:
+        """Weights of the terms 1, 2, .., N, where N is the number that u, uniform in [0, 1), stands for."""
 
 
 @final
@@ -52,14 +54,14 @@ class First(Truncation):
             raise ValueError(f"terms must be at least 1; got {terms}.")
         self.terms = terms
 
-    def weights(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
+    def weights(self, u: float) -> list[float]:
         """Ones."""
-        return like.new_ones(rows, self.terms)
+        return [1.0] * self.terms
 
 
 @final
 class Geometric(Truncation):
-    """The first terms, and more while a coin of each row says so: unbiased.
+    """The first terms, and more while a coin says so: unbiased.
 
     Args:
         terms: That are always taken, >= 1.
@@ -71,12 +73,10 @@ class Geometric(Truncation):
             raise ValueError(f"terms must be at least 1 and more lie in [0, 1); got {terms} and {more}.")
         self.terms, self.more = terms, more
 
-    def weights(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
-        """1 / more^j for the j-th of the further terms. Waits for the device once, for their number."""
-        u = draws.uniform((rows,), generator=generator, like=like)
-        extra = torch.zeros_like(u) if self.more == 0 else ((1 - u).log() / math.log(self.more)).floor()
-        j = torch.arange(1 - self.terms, int(extra.max()) + 1, device=like.device, dtype=like.dtype)
-        return torch.where(j <= extra[:, None], self.more ** -j.clamp(min=0), 0.0)
+    def weights(self, u: float) -> list[float]:
+        """1 / more^j for the j-th of the further terms."""
+        extra = 0 if self.more == 0 else math.floor(math.log(1 - u) / math.log(self.more))
+        return [1.0] * self.terms + [self.more**-j for j in range(1, extra + 1)]
 
 
 @final
@@ -93,18 +93,13 @@ class Poisson(Truncation):
             raise ValueError(f"terms must be at least 1 and mean positive; got {terms} and {mean}.")
         self.terms = terms
         most = int(mean + 10 * math.sqrt(mean) + 20)  # no draw of a float reaches beyond
-        log_mass = [j * math.log(mean) - mean - math.lgamma(j + 1) for j in range(most + 1)]
-        # P(N >= j), added up from the small end to keep its digits.
-        self._reach = torch.tensor(log_mass, dtype=torch.float64).exp().flip(0).cumsum(0).flip(0)
-        self._reach[0] = 1
+        mass = [math.exp(j * math.log(mean) - mean - math.lgamma(j + 1)) for j in range(most + 1)]
+        # P(N >= j) for j = 1, 2, .., added up from the small end to keep its digits.
+        self._reach = list(itertools.accumulate(reversed(mass[1:])))[::-1]
 
-    def weights(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
-        """1 / P(N >= j) for the j-th of the further terms. Waits for the device once, for their number."""
-        reach = self._reach.to(like)
-        u = draws.uniform((rows, 1), generator=generator, like=like)
-        extra = (reach[1:] > u).sum(1)  # N >= j where u < P(N >= j)
-        j = torch.arange(1 - self.terms, int(extra.max()) + 1, device=like.device)
-        return torch.where(j <= extra[:, None], 1 / reach[j.clamp(min=0)], 0.0)
+    def weights(self, u: float) -> list[float]:
+        """1 / P(N >= j) for the j-th of the further terms, which is taken where u < P(N >= j)."""
+        return [1.0] * self.terms + [1 / reach for reach in self._reach if u < reach]
 
 
 @final
@@ -144,7 +139,9 @@ class Residual(Layer):
         """The power series along one probe; value and gradient are estimates on their own."""
         wanted = torch.is_grad_enabled()
         probe = draws.signs(x.shape, generator=generator, like=x)
-        weights = self.truncation.weights(len(x), generator=generator, like=x)
+        # Rows share the number of terms. Waits for a generator's device once.
+        u = draws.uniform((len(x),), generator=generator, like=x)[0].item()
+        weights = self.truncation.weights(u)
         x, g = self._with_graph(x, c)
         with torch.no_grad():
             log_det, neumann = _series(g, x, probe, weights)
@@ -184,12 +181,12 @@ class Residual(Layer):
         return x, self._g(x, c)
 
 
-def _series(g: Tensor, x: Tensor, probe: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+def _series(g: Tensor, x: Tensor, probe: Tensor, weights: Sequence[float]) -> tuple[Tensor, Tensor]:
     """Estimates of log det(1 + J), `(M,)`, and of v (1 + J)^-1, `(M, *E)`, by powers of J from the left."""
     power = neumann = probe
     log_det = x.new_zeros(len(x))
-    for k, weight in enumerate(weights.unbind(1), start=1):
+    for k, weight in enumerate(weights, start=1):
         power = -pull(g, x, power)
         log_det = log_det - weight / k * (power * probe).flatten(1).sum(1)
-        neumann = neumann + context.aligned(weight, x) * power
+        neumann = neumann + weight * power
     return log_det, neumann
