@@ -7,7 +7,7 @@ imported when an environment is made.
     embodied/Crowd-v0      a robot among `pedestrians` people, who react or repeat a recording (`tracks=FILE`)
     embodied/Reach-v0      planar arm, one goal
     embodied/MetaWorld-v0  Meta-World V3 manipulation, `task="reach-v3"` and 49 others (extra `robotics`)
-    embodied/Particle-v0   a point between two goals in `dimension=1` to 32 dimensions
+    embodied/Particle-v0   a point between two goals in `dimension=1` to 32 dimensions (`make_vec`: many in one pass)
     embodied/PointMaze-v0  force-driven ball, `maze="umaze" | "medium" | "large"` (extra `robotics`)
     embodied/PushBlocks-v0 a tip, two cubes and two zones, four ways to sort them
     embodied/Tabletop-v0   a suction cup over clutter, one thing to pick by its picture (needs off-screen OpenGL)
@@ -36,12 +36,16 @@ _ENVIRONMENTS = (
     ("embodied/Traffic-v0", "envs.traffic:TrafficEnv", 100),
 )
 
+_TOGETHER = {"embodied/Particle-v0": "envs.particle_vector:ParticleVectorEnv"}
+"""What `gymnasium.make_vec` makes; of others a list of single ones."""
+
 
 def register() -> None:
     """Add the environments to Gymnasium's registry; those already there are left as they are."""
     for name, entry_point, max_episode_steps in _ENVIRONMENTS:
         if name not in gymnasium.registry:
-            gymnasium.register(name, entry_point=entry_point, max_episode_steps=max_episode_steps)
+            together = _TOGETHER.get(name)
+            gymnasium.register(name, entry_point, max_episode_steps=max_episode_steps, vector_entry_point=together)
 
 
 register()

@@ -9,3 +9,12 @@ def check_action(action: Any, numbers: int, unit: str) -> None:
     """Raises `ValueError` unless an action is so many finite numbers; `unit` ends the sentence: "in [-1, 1]"."""
     if np.shape(action) != (numbers,) or not np.isfinite(action).all():
         raise ValueError(f"An action must be {numbers} finite numbers {unit}; got {action!r}.")
+
+
+def check_actions(actions: Any, rows: int, numbers: int, unit: str) -> None:
+    """Raises `ValueError` unless there are so many finite numbers for each of some environments."""
+    if np.shape(actions) != (rows, numbers) or not np.isfinite(actions).all():
+        raise ValueError(
+            f"Actions of {rows} environments must be {numbers} finite numbers {unit} for each, shape "
+            f"({rows}, {numbers}); got {actions!r}."
+        )

@@ -41,6 +41,51 @@ _OVERSHOOT, _SPEED = 0.25, 2.5
 _LANE = 36  # height of a dimension's line [px]
 
 
+def spaces(dimension: int) -> tuple[Box[np.float64], Box[np.float32]]:
+    """Of observations, shape `(4 N,)`, and of actions, shape `(N,)`.
+
+    Raises:
+        ValueError: If the dimension is out of range.
+    """
+    if not 1 <= dimension <= LARGEST:
+        raise ValueError(f"dimension must lie between 1 and {LARGEST}; got {dimension}.")
+    place = np.full(dimension, _OVERSHOOT)
+    low = np.concatenate([-place, np.full(dimension, -_SPEED), np.zeros(2 * dimension)])
+    high = np.concatenate([1 + place, np.full(dimension, _SPEED), np.ones(2 * dimension)])
+    return Box(low, high, dtype=np.float64), Box(0.0, 1.0, (dimension,), np.float32)
+
+
+def drawn(stream: np.random.Generator, dimension: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A start, shape `(N,)`, and both goals, shape `(2, N)`."""
+    return stream.uniform(size=dimension), stream.uniform(size=(2, dimension))
+
+
+def followed(
+    position: NDArray[np.float64], velocity: NDArray[np.float64], action: NDArray[Any]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Position and velocity one control period of 50 ms on, at a set-point clipped to the cube; shapes `(*B, N)`."""
+    setpoint = np.clip(np.asarray(action, dtype=np.float64), 0.0, 1.0)
+    for _ in range(_SUBSTEPS):
+        force = _STIFFNESS * (setpoint - position) - _DAMPING * velocity
+        position = position + _TIMESTEP * velocity
+        velocity = velocity + _TIMESTEP * force
+    return position, velocity
+
+
+def frame(position: NDArray[np.float64], goals: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """A line for each dimension with both goals (first green, second orange) and the point; `(N,)` and `(2, N)`."""
+    dimension = len(position)
+    room, lane = 0.2, 1.4 * _LANE / 400
+    rows = np.arange(dimension - 0.5, -0.5, -1.0) * lane
+    drawing = Drawing(bounds=((-room, 1 + room), (0.0, dimension * lane)), size=(400, _LANE * dimension))
+    for y, first, second, place in zip(rows, *goals, position, strict=True):
+        drawing.line([(0.0, y), (1.0, y)], GRID, width=0.012)
+        drawing.disc((first, y), GOAL_RADIUS, None, edge=GREEN, edge_width=0.012)
+        drawing.disc((second, y), GOAL_RADIUS, None, edge=ORANGE, edge_width=0.012)
+        drawing.disc((place, y), 0.025, BLUE)
+    return drawing.pixels()
+
+
 @final
 class ParticleEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     """A point between two goals.
@@ -60,16 +105,10 @@ class ParticleEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
 
     def __init__(self, *, dimension: int = 2, render_mode: str | None = None) -> None:
-        if not 1 <= dimension <= LARGEST:
-            raise ValueError(f"dimension must lie between 1 and {LARGEST}; got {dimension}.")
+        self.observation_space, self.action_space = spaces(dimension)
         check_render_mode(render_mode)
         self.dimension = dimension
         self.render_mode = render_mode
-        self.action_space = Box(0.0, 1.0, (dimension,), np.float32)
-        place = np.full(dimension, _OVERSHOOT)
-        low = np.concatenate([-place, np.full(dimension, -_SPEED), np.zeros(2 * dimension)])
-        high = np.concatenate([1 + place, np.full(dimension, _SPEED), np.ones(2 * dimension)])
-        self.observation_space = Box(low, high, dtype=np.float64)
         self._position, self._velocity = np.zeros(dimension), np.zeros(dimension)
         self.goals = np.zeros((2, dimension))
         self._first_reached = False
@@ -80,9 +119,8 @@ class ParticleEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         """Draw the start and both goals; `options` are not used."""
         super().reset(seed=seed)
-        self._position = self.np_random.uniform(size=self.dimension)
+        self._position, self.goals = drawn(self.np_random, self.dimension)
         self._velocity = np.zeros(self.dimension)
-        self.goals = self.np_random.uniform(size=(2, self.dimension))
         self._first_reached = False
         self._steps = 0
         return self._observation(), self._info()
@@ -94,11 +132,7 @@ class ParticleEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
             ValueError: If `action` is not N finite numbers.
         """
         check_action(action, self.dimension, "in [0, 1]")
-        setpoint = np.clip(np.asarray(action, dtype=np.float64), 0.0, 1.0)
-        for _ in range(_SUBSTEPS):
-            force = _STIFFNESS * (setpoint - self._position) - _DAMPING * self._velocity
-            self._position = self._position + _TIMESTEP * self._velocity
-            self._velocity = self._velocity + _TIMESTEP * force
+        self._position, self._velocity = followed(self._position, self._velocity, action)
         self._steps += 1
         self._first_reached = self._first_reached or self._distance(0) < GOAL_RADIUS
         info, ended = self._info(), self._steps >= STEPS
@@ -106,17 +140,7 @@ class ParticleEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
     def render(self) -> NDArray[np.uint8] | None:
         """A line for each dimension with both goals (first green, second orange) and the point; None without a mode."""
-        if self.render_mode is None:
-            return None
-        room, lane = 0.2, 1.4 * _LANE / 400
-        rows = np.arange(self.dimension - 0.5, -0.5, -1.0) * lane
-        drawing = Drawing(bounds=((-room, 1 + room), (0.0, self.dimension * lane)), size=(400, _LANE * self.dimension))
-        for y, first, second, place in zip(rows, *self.goals, self._position, strict=True):
-            drawing.line([(0.0, y), (1.0, y)], GRID, width=0.012)
-            drawing.disc((first, y), GOAL_RADIUS, None, edge=GREEN, edge_width=0.012)
-            drawing.disc((second, y), GOAL_RADIUS, None, edge=ORANGE, edge_width=0.012)
-            drawing.disc((place, y), 0.025, BLUE)
-        return drawing.pixels()
+        return None if self.render_mode is None else frame(self._position, self.goals)
 
     def expert(self) -> "ParticleExpert":
         """The source's demonstrator for this number of dimensions."""
