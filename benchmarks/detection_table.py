@@ -30,7 +30,7 @@ def table(record: Record) -> str:
 
 def photos(record: Record) -> str:
     """Kinds on the photographs, and what others have published."""
-    return "\n".join([*_kinds(record, "bccd"), "", _PUBLISHED, "", _note(record)])
+    return "\n".join([*_kinds(record, "bccd"), "", _PUBLISHED, "", _note(record, "bccd")])
 
 
 def effort(record: Record) -> str:
@@ -195,7 +195,8 @@ def _interval(values: list[float | None]) -> str:
     return f"[{low:.3f}, {high:.3f}]"
 
 
-def _note(record: Record) -> str:
-    seeds = len({row["seed"] for row in record["rows"]})
+def _note(record: Record, data: str = "tabletop") -> str:
+    seeds = len({row["seed"] for row in record["rows"] if row["data"] == data})
     minutes = f"{record['seconds'] / 60:.0f} minutes of training on {record['device']}"
-    return footnote(record, f"{minutes}, {record['images']:,} Tabletop images, means over {seeds} seeds")
+    images = [f"{record['images']:,} Tabletop images"] if data == "tabletop" else []
+    return footnote(record, ", ".join([minutes, *images, f"means over {seeds} seeds"]))
