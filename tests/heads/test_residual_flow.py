@@ -61,13 +61,14 @@ def test_the_series_is_that_of_normflows():
 
 
 @settings(max_examples=20)
-@given(st.integers(1, 5), st.floats(0, 0.9), st.floats(0.1, 8))
-def test_weights_of_terms_are_one_in_the_mean(terms, more, mean):
+@given(st.integers(1, 5), st.floats(0, 0.9), st.floats(0.1, 8), st.integers(0, 1000))
+def test_weights_of_terms_are_one_in_the_mean(terms, more, mean, seed):
     cells = 5_000
     for truncation in (Geometric(terms, more), Poisson(terms, mean)):
-        every = [truncation.weights((cell + 0.5) / cells) for cell in range(cells)]
-        assert all(weights[:terms] == [1.0] * terms for weights in every)
-        for term in range(terms, max(map(len, every))):
+        drawn = [truncation.weights(generator=draws.generator(seed, k)) for k in range(20)]
+        assert all(weights[:terms] == [1.0] * terms for weights in drawn)
+        every = [truncation.further((cell + 0.5) / cells) for cell in range(cells)]
+        for term in range(max(map(len, every))):
             taken = [weights[term] for weights in every if len(weights) > term]
             # A step of the share is between two cells: what is lost or added is one weight at most.
             assert sum(taken) == pytest.approx(cells, abs=max(taken))

@@ -37,8 +37,8 @@ class Truncation(abc.ABC):
     """How many terms of a series are added up, and with which weights."""
 
     @abc.abstractmethod
-    def weights(self, u: float) -> list[float]:
-        """Weights of the terms 1, 2, .., N, where N is the number that u, uniform in [0, 1), stands for."""
+    def weights(self, *, generator: draws.Generator) -> list[float]:
+        """Weights of the terms 1, 2, .., N."""
 
 
 @final
@@ -54,14 +54,36 @@ class First(Truncation):
             raise ValueError(f"terms must be at least 1; got {terms}.")
         self.terms = terms
 
-    def weights(self, u: float) -> list[float]:
-        """Ones."""
+    def weights(self, *, generator: draws.Generator) -> list[float]:
+        """Ones; nothing is drawn."""
         return [1.0] * self.terms
 
 
+class Roulette(Truncation, abc.ABC):
+    """The first terms, and a random number of further ones: unbiased.
+
+    Args:
+        terms: That are always taken, >= 1.
+    """
+
+    def __init__(self, terms: int):
+        self.terms = terms
+
+    @abc.abstractmethod
+    def further(self, u: float) -> list[float]:
+        """Weights 1 / P(N >= k) of the further terms, of the number of them that u, uniform in [0, 1), stands for."""
+
+    @final
+    def weights(self, *, generator: draws.Generator) -> list[float]:
+        """Ones, and the further ones of a draw. Waits for the generator's device; of several the first draws."""
+        stream = generator if isinstance(generator, torch.Generator) else generator[0]
+        u = draws.uniform((1,), generator=stream, like=torch.zeros(1, dtype=torch.float64)).item()
+        return [1.0] * self.terms + self.further(u)
+
+
 @final
-class Geometric(Truncation):
-    """The first terms, and more while a coin says so: unbiased.
+class Geometric(Roulette):
+    """Further terms while a coin says so.
 
     Args:
         terms: That are always taken, >= 1.
@@ -71,17 +93,18 @@ class Geometric(Truncation):
     def __init__(self, terms: int = 4, more: float = 0.65):
         if terms < 1 or not 0 <= more < 1:
             raise ValueError(f"terms must be at least 1 and more lie in [0, 1); got {terms} and {more}.")
-        self.terms, self.more = terms, more
+        super().__init__(terms)
+        self.more = more
 
-    def weights(self, u: float) -> list[float]:
-        """1 / more^j for the j-th of the further terms."""
+    def further(self, u: float) -> list[float]:
+        """1 / more^j for the j-th."""
         extra = 0 if self.more == 0 else math.floor(math.log(1 - u) / math.log(self.more))
-        return [1.0] * self.terms + [self.more**-j for j in range(1, extra + 1)]
+        return [self.more**-j for j in range(1, extra + 1)]
 
 
 @final
-class Poisson(Truncation):
-    """The first terms, and a Poisson number of further ones: unbiased, and never many.
+class Poisson(Roulette):
+    """A Poisson number of further terms: never many.
 
     Args:
         terms: That are always taken, >= 1.
@@ -91,15 +114,15 @@ class Poisson(Truncation):
     def __init__(self, terms: int = 4, mean: float = 2.0):
         if terms < 1 or not mean > 0:
             raise ValueError(f"terms must be at least 1 and mean positive; got {terms} and {mean}.")
-        self.terms = terms
+        super().__init__(terms)
         most = int(mean + 10 * math.sqrt(mean) + 20)  # no draw of a float reaches beyond
         mass = [math.exp(j * math.log(mean) - mean - math.lgamma(j + 1)) for j in range(most + 1)]
         # P(N >= j) for j = 1, 2, .., added up from the small end to keep its digits.
         self._reach = list(itertools.accumulate(reversed(mass[1:])))[::-1]
 
-    def weights(self, u: float) -> list[float]:
-        """1 / P(N >= j) for the j-th of the further terms, which is taken where u < P(N >= j)."""
-        return [1.0] * self.terms + [1 / reach for reach in self._reach if u < reach]
+    def further(self, u: float) -> list[float]:
+        """1 / P(N >= j) for the j-th, which is taken where u < P(N >= j)."""
+        return [1 / reach for reach in self._reach if u < reach]
 
 
 @final
@@ -139,9 +162,7 @@ class Residual(Layer):
         """The power series along one probe; value and gradient are estimates on their own."""
         wanted = torch.is_grad_enabled()
         probe = draws.signs(x.shape, generator=generator, like=x)
-        # Rows share the number of terms. Waits for a generator's device once.
-        u = draws.uniform((len(x),), generator=generator, like=x)[0].item()
-        weights = self.truncation.weights(u)
+        weights = self.truncation.weights(generator=generator)
         x, g = self._with_graph(x, c)
         with torch.no_grad():
             log_det, neumann = _series(g, x, probe, weights)
