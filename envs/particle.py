@@ -72,6 +72,11 @@ def followed(
     return position, velocity
 
 
+def is_near(position: NDArray[np.float64], goal: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether a goal counts as reached; shapes `(*B, N)` twice to `B`."""
+    return np.asarray(np.linalg.norm(position - goal, axis=-1) < GOAL_RADIUS)
+
+
 def frame(position: NDArray[np.float64], goals: NDArray[np.float64]) -> NDArray[np.uint8]:
     """A line for each dimension with both goals (first green, second orange) and the point; `(N,)` and `(2, N)`."""
     dimension = len(position)
@@ -134,7 +139,7 @@ class ParticleEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         check_action(action, self.dimension, "in [0, 1]")
         self._position, self._velocity = followed(self._position, self._velocity, action)
         self._steps += 1
-        self._first_reached = self._first_reached or self._distance(0) < GOAL_RADIUS
+        self._first_reached = self._first_reached or self._is_near(0)
         info, ended = self._info(), self._steps >= STEPS
         return self._observation(), float(ended and info["is_success"]), False, ended, info
 
@@ -146,14 +151,14 @@ class ParticleEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         """The source's demonstrator for this number of dimensions."""
         return ParticleExpert(dimension=self.dimension)
 
-    def _distance(self, goal: int) -> float:
-        return float(np.linalg.norm(self._position - self.goals[goal]))
+    def _is_near(self, goal: int) -> bool:
+        return bool(is_near(self._position, self.goals[goal]))
 
     def _observation(self) -> NDArray[np.float64]:
         return np.concatenate([self._position, self._velocity, *self.goals])
 
     def _info(self) -> dict[str, Any]:
-        success = self._first_reached and self._distance(1) < GOAL_RADIUS
+        success = self._first_reached and self._is_near(1)
         return {"is_success": success, "first_reached": self._first_reached}
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from envs.actions import check_actions
 from envs.drawing import check_render_mode
-from envs.particle import GOAL_RADIUS, STEPS, drawn, followed, frame, spaces
+from envs.particle import STEPS, drawn, followed, frame, is_near, spaces
 
 
 @final
@@ -77,7 +77,9 @@ class ParticleVectorEnv(VectorEnv[NDArray[np.float64], NDArray[np.float32], NDAr
         Raises:
             ValueError: If there are not as many seeds as episodes.
         """
-        seeds = [seed + k for k in range(self.num_envs)] if isinstance(seed, int) else seed or [None] * self.num_envs
+        if seed is None:
+            seed = [None] * self.num_envs
+        seeds = [seed + k for k in range(self.num_envs)] if isinstance(seed, int) else seed
         if len(seeds) != self.num_envs:
             raise ValueError(f"reset needs a seed for each of the {self.num_envs} episodes; got {len(seeds)}.")
         streams = self._streams or [seeding.np_random()[0] for _ in seeds]
@@ -102,7 +104,7 @@ class ParticleVectorEnv(VectorEnv[NDArray[np.float64], NDArray[np.float32], NDAr
             raise ResetNeeded("reset must be called before the first step.")
         self._position, self._velocity = followed(self._position, self._velocity, actions)
         self._steps = self._steps + 1
-        self._first_reached = self._first_reached | (self._distance(0) < GOAL_RADIUS)
+        self._first_reached = self._first_reached | is_near(self._position, self.goals[:, 0])
         self._start(self._ended)
         info, self._ended = self._info(), self._steps >= self._last
         reward = (info["is_success"] & (self._steps >= STEPS)).astype(np.float64)
@@ -121,14 +123,11 @@ class ParticleVectorEnv(VectorEnv[NDArray[np.float64], NDArray[np.float32], NDAr
         self._velocity[anew] = 0
         self._first_reached[anew], self._steps[anew] = False, 0
 
-    def _distance(self, goal: int) -> NDArray[np.float64]:
-        return np.linalg.norm(self._position - self.goals[:, goal], axis=1)
-
     def _observation(self) -> NDArray[np.float64]:
         return np.concatenate([self._position, self._velocity, self.goals[:, 0], self.goals[:, 1]], axis=1)
 
     def _info(self) -> dict[str, Any]:
-        success = self._first_reached & (self._distance(1) < GOAL_RADIUS)
+        success = self._first_reached & is_near(self._position, self.goals[:, 1])
         known = np.ones(self.num_envs, dtype=np.bool_)
         first = self._first_reached.copy()
         return {"is_success": success, "_is_success": known, "first_reached": first, "_first_reached": known.copy()}

@@ -70,6 +70,7 @@ def test_frames_are_those_of_single_environments():
         (lambda: ParticleVectorEnv(2, max_episode_steps=0), "got 2 and 0"),
         (lambda: ParticleVectorEnv(2, dimension=33), "dimension must lie between 1 and 32; got 33"),
         (lambda: ParticleVectorEnv(2).reset(seed=[1]), "a seed for each of the 2 episodes; got 1"),
+        (lambda: ParticleVectorEnv(2).reset(seed=[]), "a seed for each of the 2 episodes; got 0"),
         (lambda: ParticleVectorEnv(2).step(np.zeros((2, 2))), "reset must be called before the first step"),
         (lambda: ParticleVectorEnv(2).step(np.zeros(2)), r"2 finite numbers in \[0, 1\] for each, shape \(2, 2\)"),
         (lambda: ParticleVectorEnv(1).step(np.array([[0.5, np.nan]])), "Actions of 1 environments must be 2 finite"),
