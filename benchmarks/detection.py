@@ -11,15 +11,16 @@ A detector that draws boxes from noise is scored with other numbers of boxes and
 what is true of every image: that things are in it, that no two are in one place, how many they are; beside the last one
 stands what it is worth to take so many of the likeliest boxes that are found without a guide.
 
-Images a second are medians over repeated calls of one thread after warm ones, without loading; they are measured at the
-end, when nothing else runs here.
+Images a second, of the first seed, are medians over repeated calls of one thread after warm ones, without loading; they
+are measured at the end, when nothing else runs here.
 
 With --bccd FOLDER (the photographs of the BCCD data set: images, boxes.csv, trainval.txt, test.txt) the same detectors
 are trained on those, too, from scratch.
 
 Writes benchmarks/results/detection.json after every cell, which is a kind on some images with a seed, and
-docs/images/detection.png. Cells that the file holds of the same config and versions are kept: take the file away to
-measure all anew. Runs lie in RUNS, and one that was killed goes on where it was.
+docs/images/detection.png. Cells that the file holds of the same config and versions are kept, but for those whose
+images a second are due and whose run is gone: take the file away to measure all anew. Runs lie in RUNS, and one that
+was killed goes on where it was.
 """
 
 import time
@@ -60,6 +61,7 @@ BOXES, STEPS = (50, 100, 300, 1000), (1, 2, 4, 8)
 PHOTO_SIZE = (320, 240)
 FIRST, PACED, TURNS = 4, 20, 3  # steps that are taken before those that are timed, these, and how often
 GUIDED, TOLD = (100, 4), 5.0  # boxes and steps of a detector that is told something, and the scale of guides
+TIMED = 0  # the seed whose detectors are timed: weights change how long an answer takes by little
 PICTURED, LIKELY = (0, 1), 0.4  # test images, and the score of what is drawn into them
 
 
@@ -144,7 +146,7 @@ def main() -> None:
         console.print(f"{cell.kind} on {cell.data}, seed {cell.seed}: {said}; {row['seconds']:.0f} s", soft_wrap=True)
     for cell in cells:
         row = _row(record, cell)
-        if row is not None and "speeds" not in row:
+        if row is not None and _is_to_be_timed(row):
             _time(row, cell, arguments)
             files.write_json(Path(arguments.out), record)
     _draw([cell for cell in cells if (cell.data, cell.seed) == ("tabletop", 0)], arguments)
@@ -203,7 +205,11 @@ def _named(data: str, kind: str) -> str:
 def _is_measured(record: dict[str, Any], cell: Cell, runs: str) -> bool:
     """Whether a cell has all its numbers, or its run lies there to be timed."""
     row = _row(record, cell)
-    return row is not None and ("speeds" in row or cell.run(runs).is_dir())
+    return row is not None and (not _is_to_be_timed(row) or cell.run(runs).is_dir())
+
+
+def _is_to_be_timed(row: dict[str, Any]) -> bool:
+    return row["seed"] == TIMED and "speeds" not in row
 
 
 def _row(record: dict[str, Any], cell: Cell) -> dict[str, Any] | None:
@@ -306,13 +312,13 @@ def _adjusted(
 
 
 def _time(row: dict[str, Any], cell: Cell, arguments: Arguments) -> None:
-    """Adds images a second to a row; with other numbers of boxes and steps, those of the first seed."""
+    """Adds images a second to a row, with other numbers of boxes and steps too."""
     device = resolve_device(arguments.device)
     predictor = detection.load(cell.run(arguments.runs), device).predictor
     examples = cell.config().data.testing()[0].to(device)
-    console.print(f"images a second: {cell.kind} on {cell.data}, seed {cell.seed}", soft_wrap=True)
+    console.print(f"images a second: {cell.kind} on {cell.data}", soft_wrap=True)
     speeds = _speeds(predictor, examples)
-    for entry in row.get("table", ()) if cell.seed == 0 else ():
+    for entry in row.get("table", ()):
         detection.adjust(predictor, boxes=entry["boxes"], steps=entry["steps"])
         entry["speeds"] = _speeds(predictor, examples)
     row["speeds"] = speeds
