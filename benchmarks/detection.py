@@ -4,8 +4,9 @@
 
 The images are those of configs/tabletop_images.yaml, collected where they are missing; detectors are those of
 configs/boxes_KIND.yaml. How long a step of training takes is measured for the kinds in turns, as CPU time of one thread
-(on an accelerator as wall time); the fastest turn counts, since what else runs only slows a step down. Every kind takes
-as many steps as fit into SECONDS, learns from all training images, with none held out, and is scored on the test part.
+(on an accelerator as wall time), over steps that come after the first ones, which take longer. Every kind takes as many
+steps as fit into SECONDS, learns from all training images, with none held out, and is scored on the test part. What its
+training took in the end stands in the record, too.
 
 A detector that draws boxes from noise is scored with other numbers of boxes and of steps, too, and with guides that say
 what is true of every image: that things are in it, that no two are in one place, how many they are; beside the last one
@@ -59,7 +60,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 KINDS = ("denoising", "queries", "dense")
 BOXES, STEPS = (50, 100, 300, 1000), (1, 2, 4, 8)
 PHOTO_SIZE = (320, 240)
-FIRST, PACED, TURNS = 4, 20, 3  # steps that are taken before those that are timed, these, and how often
+FIRST, PACED, TURNS = 50, 100, 2  # steps that are taken before those that are timed, these, and how often
 GUIDED, TOLD = (100, 4), 5.0  # boxes and steps of a detector that is told something, and the scale of guides
 TIMED = 0  # the seed whose detectors are timed: weights change how long an answer takes by little
 PICTURED, LIKELY = (0, 1), 0.4  # test images, and the score of what is drawn into them
@@ -100,12 +101,13 @@ class Arguments:
 @final
 @dataclass(frozen=True)
 class Cell:
-    """What is measured: a kind on some images with a seed, trained for a number of steps."""
+    """What is measured: a kind on some images, told by a digest, with a seed, trained for a number of steps."""
 
     data: str
     kind: str
     seed: int
     folder: str
+    digest: str
     steps: int
 
     def config(self) -> detection.Detection:
@@ -130,12 +132,12 @@ def main() -> None:
     keep_freed()
     record, folder = _begun(arguments), _collected(arguments)
     sources = {"tabletop": folder} | ({} if arguments.bccd is None else {"bccd": arguments.bccd})
+    cells = []
     for data, source in sources.items():
-        _pace(record, data, source, arguments)
-    cells = [
-        Cell(data, kind, seed, sources[data], _steps(record, data, kind, arguments.seconds))
-        for data, seed, kind in product(sources, range(arguments.seeds), arguments.kinds)
-    ]
+        kinds = [Cell(data, kind, 0, source, _digest(data, Path(source)), 0) for kind in arguments.kinds]
+        _pace(record, kinds, arguments)
+        kinds = [replace(cell, steps=max(1, round(arguments.seconds / _paced(record, cell)[0]))) for cell in kinds]
+        cells += [replace(cell, seed=seed) for seed, cell in product(range(arguments.seeds), kinds)]
     due = [cell for cell in cells if not _is_measured(record, cell, arguments.runs)]
     for cell, row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
         places = ("data", "kind", "seed")
@@ -158,9 +160,8 @@ def _begun(arguments: Arguments) -> dict[str, Any]:
     return records.begun(
         Path(arguments.out),
         "average precision of detectors by kind, images and seed; images a second",
-        same={"images": arguments.images, "device": arguments.device},
-        kept={"paces": {}, "rows": []},
-        told={"seconds": arguments.seconds},
+        same={"images": arguments.images, "device": arguments.device, "seconds": arguments.seconds},
+        kept={"paces": [], "rows": []},
     )
 
 
@@ -177,29 +178,30 @@ def _collected(arguments: Arguments) -> str:
     return folder
 
 
-def _pace(record: dict[str, Any], data: str, folder: str, arguments: Arguments) -> None:
+def _digest(data: str, folder: Path) -> str:
+    """A hash of what images are learned from and judged by, wherever they lie."""
+    if data == "tabletop":
+        return records.digest(folder / "images.json")
+    return records.digest(*(folder / name for name in ("boxes.csv", "trainval.txt", "test.txt")))
+
+
+def _pace(record: dict[str, Any], cells: list[Cell], arguments: Arguments) -> None:
     """Measures how long a step of each kind takes on some images, where the record lacks it."""
-    cells = [Cell(data, kind, 0, folder, 0) for kind in arguments.kinds]
-    if all(_named(cell.data, cell.kind) in record["paces"] for cell in cells):
+    if all(_paced(record, cell) for cell in cells):
         return
     boxed_images, turns = cells[0].config().data.training(), []
     for turn in range(TURNS):
         turns.append([_seconds_a_step(cell, boxed_images, arguments.device) for cell in cells])
         said = ", ".join(f"{cell.kind} {own:.3f} s" for cell, own in zip(cells, turns[-1], strict=True))
-        console.print(f"a step on {data}, {turn + 1} of {TURNS}: {said}", soft_wrap=True)
-    record["paces"] |= {
-        _named(cell.data, cell.kind): float(own) for cell, own in zip(cells, np.min(turns, 0), strict=True)
-    }
+        console.print(f"a step on {cells[0].data}, {turn + 1} of {TURNS}: {said}", soft_wrap=True)
+    for cell, own in zip(cells, np.mean(turns, 0), strict=True):
+        record["paces"] = records.replaced(record["paces"], _key(cell) | {"seconds": float(own)}, ("data", "kind"))
     files.write_json(Path(arguments.out), record)
 
 
-def _steps(record: dict[str, Any], data: str, kind: str, seconds: float) -> int:
-    """How many steps fit into the time."""
-    return max(1, round(seconds / record["paces"][_named(data, kind)]))
-
-
-def _named(data: str, kind: str) -> str:
-    return f"{data} {kind}"
+def _paced(record: dict[str, Any], cell: Cell) -> list[float]:
+    """Seconds a step of a kind on some images, where the record has them."""
+    return [pace["seconds"] for pace in record["paces"] if _key(cell).items() <= pace.items()]
 
 
 def _is_measured(record: dict[str, Any], cell: Cell, runs: str) -> bool:
@@ -217,7 +219,13 @@ def _row(record: dict[str, Any], cell: Cell) -> dict[str, Any] | None:
 
 
 def _key(cell: Cell) -> dict[str, Any]:
-    return {"data": cell.data, "kind": cell.kind, "seed": cell.seed, "course": _course(cell.config())}
+    return {
+        "data": cell.data,
+        "kind": cell.kind,
+        "seed": cell.seed,
+        "course": _course(cell.config()),
+        "digest": cell.digest,
+    }
 
 
 def _course(config: detection.Detection) -> str:
@@ -290,10 +298,10 @@ def _guided(predictor: Predictor, examples: BoxedImages, classes: tuple[str, ...
 
 
 def _likeliest(rows: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """So many of the rows of each image, which have falling scores, as things; the others as none."""
+    """Rows of which so many of each image, which have falling scores, are things, and no others, in the same order."""
     some = torch.arange(rows.shape[1]) < counts.unsqueeze(1)
-    score = torch.where(some, rows[..., 5].clamp(min=0.5), 0.0)
-    return torch.cat([rows[..., :5], score.unsqueeze(-1)], -1)
+    half = rows[..., 5] / 2
+    return torch.cat([rows[..., :5], torch.where(some, 0.5 + half, 0.99 * half).unsqueeze(-1)], -1)
 
 
 def _judged(rows: torch.Tensor, examples: BoxedImages, classes: tuple[str, ...]) -> dict[str, float]:

@@ -12,8 +12,11 @@ hold none:
 with the falling scores s_(1), s_(2), ..: how far scores are from those of a set with n likely boxes, squared. What is
 not sure to be a thing costs nothing where enough others are.
 
-A set that a detector draws holds most things several times, and is read as what becomes of it: a box that a likelier
-one of its class suppresses (IoU above a half) is a duplicate, which neither conflicts with that one nor counts.
+A set that a detector draws holds most things several times, and is read as what becomes of it when it is merged: each
+pair of a box and a class is a thing of its own, and one that a likelier pair of its class suppresses (IoU above a half)
+is a duplicate, which neither conflicts with that one nor counts. Two likely classes of one slot are two things in one
+place. So s_i is the highest score that is left to a slot, or the highest two of one slot are taken where i = j, and the
+scores that are counted are the S highest of all that are left.
 """
 
 import math
@@ -23,7 +26,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from embodied_gen.boxes import corners, iou, suppress
+from embodied_gen.boxes import corners, iou, survivors
 from planners.constants import Constant
 from planners.constraints import Constraint
 
@@ -107,7 +110,7 @@ class BoxCount:
     def __call__(self, y: Tensor) -> Tensor:
         """The squared distance over that of the unit, `(B, N)`."""
         require_boxes(y, self.name)
-        score = _alone(y).sort(dim=-1, descending=True).values
+        score = _alone(y).flatten(2).topk(y.shape[2], -1).values
         wanted, others = score[..., : self.count], score[..., self.count :]
         # Things that the set has no slot for are as far away as those without any score.
         lacking = (_THING**2) * (self.count - wanted.shape[-1])
@@ -126,22 +129,21 @@ def _score(y: Tensor) -> Tensor:
 
 
 def _alone(y: Tensor) -> Tensor:
-    """Highest scores of slots, of which duplicates have none, `(B, N, S)`."""
-    score, label = y[..., 4:].max(-1)
-    with torch.no_grad():
-        parts = corners(y[..., :4]), score, label
-        kept = suppress(*(part.flatten(0, 1) for part in parts)).view_as(score)
-    return torch.where(kept, score, 0.0).clamp(0, 1)
+    """Scores that are left without duplicates, in [0, 1], `(B, N, S, K)`."""
+    return survivors(y).clamp(0, 1)
 
 
 def _overlaps(y: Tensor) -> Tensor:
-    """IoU of all pairs of boxes of a set, zero of a box with itself; `(B, N, S, S)`."""
+    """IoU of all pairs of boxes of a set, `(B, N, S, S)`; zero of a box with itself, which has no slope."""
     ends = corners(y[..., :4])
     self_pairs = torch.eye(y.shape[2], dtype=torch.bool, device=y.device)
     return torch.where(self_pairs, 0.0, iou(ends.unsqueeze(-2), ends.unsqueeze(-3)))
 
 
 def _shared(y: Tensor) -> Tensor:
-    """s_i s_j IoU_ij."""
-    score = _alone(y)
-    return _overlaps(y) * score.unsqueeze(-1) * score.unsqueeze(-2)
+    """s_i s_j IoU_ij of slots, and of the two likeliest classes of a slot in the last column; `(B, N, S, S + 1)`."""
+    scores = _alone(y)
+    first, *others = scores.topk(min(2, scores.shape[-1]), -1).values.unbind(-1)
+    second = others[0] if others else torch.zeros_like(first)
+    between = _overlaps(y) * first.unsqueeze(-1) * first.unsqueeze(-2)
+    return torch.cat([between, (first * second).unsqueeze(-1)], -1)

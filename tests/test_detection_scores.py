@@ -14,6 +14,7 @@ from embodied_gen.statistics import (
     central_intervals,
     coverage,
     detection_scores,
+    detections,
     expected_calibration_error,
     score_calibration,
 )
@@ -261,3 +262,15 @@ BAD = [
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@settings(max_examples=10, deadline=None)
+@given(seeds, st.integers(1, 5), st.sampled_from([None, 3]))
+def test_how_many_images_are_matched_at_once_changes_nothing(seed, together, levels):
+    ours, truth = drawn(seed, levels=levels)
+    expected = detection_scores(ours, truth, 3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detections, "_TOGETHER", together)
+        found = detection_scores(ours, truth, 3)
+    np.testing.assert_array_equal(found.precision, expected.precision)
+    np.testing.assert_array_equal(found.recall, expected.recall)

@@ -3,7 +3,7 @@
 from embodied_gen.boxes.geometry import area, centred, corners, giou, iou
 from embodied_gen.boxes.matching import DynamicK, Hungarian, Matching
 from embodied_gen.boxes.posterior import followed
-from embodied_gen.boxes.suppression import suppress
+from embodied_gen.boxes.suppression import suppress, survivors
 
 __all__ = [
     "DynamicK",
@@ -16,4 +16,5 @@ __all__ = [
     "giou",
     "iou",
     "suppress",
+    "survivors",
 ]

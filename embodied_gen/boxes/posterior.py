@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.boxes.geometry import corners, iou
-from embodied_gen.boxes.suppression import suppress
+from embodied_gen.boxes.suppression import survivors
 
 
 def followed(
@@ -30,10 +30,16 @@ def followed(
     Returns:
         Boxes (cx, cy, w, h), shape `(B, M, n, 4)`, and whether the draw has one, bool, shape `(B, M, n)`; where it
         has none the box is the detection itself.
+
+    Raises:
+        ValueError: If shapes do not fit, or a label is no class of the draws.
     """
+    _check(draws, detections, labels)
     overlap = iou(corners(draws[..., :4]).unsqueeze(1), corners(detections)[:, :, None, None])  # (B, M, n, N)
     index = labels[:, :, None, None, None].expand(*overlap.shape, 1)
-    of_class = _alone(draws, likely).unsqueeze(1).expand(-1, labels.shape[1], -1, -1, -1).gather(-1, index).squeeze(-1)
+    scores = survivors(draws)
+    alone = (scores >= likely) & (scores > 0)
+    of_class = alone.unsqueeze(1).expand(-1, labels.shape[1], -1, -1, -1).gather(-1, index).squeeze(-1)
     best, place = torch.where(of_class, overlap, -1.0).max(-1)
     found = best > threshold
     boxes = draws[..., :4].unsqueeze(1).expand(-1, labels.shape[1], -1, -1, -1)
@@ -41,12 +47,17 @@ def followed(
     return torch.where(found.unsqueeze(-1), chosen, detections.unsqueeze(2)), found
 
 
-def _alone(draws: Tensor, likely: float) -> Tensor:
-    """Which boxes of which classes are likely and have no likelier duplicate in their draw, bool, `(B, n, N, K)`."""
-    sets, classes = draws.flatten(0, 1), draws.shape[-1] - 4
-    scores = sets[..., 4:].flatten(1)
-    most = int((scores >= likely).sum(1).max())
-    score, pair = scores.topk(most, 1)
-    boxes = sets[..., :4].gather(1, (pair // classes).unsqueeze(-1).expand(-1, -1, 4))
-    kept = suppress(corners(boxes), score, pair % classes) & (score >= likely)
-    return torch.zeros_like(scores, dtype=torch.bool).scatter(1, pair, kept).view(*draws.shape[:3], classes)
+def _check(draws: Tensor, detections: Tensor, labels: Tensor) -> None:
+    """Raises `ValueError` for what does not fit together."""
+    fits = draws.ndim == 4 and draws.shape[-1] > 4 and labels.ndim == 2 and len(labels) == len(draws)
+    if not fits or detections.shape != (*labels.shape, 4):
+        shapes = ", ".join(str(tuple(part.shape)) for part in (draws, detections, labels))
+        raise ValueError(
+            f"draws, detections and labels must have shapes (B, n, N, 4 + K), (B, M, 4) and (B, M); got {shapes}."
+        )
+    classes = draws.shape[-1] - 4
+    if bool(((labels < 0) | (labels >= classes)).any()):
+        raise ValueError(
+            f"labels must be from 0 to {classes - 1}, the classes of the draws; got {int(labels.min())} to "
+            f"{int(labels.max())}. Take detections and draws of one detector."
+        )

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen.boxes import compiled
-from embodied_gen.boxes.geometry import iou
+from embodied_gen.boxes.geometry import corners, iou
 
 BLOCK = 1000
 """Boxes that are compared with one another at once."""
@@ -57,6 +57,28 @@ def suppress(
     parts = zip(sorted_boxes.split(size), labels.gather(1, order).split(size), strict=True)
     kept = torch.cat([_by_blocks(*part, threshold, enough) for part in parts])
     return torch.zeros_like(kept).scatter(1, order, kept)
+
+
+def survivors(sets: Tensor, *, threshold: float = 0.5) -> Tensor:
+    """Scores of sets of boxes, of which a pair of a box and a class that a likelier pair suppresses has none.
+
+    Args:
+        sets: Boxes (cx, cy, w, h) and scores of classes, shape `(..., S, 4 + K)`.
+        threshold: IoU above which a box is a duplicate, in [0, 1].
+
+    Returns:
+        Shape `(..., S, K)`, with the slope of the scores that are left.
+
+    Raises:
+        ValueError: If the threshold is out of range.
+    """
+    scores = sets[..., 4:]
+    with torch.no_grad():
+        classes = scores.transpose(-1, -2)
+        boxes = corners(sets[..., :4]).unsqueeze(-3).expand(*classes.shape, 4)
+        by_class, place = classes.reshape(-1, classes.shape[-1]), boxes.reshape(-1, *boxes.shape[-2:])
+        kept = suppress(place, by_class, torch.zeros_like(by_class, dtype=torch.long), threshold=threshold)
+    return torch.where(kept.view_as(classes).transpose(-1, -2), scores, 0.0)
 
 
 def _by_blocks(boxes: Tensor, labels: Tensor, threshold: float, enough: int | None) -> Tensor:

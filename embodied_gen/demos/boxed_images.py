@@ -1,7 +1,7 @@
 """Images with boxes: what a detector learns from, on the training device, mirrored where that changes no class.
 
 Values are rows (cx, cy, w, h, label, score) in shares of the image, as `BoxSet` encodes them; a row with a score of
-zero holds nothing.
+one is a thing, and one with a score of zero holds nothing.
 """
 
 import hashlib
@@ -53,10 +53,14 @@ class BoxedImages(Examples):
                 f"{source}: values must have shape ({len(images)}, M, {VALUE}), rows of boxes for each image; got "
                 f"{tuple(values.shape)}."
             )
+        score = values[..., 5]
+        if not bool(((score == 0) | (score == 1)).all()):
+            wrong = score[(score != 0) & (score != 1)][0].item()
+            raise ValueError(f"{source}: scores of values must be 1 for a thing and 0 for nothing; got {wrong:g}.")
         if len(set(mirrors)) != len(mirrors) or not set(mirrors) <= {"x", "y"}:
             raise ValueError(f"mirrors must name different axes, x and y; got {list(mirrors)}.")
         try:
-            check_things(values[values[..., 5] > 0.5])
+            check_things(values[score == 1])
         except ValueError as error:
             raise ValueError(f"{source}: {error}") from None
         self.source, self.mirrors = source, tuple(mirrors)

@@ -35,7 +35,7 @@ class Scored:
         ap: Average precision over IoUs from 0.50 to 0.95.
         ap50: At an IoU of 0.50.
         ap75: At an IoU of 0.75.
-        recall: Share of objects that are found at an IoU of 0.50.
+        recall: Share of the objects of a class that are found at an IoU of 0.50, the mean over classes.
         calibration: Expected error of scores from 0.1 on as the probability of a match at an IoU of 0.50.
         classes: AP of each class by its name.
     """

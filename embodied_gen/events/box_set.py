@@ -257,6 +257,10 @@ class BoxSet(Event):
         return self.matching.match(cost, iou(ours, theirs), inside, there)
 
     def _check_values(self, value: Tensor, there: Tensor) -> None:
+        """Raises `ValueError` for what is wrong; where nothing is, a device is waited for once."""
+        right = are_things(value) & (value[..., 4] < self.classes) | ~there
+        if bool((right.all(1) & (there.sum(1) <= self.objects)).all()):
+            return
         check_things(value[there])
         label = value[..., 4][there]
         if bool((label >= self.classes).any()):
@@ -270,6 +274,13 @@ class BoxSet(Event):
                 f"an image has {most} things; the box set has room for {self.objects}. "
                 "Give it more slots (count) and more objects, or drop some of them."
             )
+
+
+def are_things(rows: Tensor) -> Tensor:
+    """Which rows (cx, cy, w, h, label, score), `(..., 6)`, `check_things` lets pass; bool, `(...)`."""
+    boxes, label, ends = rows[..., :4], rows[..., 4], corners(rows[..., :4])
+    inside = ((ends >= -_ROUNDING) & (ends <= 1 + _ROUNDING)).all(-1)
+    return inside & (boxes[..., 2:] > 0).all(-1) & (label >= 0) & (label == label.floor())
 
 
 def check_things(rows: Tensor) -> None:

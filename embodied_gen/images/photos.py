@@ -6,10 +6,12 @@
 
 Pictures are made one size, each pixel the mean of what it covers, and boxes are shares of a picture's sides, so that
 those of pictures of different sizes can be learned together. Classes are numbered in the order of their names, over
-the whole table. An image without a line has no object. Files are not trusted: what does not fit is refused by its line.
+the whole table. An image without a line has no object. Files are not trusted: what does not fit is refused by its line,
+in lines of images of other parts, too.
 """
 
 import csv
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -48,6 +50,7 @@ def read_photos(folder: Path, part: str, size: tuple[int, int]) -> tuple[BoxedIm
     """
     table = folder / "boxes.csv"
     objects = _objects(table)
+    _check_named(table, objects)
     classes = tuple(sorted({box.label for boxes in objects.values() for box in boxes}))
     names = _names(folder / f"{part}.txt")
     most = max((len(objects.get(name, [])) for name in names), default=0)
@@ -84,7 +87,21 @@ def _object(table: Path, number: int, line: list[str]) -> tuple[str, _Box]:
         x0, y0, x1, y1 = map(float, numbers)
     except ValueError as error:
         raise ValueError(f"{table}, line {number}: expected {','.join(_COLUMNS)}; got {','.join(line)}.") from error
+    if not (0 <= x0 < x1 < math.inf and 0 <= y0 < y1 < math.inf):
+        raise ValueError(_no_box(table, number, [x0, y0, x1, y1], ""))
     return image, _Box(number, label, (x0, y0, x1, y1))
+
+
+def _check_named(table: Path, objects: Mapping[str, list[_Box]]) -> None:
+    """Raises `ValueError` for the first line whose image has no picture."""
+    folder = table.parent / "images"
+    there = {file.stem for file in folder.iterdir() if file.suffix in _ENDINGS} if folder.is_dir() else set()
+    for image, boxes in objects.items():
+        if image not in there:
+            raise ValueError(
+                f"{table}, line {boxes[0].line}: there is no picture of the image {image} in {folder}. Names have no "
+                f"ending there; drop the lines of pictures that are gone."
+            )
 
 
 def _names(path: Path) -> list[str]:
@@ -109,14 +126,17 @@ def _picture(folder: Path, name: str, size: tuple[int, int]) -> tuple[Tensor, tu
 
 
 def _check(table: Path, boxes: list[_Box], size: tuple[int, int]) -> None:
-    """Raises `ValueError` for the first box without area or beyond its picture."""
+    """Raises `ValueError` for the first box beyond its picture."""
     for box in boxes:
-        x0, y0, x1, y1 = box.corners
-        if not (0 <= x0 < x1 <= size[0] and 0 <= y0 < y1 <= size[1]):
-            raise ValueError(
-                f"{table}, line {box.line}: a box must have an area and lie in its picture of {size[0]} x {size[1]} "
-                f"pixels; got {list(box.corners)}. Drop objects without area, and cut boxes off at the rim."
-            )
+        if not (box.corners[2] <= size[0] and box.corners[3] <= size[1]):
+            raise ValueError(_no_box(table, box.line, list(box.corners), f" of {size[0]} x {size[1]} pixels"))
+
+
+def _no_box(table: Path, line: int, corners: list[float], picture: str) -> str:
+    return (
+        f"{table}, line {line}: a box must have an area and lie in its picture{picture}; got {corners}. "
+        "Drop objects without area, and cut boxes off at the rim."
+    )
 
 
 def _values(boxes: list[_Box], classes: tuple[str, ...], size: tuple[int, int]) -> Tensor:

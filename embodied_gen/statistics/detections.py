@@ -34,6 +34,7 @@ LIKELY = 0.1
 """Least score of detections whose calibration is told."""
 _RECALLS = np.linspace(0, 1, 101)
 _ROW = 6
+_TOGETHER = 64  # images that are matched at once, which all take the room of the most crowded one
 
 
 @final
@@ -161,7 +162,7 @@ def answers(
 
 
 class _Found(NamedTuple):
-    """The detections of one class over all images, in the order of falling scores."""
+    """The detections of one class over images; over all of them in the order of falling scores."""
 
     scores: Numbers  # (n,)
     hits: NDArray[np.bool_]  # (T, n), whether each is matched
@@ -184,13 +185,22 @@ def _by_class(
             f"{len(ours)} and {len(theirs)} images and {most}."
         )
     for label in range(classes):
-        found, there = (_of_class(rows, label) for rows in (ours, theirs))
-        found = found[:, :most]
-        hits = _matched(_overlap(found, there), there[..., 5] > 0, thresholds)
-        some = found[..., 5] > 0
-        scores, hits = found[..., 5][some], hits[:, some]
+        parts = [
+            _found(ours[some], theirs[some], label, thresholds, most)
+            for some in (slice(first, first + _TOGETHER) for first in range(0, max(1, len(ours)), _TOGETHER))
+        ]
+        scores, hits = np.concatenate([part.scores for part in parts]), np.concatenate([part.hits for part in parts], 1)
         order = np.argsort(-scores, kind="stable")
-        yield _Found(scores[order], hits[:, order], int((there[..., 5] > 0).sum()))
+        yield _Found(scores[order], hits[:, order], sum(part.objects for part in parts))
+
+
+def _found(ours: Numbers, theirs: Numbers, label: int, thresholds: Numbers, most: int) -> _Found:
+    """The detections of one class in some images, one image after the other."""
+    found, there = (_of_class(rows, label) for rows in (ours, theirs))
+    found = found[:, :most]
+    hits = _matched(_overlap(found, there), there[..., 5] > 0, thresholds)
+    some = found[..., 5] > 0
+    return _Found(found[..., 5][some], hits[:, some], int((there[..., 5] > 0).sum()))
 
 
 def _of_class(rows: Numbers, label: int) -> Numbers:

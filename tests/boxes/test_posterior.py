@@ -63,3 +63,22 @@ def test_where_no_box_is_likely_the_detection_stands_for_it():
     detections = torch.rand(1, 4, 4)
     boxes, found = followed(draws, detections, torch.zeros(1, 4).long())
     assert not found.any() and torch.equal(boxes, detections.unsqueeze(2).expand(1, 4, 2, 4))
+
+
+def test_of_no_images_and_of_no_detections_there_are_no_boxes():
+    for images, found in ((0, 3), (2, 0)):
+        shape = followed(torch.rand(images, 4, 5, 6), torch.rand(images, found, 4), torch.zeros(images, found).long())
+        assert [tuple(part.shape) for part in shape] == [(images, found, 4, 4), (images, found, 4)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "message"),
+    [
+        ((1, 4, 5, 4), [[0, 1]], r"must have shapes \(B, n, N, 4 \+ K\).*got \(1, 4, 5, 4\), \(1, 2, 4\), \(1, 2\)"),
+        ((1, 4, 5, 6), [[0, 5]], "labels must be from 0 to 1, the classes of the draws; got 0 to 5"),
+        ((1, 4, 5, 6), [0, 1], r"got \(1, 4, 5, 6\), \(1, 2, 4\), \(2,\)"),
+    ],
+)
+def test_bad_input_is_named(shape, labels, message):
+    with pytest.raises(ValueError, match=message):
+        followed(torch.rand(shape), torch.rand(1, 2, 4), torch.tensor(labels))

@@ -104,6 +104,8 @@ BAD = [
     ),
     (lambda: BoxedImages(IMAGES, changed(0, math.nan)), "must be finite with a positive width and height; got"),
     (lambda: BoxedImages(IMAGES, changed(0, 0.95)), r"must lie in the image.*got the corners \[0.85, 0.4, 1.05, 0.6\]"),
+    (lambda: BoxedImages(IMAGES, changed(5, 0.3)), "images: scores of values must be 1 for a thing and 0 .*got 0.3"),
+    (lambda: BoxedImages(IMAGES, changed(5, math.nan)), "scores of values must be 1 for a thing .*got nan"),
     (lambda: BoxedImages(IMAGES, changed(4, -1)), "whole numbers from 0 on; got -1. Number the classes"),
     (lambda: values_of(B, L[:, :2], N, rows=9, columns=9), r"got \(2, 3, 4\), \(2, 2\), \(2,\)"),
     (lambda: values_of(B, L, N + 1, rows=9, columns=9), "between 0 and the 3 rows of boxes; got 1 to 4"),

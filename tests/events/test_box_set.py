@@ -358,6 +358,9 @@ def box(*numbers, label=0.0):
 def test_wrong_values_are_refused(value, message):
     with pytest.raises(ValueError, match=message):
         event().encode(value)
+    with pytest.raises(ValueError, match=message):  # beside right values and beside rows that hold nothing
+        right = box(0.5, 0.5, 0.2, 0.2)[..., : value.shape[-1]].expand(1, 9, -1) * 0
+        event().encode(torch.cat([value, right.expand(len(value), -1, -1)], 1))
 
 
 def test_empty_rows_may_hold_anything():

@@ -1,11 +1,14 @@
 """Constraints on sets of boxes against counting, and their slopes."""
 
+from itertools import combinations
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embodied_gen.boxes import corners, iou
+from embodied_gen.events import BoxSet
 from planners import BoxCount, BoxesApart, BoxesWithin, feasible, guide_of
 
 seeds = st.integers(0, 10_000)
@@ -22,12 +25,15 @@ def each(y):
 
 
 def kept_by_loop(rows):
-    """Which boxes of a set no likelier one of their class suppresses."""
-    ends, (score, label) = corners(rows[:, :4]), rows[:, 4:].max(1)
-    kept = [False] * len(rows)
-    for i in sorted(range(len(rows)), key=lambda i: -score[i]):
-        kept[i] = not any(kept[j] and label[j] == label[i] and iou(ends[j], ends[i]) > 0.5 for j in range(len(rows)))
-    return kept
+    """Pairs (score, slot) of a box and a class that no likelier pair of the class suppresses, by falling scores."""
+    ends, scores = corners(rows[:, :4]), rows[:, 4:].tolist()
+    kept = []
+    for score, slot, label in sorted(
+        ((s, i, k) for i, row in enumerate(scores) for k, s in enumerate(row)), reverse=True
+    ):
+        if all(label != other or iou(ends[slot], ends[place]) <= 0.5 for _, place, other in kept):
+            kept.append((score, slot, label))
+    return [(score, slot) for score, slot, _ in kept]
 
 
 @settings(max_examples=20, deadline=None)
@@ -37,11 +43,9 @@ def test_boxes_are_apart_just_where_no_likely_pair_overlaps_too_much(seed):
     found = BoxesApart(0.2).margin(y)
     for b, samples in enumerate(each(y)):
         for n, rows in enumerate(samples):
-            ends, score = corners(rows[:, :4]), rows[:, 4:].amax(1)
-            alone = kept_by_loop(rows)
-            pairs = [(i, j) for i in range(7) for j in range(i) if alone[i] and alone[j]]
-            worst = max([score[i] * score[j] * iou(ends[i], ends[j]) for i, j in pairs], default=torch.zeros(()))
-            assert found[b, n].item() == pytest.approx(0.2 - worst.item())
+            ends, kept = corners(rows[:, :4]), kept_by_loop(rows)
+            worst = max(s * t * iou(ends[i], ends[j]).item() for (s, i), (t, j) in combinations(kept, 2))
+            assert found[b, n].item() == pytest.approx(0.2 - worst)
 
 
 @settings(max_examples=20, deadline=None)
@@ -78,10 +82,25 @@ def test_the_cost_of_a_count_is_the_least_change_of_scores_that_gives_it(seed, c
     y = sets(seed, slots=7)
     for samples, costs in zip(y, BoxCount(count)(y), strict=True):
         for rows, cost in zip(samples, costs, strict=True):
-            alone = torch.tensor(kept_by_loop(rows))
-            score = sorted((rows[:, 4:].amax(1) * alone).tolist(), reverse=True) + [0.0] * max(0, count - 7)
+            kept = [score for score, _ in kept_by_loop(rows)] + [0.0] * 7
+            score = kept[:7] + [0.0] * max(0, count - 7)  # a set has no more things than slots
             change = [max(0, 0.5 - s) if rank < count else max(0, s - 0.5) for rank, s in enumerate(score)]
             assert cost.item() == pytest.approx(sum(c**2 for c in change) / 0.01)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seeds, st.integers(0, 9))
+def test_a_set_costs_what_the_merged_set_costs(seed, count):
+    event = BoxSet(2, 14)  # as many slots as there are pairs of a box and a class
+    y = torch.cat([sets(seed), torch.zeros(2, 3, 7, 6, dtype=torch.float64)], 2)
+    merged = event.unscale(event.merged(event.scale(y).flatten(0, 1).unsqueeze(1))).view_as(y)
+    for cost in (BoxesApart(0.2).margin, BoxCount(count)):
+        torch.testing.assert_close(cost(y), cost(merged))
+
+
+def test_two_likely_classes_of_a_slot_are_two_things_in_one_place():
+    y = torch.tensor([[0.5, 0.5, 0.2, 0.2, 0.9, 0.8]])[None, None]
+    assert BoxesApart(0.3).margin(y).item() == pytest.approx(0.3 - 0.9 * 0.8)
 
 
 def test_boxes_that_a_likelier_one_of_their_class_suppresses_are_left_alone():
