@@ -50,6 +50,11 @@ def every(c: Context, n: int) -> Context:
     return c if n == 1 else apply(lambda leaf: leaf[::n], c)
 
 
+def of_type(c: Context, dtype: torch.dtype) -> Context:
+    """The context with real numbers of a type; encoders under autocast give narrower ones."""
+    return apply(lambda leaf: leaf.to(dtype) if leaf.is_floating_point() else leaf, c)
+
+
 def blank(c: Context, where: Tensor) -> Context:
     """The context with zeros in every leaf of the rows `where` (bool, shape `(B,)`): "no condition".
 

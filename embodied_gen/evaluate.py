@@ -150,7 +150,14 @@ def _modes(results: Sequence[Episode], modes: int) -> dict[str, Any]:
     return summary
 
 
-def latency(policy: Agent, observation: np.ndarray, calls: int = 50, *, seconds: float = math.inf) -> dict[str, float]:
+def latency(
+    policy: Agent,
+    observation: np.ndarray,
+    calls: int = 50,
+    *,
+    seconds: float = math.inf,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
     """Milliseconds to predict one chunk for one episode, and for each executed action: median and 95th percentile.
 
     Args:
@@ -158,10 +165,11 @@ def latency(policy: Agent, observation: np.ndarray, calls: int = 50, *, seconds:
         observation: The first of each, shape `(O,)`.
         calls: That are timed, after five that are not.
         seconds: After which no more are timed, once there are ten; half of it ends the calls that are not.
+        clock: Seconds.
     """
     alone = policy.with_block(None)
-    _timed(alone, observation, _UNTIMED, least=1, seconds=seconds / 2)
-    times = _timed(alone, observation, calls, least=_TIMED, seconds=seconds)
+    _timed(alone, observation, _UNTIMED, least=1, seconds=seconds / 2, clock=clock)
+    times = _timed(alone, observation, calls, least=_TIMED, seconds=seconds, clock=clock)
     p50, p95 = np.percentile(times, [50, 95])
     return {
         "chunk_ms_p50": float(p50),
@@ -172,14 +180,16 @@ def latency(policy: Agent, observation: np.ndarray, calls: int = 50, *, seconds:
     }
 
 
-def _timed(policy: Agent, observation: np.ndarray, calls: int, *, least: int, seconds: float) -> list[float]:
+def _timed(
+    policy: Agent, observation: np.ndarray, calls: int, *, least: int, seconds: float, clock: Callable[[], float]
+) -> list[float]:
     """Milliseconds of each of some calls, of `least` where they take longer."""
     times: list[float] = []
     while len(times) < calls and (len(times) < least or sum(times) < 1e3 * seconds):
         memory = policy.remember(len(times), observation)
-        started = time.perf_counter()
+        started = clock()
         policy.plan([memory])
-        times.append(1e3 * (time.perf_counter() - started))
+        times.append(1e3 * (clock() - started))
     return times
 
 

@@ -1,5 +1,6 @@
 """Provenance: on what a number was measured."""
 
+import hashlib
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,7 @@ _PACKAGES = (
     "gymnasium-robotics",
     "minari",
 )
+_SOURCES = ("embodied_gen", "envs", "planners")
 
 
 def versions() -> dict[str, str]:
@@ -30,6 +32,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def sources() -> str:
+    """A short hash of the code of the project's packages, which their version does not tell apart between releases."""
+    root = Path(__file__).parents[1]
+    paths = sorted(path for name in _SOURCES for path in (root / name).rglob("*.py"))
+    contents = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in paths)
+    return hashlib.sha256(contents).hexdigest()[:16]
 
 
 def machine() -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from torch import Tensor
 
+from embodied_gen.rounding import unrounded
+
 _LONG = 16  # from which on torch's own is quicker on a CPU; below it takes up to five times as long
 
 
@@ -10,4 +12,5 @@ def softmax(logits: Tensor) -> Tensor:
     if logits.shape[-1] >= _LONG or logits.device.type != "cpu":
         return logits.softmax(-1)
     e = (logits - logits.detach().amax(-1, keepdim=True)).exp()
-    return e / (e @ e.new_ones(e.shape[-1], 1))
+    with unrounded(e):
+        return e / (e @ e.new_ones(e.shape[-1], 1))

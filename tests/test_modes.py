@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from embodied_gen.statistics import Modes, clusters, count_modes, reached, spread
+from embodied_gen.statistics import Modes, clusters, count_modes, reached, relative_entropy, relative_reach, spread
 
 K = 5
 CENTRES = 10 * np.stack([np.cos(2 * np.pi * np.arange(K) / K), np.sin(2 * np.pi * np.arange(K) / K)], 1)
@@ -115,3 +115,25 @@ def test_modes_that_are_not_expected_are_neither_reached_nor_dropped():
 def test_a_number_of_clusters_out_of_range_is_refused(k):
     with pytest.raises(ValueError, match=rf"at most the 6 values of the reference; got {k}"):
         clusters(np.zeros((6, 2)), k, rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("total", [2, 5, 20, 400])
+@pytest.mark.parametrize("share", [[0.25] * 4, [0.5, 0.3, 0.15, 0.05], [1 / 24] * 24], ids=len)
+def test_faithful_samples_of_any_number_have_the_entropy_and_the_reach_of_the_reference_in_the_mean(share, total):
+    counts = np.random.default_rng(0).multinomial(total, share, size=2000)
+    for measure in (relative_entropy, relative_reach):
+        values = np.array([measure(row, share) for row in counts])
+        assert abs(values.mean() - 1) < 4 * values.std() / np.sqrt(2000) + 1e-6, measure
+
+
+def test_collapsed_samples_have_no_entropy_and_reach_one_mode_and_modes_that_are_not_expected_do_not_count():
+    assert relative_entropy([40, 0, 0, 7], [1, 1, 1, 0]) == 0
+    assert relative_reach([40, 0, 0, 7], [1, 1, 1, 0]) == pytest.approx(1 / 3, abs=1e-6)
+    assert relative_entropy([300, 300, 300, 7], [1, 1, 1, 0]) == pytest.approx(1, abs=2e-3)
+    assert relative_entropy([30, 30], [1, 1]) == relative_entropy([30, 30], [30.0, 30.0])
+
+
+@pytest.mark.parametrize("counts", [[0, 0], [1, 0]])
+def test_of_fewer_than_two_samples_nothing_is_known_of_modes(counts):
+    assert relative_entropy(counts, [1, 1]) is None and relative_reach(counts, [1, 1]) is None
+    assert relative_entropy([9, 3], [1, 0]) is None and relative_reach([9, 3], [1, 0]) == 1

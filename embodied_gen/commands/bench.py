@@ -10,7 +10,7 @@ import tyro
 
 import envs  # noqa: F401 - registers the environments
 from embodied_gen import config, pictures
-from embodied_gen.commands.cells import Broken, Means, Priced, fill, time
+from embodied_gen.commands.cells import Broken, Means, Priced, fill
 from embodied_gen.commands.console import console, parse
 from embodied_gen.grounds.cell import Cell, refused
 from embodied_gen.grounds.cost import rehearse
@@ -29,18 +29,17 @@ class Arguments:
 
     A cell is one family on one ground with one training seed. The record is written after each cell, and cells that it
     holds are not measured again with the same versions: interrupt at any time and start again with the same command.
-    Whether a family goes with a ground is tried before data are read. At the end, with nothing else running, calls are
-    timed. Grounds are densities in the plane, whose truth is known, and tasks in closed loop, whose demonstrations are
-    collected where there are none. A cell that a mistake of the program breaks off has no result: the others are
-    measured all the same, and the command fails at the end.
+    Whether a family goes with a ground is tried before data are read. Grounds are densities in the plane, whose truth
+    is known, and tasks in closed loop, whose demonstrations are collected where there are none. A cell that a mistake
+    of the program breaks off has no result: the others are measured all the same, and the command fails at the end.
 
         embodied-gen bench families --grounds eight_gaussians --families flow_matching regression --seeds 0
         embodied-gen bench families --jobs 8
 
     A table for each family and ground: good trials (draws on the density, successes in the task) with a Wilson
-    interval and the range over seeds; entropy of the ways taken, and the share of them that is reached; distance to the
-    truth over that of the truth to itself; NLL by the best way that the head has, with the truth's own in brackets;
-    calibration error; seconds, milliseconds, network calls, parameters.
+    interval and the range over seeds; entropy of the ways taken, and how many of them are reached, over the truth's;
+    distance to the truth over that of the truth to itself; NLL by the best way that the head has, with the truth's own
+    in brackets; calibration error; seconds, milliseconds, network calls, parameters.
     """
 
     what: tyro.conf.Positional[str]
@@ -59,14 +58,15 @@ class Arguments:
     """Page whose table and picture are made anew: docs/families.md for the record of the project, none for others if
     none is named. Where there is no such page the table is printed and the picture lies beside the record."""
     jobs: int = 1
-    """Cells that are measured at once, each by a process of its own. On cuda seconds of training are the clock's, and
-    then depend on what else is trained: the table says so."""
+    """Cells that are measured at once, each by a process of its own. On cuda times are the clock's, and then depend on
+    what else is measured: the table says so."""
     workers: int = 1
     """Processes that hold environments, of each cell."""
     device: str = "auto"
     """Where to train and to predict: auto, cpu, cuda."""
     threads: int = 1
-    """Threads of products on a CPU; small networks are fastest with one."""
+    """Threads of products on a CPU; small networks are fastest with one. Times are the processor's with one thread, and
+    the clock's with several."""
 
 
 def main(arguments: list[str]) -> None:
@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> None:
     board = config.read(Path(parsed.config), Leaderboard, "leaderboard")
     record = Record(Path(parsed.out), device=str(means.device), jobs=parsed.jobs)
     if means.shared:
-        console.print(f"seconds of training depend on one another: {means.jobs} cells at once share {means.device}")
+        console.print(f"times depend on one another: {means.jobs} cells at once share {means.device}")
     cells = board.cells(parsed.families, parsed.grounds, parsed.seeds)
     due = [cell for cell in cells if not record.has(cell)]
     console.print(f"{len(cells)} cells, {len(cells) - len(due)} of them in {parsed.out} already", soft_wrap=True)
@@ -92,7 +92,6 @@ def main(arguments: list[str]) -> None:
         broken = fill(record, _accepted(record, due), means)
     except Interrupted:  # it names a folder to resume from, which a cell does not keep
         raise KeyboardInterrupt from None
-    broken += time(record, cells, means)
     if record.content["cells"]:
         record.sort(board.cells((), (), ()))
         _publish(record, parsed)
@@ -130,7 +129,7 @@ def _accepted(record: Record, due: Sequence[Cell]) -> list[Priced]:
 def _rehearsed(cell: Cell) -> float | str:
     """Seconds of the training of a cell, roughly; or why its ground refuses its family."""
     try:
-        return cell.ground.train.steps * rehearse(cell)
+        return cell.ground.train.steps * rehearse(cell.ground, cell.head, cell.seed)
     except ValueError as error:
         console.print(f"{cell.place} refuses {cell.family}: {error}", soft_wrap=True, markup=False)
         return str(error)

@@ -1,4 +1,4 @@
-"""The cells of a leaderboard: measured one after another or several at once, and timed with nothing else running.
+"""The cells of a leaderboard: measured one after another or several at once.
 
 What breaks off by a mistake of the program has no result; its traceback is kept, and the others go on.
 """
@@ -16,7 +16,6 @@ from embodied_gen.commands import together
 from embodied_gen.commands.console import console, progress
 from embodied_gen.demos.episodes import Episodes
 from embodied_gen.grounds.cell import Cell, measure
-from embodied_gen.grounds.cost import timed
 from embodied_gen.grounds.ground import Ground
 from embodied_gen.grounds.leaderboard import Record
 from embodied_gen.grounds.shared import LastShared
@@ -53,27 +52,6 @@ class Means:
 def fill(record: Record, due: Sequence[Priced], means: Means) -> Broken:
     """Measures cells into a record; returns those that broke off."""
     return _in_turn(record, due, means) if means.jobs == 1 else _at_once(record, due, means)
-
-
-def time(record: Record, cells: Sequence[Cell], means: Means) -> Broken:
-    """Times calls of what was measured, with nothing else running; returns the cells that broke off."""
-    untimed, broken = record.untimed(cells), Broken()
-    if not untimed:
-        return broken
-    work = partial(_timed, LastShared(means.device, _episodes), means.device)
-    with progress("time", len(untimed)) as advance:
-        for cell in untimed:
-            found = _unless_broken(work, cell)
-            if isinstance(found, str):
-                broken.append((cell, found))
-            else:
-                record.time(cell, found)
-            advance(f"{cell.place}: {cell.family}")
-    return broken
-
-
-def _timed(last: LastShared, device: torch.device, cell: Cell) -> dict[str, Any]:
-    return timed(cell, last.of(cell.place, cell.ground), device)
 
 
 def _in_turn(record: Record, due: Sequence[Priced], means: Means) -> Broken:

@@ -4,18 +4,19 @@ All families of a ground see the same examples in the same order of seeds, have 
 the same number of optimiser steps. Measured beside the ground's own judgement:
 
     parameters, training seconds
-    network calls  for one draw, see `calls`
-    nll            -log p(x | c) for each number of a held-out event, model units, and by what it is known: `surprise`
-    coverage       of central intervals of draws, see `measures`
+    time of a call   see `cost`
+    network calls    for one draw, see `calls`
+    coverage         of central intervals of draws, see `measures`
+    nll              -log p(x | c) for each number of a held-out event, model units, and by what it is known, see
+                     `surprise`; the same by the law that the events come from, where that is known
 
-The time of a call is measured by itself, see `cost`. A family whose training or draws diverge, or that cannot be
-judged, has failed in all trials, and says why.
+A family whose training or draws diverge, or that cannot be judged, has failed in all trials, and says why. One whose
+density cannot be told has none, and says why.
 """
 
 import hashlib
 import json
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from embodied_gen.demos.examples import Batch, Examples
 from embodied_gen.events import Binary, Event
 from embodied_gen.experiment import around
 from embodied_gen.grounds.calls import network_calls
+from embodied_gen.grounds.cost import clock_of, timed
 from embodied_gen.grounds.ground import Ground, require_finite
 from embodied_gen.grounds.measures import calibration_error, coverage
 from embodied_gen.grounds.shared import Shared
@@ -39,6 +41,7 @@ from embodied_gen.predictor import Predictor
 from embodied_gen.training import Course, fit
 from embodied_gen.training.processes import Processes
 
+_FAILURES = ValueError, ArithmeticError  # of a family
 Report = Callable[[int, dict[str, float]], None]
 
 _CALIBRATION, _DENSITY = 5, 6  # branches of the seed
@@ -91,15 +94,15 @@ def measure(cell: Cell, shared: Shared, *, processes: Processes, workers: int, r
         because something `diverged`.
 
     Raises:
-        Exception: Of another kind than values, numbers and torch have: a mistake of the program is no failure of a
-            family.
+        Exception: Of another kind than values and numbers have, such as a lack of memory: a mistake of the program or
+            of the machine is no failure of a family.
     """
     found: dict[str, Any] = {**cell.key, "kind": cell.head.kind, "fingerprint": cell.fingerprint()}
     found["data"] = shared.digest
     try:
         _measure(found, cell, shared, processes, workers, report)
-    except (ValueError, ArithmeticError, RuntimeError) as error:
-        why = {"failure": " ".join(str(error).split()), "diverged": isinstance(error, FloatingPointError)}
+    except _FAILURES as error:
+        why = {"failure": _sentence(error), "diverged": isinstance(error, FloatingPointError)}
         found |= {**why, "trials": cell.ground.judgements, "successes": 0}
     return found
 
@@ -109,19 +112,25 @@ def refused(cell: Cell, why: str) -> dict[str, Any]:
     return {**cell.key, "kind": cell.head.kind, "fingerprint": cell.fingerprint(), "refusal": " ".join(why.split())}
 
 
+def _sentence(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def _measure(
     found: dict[str, Any], cell: Cell, shared: Shared, processes: Processes, workers: int, report: Report
 ) -> None:
     """Adds what is measured to what is found, one thing after the other."""
     windows, checks = shared.split(cell.seed)
-    # Of a processor, so that what else the machine does counts little; on a device the wall's.
-    clock = time.process_time if processes.device.type == "cpu" else time.perf_counter
+    clock = clock_of(processes.device)
     started = clock()
     predictor = _trained(cell, shared.event(), windows, processes, report)
     found["training_seconds"] = clock() - started
     found["parameters"] = parameters_of(predictor)
-    found |= _probabilities(predictor, checks, cell.seed)
+    found |= timed(predictor, cell.ground, shared.episodes.observations[0])
+    batch = _whole(checks)
+    found |= _calibrated(predictor, batch, cell.seed)
     found |= cell.ground.judge(predictor, seed=cell.seed, workers=workers)
+    found |= _surprised(predictor, batch, cell.ground, cell.seed)
 
 
 def _trained(cell: Cell, event: Event, windows: Examples, processes: Processes, report: Report) -> Predictor:
@@ -146,24 +155,33 @@ def _trained(cell: Cell, event: Event, windows: Examples, processes: Processes, 
 
 
 @torch.no_grad()
-def _probabilities(predictor: Predictor, checks: Examples, seed: int) -> dict[str, Any]:
-    """Calls, calibration and density on held-out examples that are not padded; units of two values have no intervals.
+def _calibrated(predictor: Predictor, held_out: Batch, seed: int) -> dict[str, Any]:
+    """Calls of networks, and calibration on held-out examples; units of two values have no intervals.
 
     Raises:
         FloatingPointError: If draws are not finite.
     """
-    head = predictor.head
-    batch = _whole(checks)
-    x, c = head.event.encode(batch.value), predictor.encoder(batch.observations)
+    head, few = predictor.head, _spread(len(held_out.value), _CALIBRATED, held_out.value.device)
+    x, c = head.event.encode(held_out.value[few]), predictor.encoder(held_out.observations[few])
     found: dict[str, Any] = {"network_calls": network_calls(head, c[:1])}
-    if not isinstance(head.event, Binary):
-        few = _spread(len(x), _CALIBRATED, x.device)
-        stream = draws.generator(seed, _CALIBRATION, device=checks.device)
-        drawn = head.sample(c[few], _SAMPLES, generator=stream)
-        require_finite(drawn)
-        shares = coverage(drawn, x[few])
-        found |= {"coverage": shares.tolist(), "calibration_error": calibration_error(shares)}
-    return found | surprise(head, x, c, generator=draws.generator(seed, _DENSITY, device=checks.device))
+    if isinstance(head.event, Binary):
+        return found
+    drawn = head.sample(c, _SAMPLES, generator=draws.generator(seed, _CALIBRATION, device=x.device))
+    require_finite(drawn)
+    shares = coverage(drawn, x)
+    return found | {"coverage": shares.tolist(), "calibration_error": calibration_error(shares)}
+
+
+@torch.no_grad()
+def _surprised(predictor: Predictor, held_out: Batch, ground: Ground, seed: int) -> dict[str, Any]:
+    """Density of held-out examples by the head and by their own law; why there is none, where that breaks off."""
+    head, own = predictor.head, ground.surprise_of_truth(held_out, predictor.head.event)
+    x, c = head.event.encode(held_out.value), predictor.encoder(held_out.observations)
+    found = {} if own is None else {"nll_of_truth": own}
+    try:
+        return found | surprise(head, x, c, generator=draws.generator(seed, _DENSITY, device=x.device))
+    except _FAILURES as error:
+        return found | {"nll_failure": _sentence(error)}
 
 
 def _whole(checks: Examples) -> Batch:

@@ -10,6 +10,7 @@ from torch import Tensor
 from embodied_gen.blocks import EventBlock, MLPBlock, NetBlock, PolicyControl, TrajectoryBlock
 from embodied_gen.config import Block
 from embodied_gen.demos.episodes import Episodes
+from embodied_gen.demos.examples import Batch
 from embodied_gen.events import Event
 from embodied_gen.experiment import Sizes
 from embodied_gen.predictor import Predictor
@@ -69,6 +70,18 @@ class Ground(Block, abc.ABC):
             FloatingPointError: If draws are not finite.
             ValueError: If the predictor cannot be judged.
         """
+
+    def surprise_of_truth(self, held_out: Batch, event: Event) -> float | None:
+        """The mean of -log p(x | c) by the law that examples come from, for each number of an event, model units.
+
+        Args:
+            held_out: Examples.
+            event: What a value is to heads.
+
+        Returns:
+            Nat; None where the law is not known.
+        """
+        return None
 
 
 def require_finite(drawn: Tensor) -> None:

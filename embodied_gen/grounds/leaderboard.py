@@ -82,6 +82,9 @@ def _chosen(names: Sequence[str], known: Mapping[str, object], what: str) -> lis
 class Record:
     """The measured cells of a file, each with its origin: on what it was measured.
 
+    Cells of other versions of packages are measured anew. A change of the project's own code is told, and no more: most
+    changes change no cell, and which do is not known.
+
     Args:
         path: JSON; read where it exists, replaced after every cell.
         device: Where cells are measured now.
@@ -95,6 +98,7 @@ class Record:
         self.path = path
         self._now = {
             "versions": provenance.versions(),
+            "sources": provenance.sources(),
             "machine": provenance.machine(),
             "device": device,
             "jobs": jobs,
@@ -122,13 +126,6 @@ class Record:
             )
         return bool(found) and self._is_of_now(found[0])
 
-    def untimed(self, cells: Sequence[Cell]) -> list[Cell]:
-        """Of each family on each ground the first of some cells, where some were measured and one is not timed."""
-        firsts: dict[tuple[str, str], Cell] = {}
-        for cell in cells:
-            firsts.setdefault((cell.place, cell.family), cell)
-        return [cell for cell in firsts.values() if any("ms_a_call" not in known for known in self._measured(cell))]
-
     def sort(self, cells: Sequence[Cell]) -> None:
         """Puts the measured cells into a given order, those that are not among them first, and writes the file."""
         places = {_key(cell.key): place for place, cell in enumerate(cells)}
@@ -151,18 +148,6 @@ class Record:
             )
         self.content["cells"] = [*kept, found | {"origin": self._origin()}]
         self._write()
-
-    def time(self, cell: Cell, found: dict[str, Any]) -> None:
-        """Adds what the time of a call is to the cells of a family on a ground, whatever their seed, and writes."""
-        for known in self._measured(cell):
-            known.update(found, timed_on=self._origin())
-        self._write()
-
-    def _measured(self, cell: Cell) -> list[dict[str, Any]]:
-        """Cells of the same family and ground that were judged with the versions of now."""
-        pair = cell.place, cell.family
-        judged = [known for known in self.content["cells"] if not {"failure", "refusal"} & known.keys()]
-        return [known for known in judged if _key(known)[:2] == pair and self._is_of_now(known)]
 
     def _is_of_now(self, known: dict[str, Any]) -> bool:
         origin = self.content["origins"][known["origin"]]

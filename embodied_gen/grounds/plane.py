@@ -1,8 +1,9 @@
 """Densities in the plane as grounds: events of one step that stand for a point, whose density under a context is known.
 
-Judged on draws of some contexts: the sliced Wasserstein distance to as many true points, over the floor (that of two
-sets of true points); the share of draws that lie on a part of the density; how often each part is drawn; and how far
-draws spread within their parts, over how far true points do (see `statistics.modes`).
+Judged on draws of some contexts: the sliced Wasserstein distance to as many true points, over the floor (what other
+true points have to the same, the root of the mean square over several sets); the share of draws that lie on a part of
+the density; how often each part is drawn; and how far draws spread within their parts, over how far true points do
+(see `statistics.modes`).
 
 The bounds of a point are those of the density and not of the data, so that no held-out point lies outside of what a
 head with bounds can say.
@@ -21,6 +22,7 @@ from torch import Tensor
 from embodied_gen import draws, statistics
 from embodied_gen.blocks import BinaryBlock, EventBlock, MLPBlock, NetBlock, PolicyControl
 from embodied_gen.demos.episodes import Episodes
+from embodied_gen.demos.examples import Batch
 from embodied_gen.events import Event
 from embodied_gen.experiment import Sizes
 from embodied_gen.grounds.densities import Angle, Condition, Density, Free, Label, Scale
@@ -30,7 +32,8 @@ from embodied_gen.grounds.shapes import Checkerboard, EightGaussians, Pinwheel, 
 from embodied_gen.predictor import Predictor
 from embodied_gen.training.settings import TrainSettings
 
-_DATA, _TRUTH, _OTHER, _DRAWS = 1, 2, 3, 4  # branches of the seed
+_DATA, _TRUTH, _OTHERS, _DRAWS = 1, 2, 3, 4  # branches of the seed
+_FLOORS = 20  # sets of other true points
 _SHAPES: dict[str, type[Shape]] = {
     "eight_gaussians": EightGaussians,
     "two_moons": TwoMoons,
@@ -87,7 +90,7 @@ class DensityGround(Ground, abc.ABC):
         return self.contexts * self.samples
 
     def judge(self, predictor: Predictor, *, seed: int, workers: int) -> dict[str, Any]:
-        """Distance over the floor, draws on the density and on each of its parts, their spread, the truth's own NLL."""
+        """Distance over the floor, draws on the density and on each of its parts, and their spread."""
         truth = _truth(self.model_copy(update={"net": MLPBlock(), "train": TrainSettings()}))
         device = predictor.head.event.low.device
         stream = draws.generator(seed, _DRAWS, device=device)
@@ -98,7 +101,7 @@ class DensityGround(Ground, abc.ABC):
         on = part >= 0
         counts = torch.bincount(part[on], minlength=k * self.contexts)
         distance = apart(slices(drawn.view(self.contexts, -1, 2)), truth.slices)
-        found = {
+        return {
             "trials": part.numel(),
             "successes": int(counts.sum()),
             "parts": counts.view(-1, k).tolist(),
@@ -107,19 +110,20 @@ class DensityGround(Ground, abc.ABC):
             "floor": truth.floor,
             "spread": statistics.spread(drawn[on], part[on], truth.points, truth.parts),
         }
-        return found | self._own_surprise(truth, predictor.head.event)
+
+    def surprise_of_truth(self, held_out: Batch, event: Event) -> float | None:
+        """Where the density is closed; of cells by the density in their middle."""
+        if not self.density.closed:
+            return None
+        points, contexts = self.decoded(held_out.value[:, 0]).cpu(), held_out.observations[:, 0].cpu()
+        log_density = float(self.density.log_density(points, contexts).mean())
+        return -(log_density + self.log_size(event)) / event.low.numel()
 
     def parts(self, y: Tensor, rows: Tensor) -> Tensor:
         """The part of each point `(B n, 2)`, those of each context counted anew, shape `(B n,)`; -1 for stray ones."""
         part = self.density.part_of(y, rows)
         first = self.density.shape.parts * torch.arange(self.contexts).repeat_interleave(len(y) // self.contexts)
         return torch.where(part >= 0, part + first, -1)
-
-    def _own_surprise(self, truth: "Truth", event: Event) -> dict[str, float]:
-        """-log p of true points for each number of an event, where it is closed."""
-        if truth.log_density is None:
-            return {}
-        return {"nll_of_truth": -(truth.log_density + self.log_size(event)) / event.low.numel()}
 
 
 @final
@@ -133,8 +137,7 @@ class Truth:
         points: True ones that are on the density as they are coded, shape `(M, 2)`, M <= B n.
         parts: Their parts, those of each context counted anew, shape `(M,)`.
         slices: Of all true points, see `measures.slices`; shape `(B, directions, n)`.
-        floor: Distance of other true points to them.
-        log_density: Mean log p(y | c) of true points, nat; None where it is not closed.
+        floor: Distance of other true points to them, the root of the mean square.
     """
 
     contexts: Tensor
@@ -143,7 +146,6 @@ class Truth:
     parts: Tensor
     slices: Tensor
     floor: float
-    log_density: float | None
 
 
 @functools.lru_cache(maxsize=1)  # cells of one ground come one after the other
@@ -151,12 +153,15 @@ def _truth(ground: DensityGround) -> Truth:
     density, n = ground.density, ground.samples
     c = density.contexts(ground.contexts, generator=draws.generator(0, _TRUTH))
     rows = c.repeat_interleave(n, 0)
-    exact, again = (density.sample(rows, generator=draws.generator(0, k)) for k in (_TRUTH, _OTHER))
-    points, others = (ground.decoded(ground.coded(y)) for y in (exact, again))
-    truth, other = (slices(y.view(len(c), n, 2)) for y in (points, others))
-    floor, parts = float(apart(other, truth).square().mean().sqrt()), ground.parts(points, rows)
-    log_density = float(density.log_density(exact, rows).mean()) if density.closed else None
-    return Truth(c, rows, points[parts >= 0], parts[parts >= 0], truth, floor, log_density)
+
+    def points(*branches: int) -> Tensor:
+        return ground.decoded(ground.coded(density.sample(rows, generator=draws.generator(0, *branches))))
+
+    exact = points(_TRUTH)
+    truth, parts = slices(exact.view(len(c), n, 2)), ground.parts(exact, rows)
+    others = (slices(points(_OTHERS, k).view(len(c), n, 2)) for k in range(_FLOORS))
+    squares = torch.stack([apart(other, truth).square().mean() for other in others])
+    return Truth(c, rows, exact[parts >= 0], parts[parts >= 0], truth, float(squares.mean().sqrt()))
 
 
 @final

@@ -3,8 +3,9 @@
     exact   log p(x | c) of the head; of few binary units whatever the machine, by a sum over all states
     bound   a lower bound of it, of heads with latents; those that are drawn are drawn for each event on its own, so
             that errors are not alike in all events and a mean over these does away with them
-    flow    that of draws of a denoising head's flow that keep some noise, see `heads.likelihood`: of four deviations
-            the one that makes other held-out events the most probable
+    flow    that of draws of a denoising head's flow that keep some noise, see `heads.likelihood`: of four deviations,
+            or the least that its schedule has where that is more, the one that makes other held-out events the most
+            probable
 
 At every noise the last is a density. It costs where the noise is large beside the data's own width, and where it is so
 small that the head's estimates are poor; both differ from head to head and from ground to ground.
@@ -28,7 +29,6 @@ from embodied_gen.heads.flows.trace import exact, hutchinson
 from embodied_gen.heads.gibbs import MOST
 
 _AT_ONCE = 256  # rows
-_STEPS = 100  # levels of the flow's equation
 _NOISES = (0.01, 0.02, 0.05, 0.1)  # deviations that may be left on the flow's draws, model units
 _FEW = 16  # entries of an event whose divergence is exact; of more it is estimated along one probe
 
@@ -84,12 +84,12 @@ def _way(head: Head, generator: draws.Generator) -> tuple[str, list[LogProb]]:
     if isinstance(head, HasLogProb):
         return "exact", [head.log_prob]
     if isinstance(head, DenoisingHead):
-        return "flow", [functools.partial(_flow, head, noise, generator) for noise in _NOISES]
+        noises = dict.fromkeys(max(noise, head.schedule.least_noise) for noise in _NOISES)
+        return "flow", [functools.partial(_flow, head, noise, generator) for noise in noises]
     return "", []
 
 
 def _flow(head: DenoisingHead, noise: float, generator: draws.Generator, x: Tensor, c: Tensor) -> Tensor:
     """Log p(x | c) of the head's flow to some noise, `(B,)`."""
-    steps = head.schedule.at_most(_STEPS)
     divergence = exact if x[0].numel() <= _FEW else hutchinson(x, generator=generator)
-    return log_likelihood(head, head.schedule, x, c, noise=noise, steps=steps, divergence=divergence)
+    return log_likelihood(head, head.schedule, x, c, noise=noise, divergence=divergence)

@@ -1,12 +1,13 @@
 """The table of a leaderboard, and what it shares with the picture: the cells of a family and a ground in one row.
 
 Success is that of all trials of all seeds with its Wilson interval, which knows nothing of how trainings differ: the
-range over seeds stands beside it. A seed that failed has no success and takes no way; other numbers are means over the
-seeds that did not. The ways that were taken are counted for each seed and context, and what follows from them is
-averaged: ways that are taken by one seed or in one context alone do not make up for those that another dropped.
+range over seeds stands beside it. A seed that failed has no success; other numbers are means over the seeds that did
+not. The ways that were taken are counted for each seed and context, and what follows from them is averaged: ways that
+are taken by one seed or in one context alone do not make up for those that another dropped. Where fewer than two trials
+are good there are no ways to compare.
 
-    entropy    of the ways taken, over the largest that there is; 0 where none was taken
-    modes      share of the ways that were taken at least a tenth as often as is their due
+    entropy    of the ways taken, over that of as many good trials of the truth in the mean
+    modes      ways that were taken at least a tenth as often as is their due, over those of the truth likewise
     spread     of draws within a way over that of the truth where it is known; 0 where each way is but one point
     rewarded   share of episodes with any reward at all, of all seeds
 """
@@ -84,13 +85,13 @@ class Row:
 
     @property
     def entropy(self) -> float | None:
-        """Entropy of the ways taken over its maximum, averaged; None where ways are not counted or there is but one."""
-        return self._averaged(_entropy)
+        """Entropy of the ways taken over the truth's, averaged; None where ways are not counted or there is but one."""
+        return self._averaged(statistics.relative_entropy)
 
     @property
     def modes(self) -> float | None:
-        """Share of the ways that are not dropped, averaged; None where ways are not counted."""
-        return self._averaged(statistics.reached)
+        """Ways that are not dropped over those of the truth, averaged; None where ways are not counted."""
+        return self._averaged(statistics.relative_reach)
 
     @property
     def distance(self) -> float | None:
@@ -99,25 +100,14 @@ class Row:
         return None if distance is None or not floor else distance / floor
 
     def _averaged(self, measure: Callable[[np.ndarray, np.ndarray], float | None]) -> float | None:
-        """The mean over seeds and contexts of a measure of counts and what is due; 0 for a seed that failed."""
+        """The mean over seeds of the mean over contexts of a measure of counts and what is due, where that is known."""
         found = []
         for cell in self.judged:
-            if "parts" not in cell:
-                return None
-            contexts = zip(np.array(cell["parts"]), np.array(cell["due"]), strict=True)
+            contexts = zip(np.array(cell.get("parts", [])), np.array(cell.get("due", [])), strict=True)
             known = [value for counts in contexts if (value := measure(*counts)) is not None]
-            if not known:
-                return None
-            found.append(sum(known) / len(known))
-        return sum(found) / len(self.cells) if found else None
-
-
-def _entropy(taken: np.ndarray, due: np.ndarray) -> float | None:
-    """Of the ways that are due at all; None where there is but one."""
-    counts = taken[due > 0]
-    if len(counts) < 2:
-        return None
-    return float(statistics.entropy(counts, rng=np.random.default_rng(0), resamples=1).value) if counts.any() else 0.0
+            if known:
+                found.append(sum(known) / len(known))
+        return sum(found) / len(found) if found else None
 
 
 def rows(record: dict[str, Any]) -> list[Row]:
@@ -134,7 +124,7 @@ def table(record: dict[str, Any]) -> str:
     """Markdown: a line for each family and ground, failures and refusals below, and on what it was measured."""
     picture = f"![Worth of families against milliseconds a call, by ground]({PICTURE})"
     lines = [picture, "", _HEADER, "|" + "---|" * (_HEADER.count("|") - 1), *(_line(row) for row in rows(record))]
-    for kind in ("failure", "refusal"):
+    for kind in ("failure", "nll_failure", "refusal"):
         lines += [f"\n{line}" for line in _told(record["cells"], kind)]
     return "\n".join([*lines, *(f"\n<sub>{origin}.</sub>" for origin in _origins(record))])
 
@@ -145,7 +135,8 @@ def _told(cells: Sequence[dict[str, Any]], kind: str) -> list[str]:
     for cell in cells:
         if kind in cell:
             places.setdefault((cell["family"], cell[kind]), []).append(cell["ground"])
-    return [f"{family} on {', '.join(dict.fromkeys(on))}: {why}" for (family, why), on in places.items()]
+    what = "no density: " if kind == "nll_failure" else ""
+    return [f"{family} on {', '.join(dict.fromkeys(on))}: {what}{why}" for (family, why), on in places.items()]
 
 
 def _origins(record: dict[str, Any]) -> list[str]:
@@ -156,8 +147,9 @@ def _origins(record: dict[str, Any]) -> list[str]:
         origin = record["origins"][number]
         machine, jobs = origin["machine"], origin["jobs"]
         on = f"{machine['processor']}, {machine['cores']} cores, {machine.get('gpu') or origin['device']}"
-        shared = ", whose seconds of training depend on one another" if jobs > 1 and origin["device"] != "cpu" else ""
-        lines.append(f"{count} cells: {on}, {jobs} at once{shared}; torch {origin['versions']['torch']}")
+        shared = ", whose times depend on one another" if jobs > 1 and origin["device"] != "cpu" else ""
+        made_by = f"torch {origin['versions']['torch']}, sources {origin['sources']}"
+        lines.append(f"{count} cells: {on}, {jobs} at once{shared}; {made_by}")
     return lines
 
 

@@ -21,6 +21,7 @@ from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latents import LatentHead, Lift, Read, only, require, through
+from embodied_gen.rounding import unrounded
 
 
 @final
@@ -90,5 +91,6 @@ class AutoencoderHead(LatentHead):
         return self.below.tril(-1) + self.log_scale.exp().diag()
 
     def _log_prior(self, code: Tensor, c: Context) -> Tensor:
-        standard = (code - self._mean(c)) @ self._root()
+        with unrounded(code):
+            standard = (code - self._mean(c)) @ self._root()
         return self.log_scale.sum() - standard.square().sum(1) / 2 - code.shape[1] * math.log(2 * math.pi) / 2

@@ -178,14 +178,18 @@ class Hamiltonian(Chain):
         return x
 
     def _leap(self, potential: OfRows, x: Tensor, momentum: Tensor, h: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the leapfrogs lead, the potential there, and the kinetic energy that was lost on the way."""
+        """Where the leapfrogs lead, the potential there, and the kinetic energy that was lost on the way.
+
+        A way that overflows leads to an impossible place, so that the row stays and its next leap is shorter.
+        """
         p, (value, gradient) = momentum, slope(potential, x)
         for _ in range(self.leapfrogs):
             p = p - h / 2 * gradient
             x = x + h * p
             value, gradient = slope(potential, x)
             p = p - h / 2 * gradient
-        return x, value, (momentum.square() - p.square()).flatten(1).sum(1) / 2
+        gain = (momentum.square() - p.square()).flatten(1).sum(1) / 2
+        return x, value.nan_to_num(nan=torch.inf, posinf=torch.inf), gain.nan_to_num(nan=-torch.inf, neginf=-torch.inf)
 
 
 @final

@@ -31,6 +31,7 @@ from torch.nn import functional
 
 from embodied_gen import draws
 from embodied_gen.heads.components import Components, deviation_of
+from embodied_gen.rounding import unrounded
 
 _SPREAD = 0.5  # deviation of the words before training, model units
 
@@ -191,5 +192,6 @@ class Words(Emission):
     def embed(self, value: Tensor) -> Tensor:
         """The nearest word, one-hot."""
         words = self.words.detach()
-        near = functional.linear(value, words, -words.square().sum(-1) / 2)  # |v|^2 / 2 less half the squared distance
+        with unrounded(value):  # |v|^2 / 2 less half the squared distance
+            near = functional.linear(value, words, -words.square().sum(-1) / 2)
         return torch.zeros_like(near, dtype=value.dtype).scatter_(-1, near.argmax(-1, keepdim=True), 1.0)

@@ -29,6 +29,7 @@ from embodied_gen.heads.persistent import PersistentChains
 from embodied_gen.heads.slopes import OfRows
 from embodied_gen.heads.steering import settle
 from embodied_gen.heads.walls import Walls
+from embodied_gen.rounding import unrounded
 
 FOCUS = (1.0, 0.04, 0.0016)  # shares of the variance of uniform places, by which these are moved one after the other
 
@@ -70,9 +71,14 @@ class EnergyHead(Head):
         self.confinement, self.reach = confinement, reach
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
-        """The objective's loss, shape `(B,)`; padding is learned as it is, since an energy is one of whole events."""
+        """The objective's loss, shape `(B,)`; padding is learned as it is, since an energy is one of whole events.
+
+        Nothing in it is rounded under autocast, neither energies, whose differences are small beside what they differ
+        from, nor slopes, which chains follow.
+        """
         self.event.check(x)
-        return self.objective.loss(self._landscape(c), x, generator=generator)
+        with unrounded(x):
+            return self.objective.loss(self._landscape(c), x, generator=generator)
 
     def energy(self, x: Tensor, c: Context) -> Tensor:
         """-log p(x | c) up to a constant of the context, nat, shape `(B,)`."""
@@ -87,10 +93,11 @@ class EnergyHead(Head):
     def advance(self, c: Context, *, generator: torch.Generator) -> None:
         """Chains for the next step of training; see `HasChains`."""
         if isinstance(self.objective, PersistentContrastiveDivergence):
-            self.objective.advance(self._landscape(c), generator=generator)
+            with unrounded(self.event.low):
+                self.objective.advance(self._landscape(c), generator=generator)
 
     def _landscape(self, c: Context) -> Landscape:
-        return Landscape(self._energy, c, self.event, self.reach)
+        return Landscape(self._energy, context.of_type(c, self.event.low.dtype), self.event, self.reach)
 
     def _energy(self, x: Tensor, c: Context) -> Tensor:
         """Energies of rows in multiples of the contexts, those of a context together."""

@@ -105,9 +105,13 @@ class HierarchicalVAEHead(VariationalHead):
         return self.levels * self.latent
 
     def _log_weight(self, x: Tensor, c: Context, noise: Tensor, valid: Tensor | None) -> Tensor:
-        rows = Repeated.of(x, c, valid, noise.shape[1])
-        steps = noise.flatten(0, 1).unflatten(1, (self.levels, self.latent)).unbind(1)
-        posterior = Normal.of(self.encoder_reads[0](through(self.encoder, only(rows.x, rows.valid), 0.0, rows.c)))
+        k = noise.shape[1]
+        rows, steps = (
+            Repeated.of(x, c, valid, k),
+            noise.unflatten(2, (self.levels, self.latent)).flatten(0, 1).unbind(1),
+        )
+        lowest = Normal.of(self.encoder_reads[0](through(self.encoder, only(x, valid), 0.0, c)))
+        posterior, prior = lowest.repeated(k), self._prior(c).repeated(k)
         z = posterior.at(steps[0])
         total = self.likelihood(self._decode(z, rows.c), rows.x, rows.valid) - posterior.log_prob(z)
         for level in range(1, self.levels):
@@ -115,7 +119,7 @@ class HierarchicalVAEHead(VariationalHead):
             above = posterior.at(steps[level])
             total = total + self._down(level, above, rows.c).log_prob(z) - posterior.log_prob(above)
             z = above
-        return (total + self._prior(rows.c).log_prob(z)).view(noise.shape[:2])
+        return (total + prior.log_prob(z)).view(noise.shape[:2])
 
     def _prior(self, c: Context) -> Normal:
         """p(z_L | c)."""

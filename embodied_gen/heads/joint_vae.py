@@ -92,10 +92,9 @@ class JointVAEHead(EncodedHead):
     def _decode(self, z: Tensor, classes: Tensor, c: Context) -> Tensor:
         return through(self.net, self.lift(torch.cat([z, classes], 1)), 0.0, c)
 
-    def _log_likelihood(self, x: Tensor, z: Tensor, c: Context, valid: Tensor | None) -> Tensor:
+    def _log_likelihood(self, x: Tensor, z: Tensor, further: Tensor, c: Context, valid: Tensor | None) -> Tensor:
         every = torch.eye(self.extra, dtype=z.dtype, device=z.device).repeat(len(z), 1)
         rows = Repeated.of(x, c, valid, self.extra)
         mean = self._decode(z.repeat_interleave(self.extra, 0), every, rows.c)
         likelihood = self.likelihood(mean, rows.x, rows.valid).view(-1, self.extra)
-        log_weight = self._prior(c)[1].log_softmax(1)
-        return torch.logsumexp(log_weight + likelihood, 1)
+        return torch.logsumexp(further.log_softmax(1) + likelihood, 1)

@@ -44,7 +44,6 @@ from embodied_gen.heads.steering import settle
 from embodied_gen.heads.vae import VAEHead
 from embodied_gen.heads.variational import Repeated
 
-LEVELS = 25  # of the equation of a code's density
 VARIANCES = (1.0, 0.1, 0.01)  # of mending: far first, then sharply, as a vague estimate asks for wide margins
 
 
@@ -115,8 +114,8 @@ class LatentDiffusionHead(DrawnBound, Head):
         z = posterior.at(noise)
         code = z.flatten(0, 1).unsqueeze(1)
         likelihood = self.autoencoder.likelihood(self.decode(code, rows.c), rows.x, rows.valid)
-        steps = schedule.at_most(LEVELS)
-        prior = log_likelihood(self.denoiser, schedule, code, rows.c, noise=self.noise, steps=steps)
+        left = max(self.noise, schedule.least_noise)
+        prior = log_likelihood(self.denoiser, schedule, code, rows.c, noise=left)
         return (likelihood + prior).view(noise.shape[:2]) - posterior.log_prob(z)
 
     def decode(self, z: Tensor, c: Context) -> Tensor:

@@ -8,7 +8,7 @@ shape of an event, and read from one. In between a network is a correction,
 so that a head whose network is zero is a linear model: an autoencoder is then principal components, a variational one
 is factor analysis (Tipping and Bishop 1999). A lift starts orthogonal and the map that reads a latent as its inverse:
 an untrained head keeps of an event whatever Z numbers can, which no decoder learns to ignore. Events have a deviation
-of about a half, latents of about one.
+of about a half, latents of about one. Under autocast corrections alone are rounded, and no latent, deviation or mean.
 
 Every `LatentHead` maps whitened latents u ~ N(0, 1), U numbers for each row, to events, and follows a guide by a chain
 in u (`latent_chain`).
@@ -28,6 +28,7 @@ from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.latent_chain import LatentChain
+from embodied_gen.rounding import unrounded
 
 EVENT_DEVIATION = 0.5  # of an event, model units, as far as initial weights care
 
@@ -50,7 +51,8 @@ class Lift(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """`(M, Z)` to `(M, *E)`."""
-        return self.linear(z).unflatten(-1, self.shape)
+        with unrounded(z):
+            return self.linear(z.to(self.linear.weight.dtype)).unflatten(-1, self.shape)
 
 
 @final
@@ -74,7 +76,8 @@ class Read(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """`(M, *E)` to `(M, numbers)`."""
-        return self.linear(h.flatten(1))
+        with unrounded(h):
+            return self.linear(h.flatten(1).to(self.linear.weight.dtype))
 
 
 def through(net: nn.Module, h: Tensor, t: float | Tensor, c: Context) -> Tensor:

@@ -45,10 +45,12 @@ class Schedule(nn.Module, abc.ABC):
     Attributes:
         data_deviation: Standard deviation of the data in model units that scalings assume.
         most: Steps of the finest grid; None where there may be any number.
+        least_noise: The least sigma / alpha of a level that is not clean; 0 where there is none.
     """
 
     data_deviation: float = 1.0
     most: int | None = None
+    least_noise: float = 0.0
 
     @abc.abstractmethod
     def coefficients(self, t: Tensor) -> Coefficients:
@@ -100,6 +102,7 @@ class _Table(Schedule):
         rates = [torch.gradient(curve, spacing=1 / self.levels)[0] for curve in curves]
         self.register_buffer("_tables", torch.stack(curves + rates), persistent=False)
         self.register_buffer("_angles", torch.atan2(curves[1], curves[0]), persistent=False)
+        self.least_noise = float(curves[1][1] / curves[0][1])
 
     def coefficients(self, t: Tensor) -> Coefficients:
         index = (t * self.levels).round().long().clamp(0, self.levels)
@@ -201,7 +204,8 @@ class Karras(Schedule):
         super().__init__()
         if not 0 < smallest < largest:
             raise ValueError(f"smallest must lie between 0 and largest; got {smallest} and {largest}.")
-        self.smallest, self.largest, self.rho = smallest, largest, rho
+        self.smallest = self.least_noise = smallest
+        self.largest, self.rho = largest, rho
         self.data_deviation = data_deviation
         self.mean, self.deviation = mean, deviation
 

@@ -76,8 +76,8 @@ class EncodedHead(VariationalHead, abc.ABC):
         self.read_prior = None if prior is None else Read(event, 2 * latent + extra)
 
     @abc.abstractmethod
-    def _log_likelihood(self, x: Tensor, z: Tensor, c: Context, valid: Tensor | None) -> Tensor:
-        """Log p(x | z, c) of the valid parts; rows `(M, *E)` and `(M, Z)` to `(M,)`."""
+    def _log_likelihood(self, x: Tensor, z: Tensor, further: Tensor, c: Context, valid: Tensor | None) -> Tensor:
+        """Log p(x | z, c) of the valid parts; rows `(M, *E)`, `(M, Z)`, the prior's `(M, extra)` to `(M,)`."""
 
     @property
     def _posterior_numbers(self) -> int:
@@ -102,16 +102,17 @@ class EncodedHead(VariationalHead, abc.ABC):
         self.event.check(x)
         posterior = self.encode(x, c, valid)
         z = posterior.at(draws.normal(posterior.mean.shape, generator=generator, like=x))
-        rate = posterior.divergence(self._prior(c)[0])
-        return (self.beta * rate - self._log_likelihood(x, z, c, valid)) / x[0].numel()
+        prior, further = self._prior(c)
+        rate = posterior.divergence(prior)
+        return (self.beta * rate - self._log_likelihood(x, z, further, c, valid)) / x[0].numel()
 
     @final
     def _log_weight(self, x: Tensor, c: Context, noise: Tensor, valid: Tensor | None) -> Tensor:
-        k = noise.shape[1]
-        posterior, prior = self.encode(x, c, valid).every(k), self._prior(c)[0].every(k)
-        z, rows = posterior.at(noise), Repeated.of(x, c, valid, k)
-        likelihood = self._log_likelihood(rows.x, z.flatten(0, 1), rows.c, rows.valid)
-        return likelihood.view(noise.shape[:2]) + prior.log_prob(z) - posterior.log_prob(z)
+        k, (prior, further) = noise.shape[1], self._prior(c)
+        posterior = self.encode(x, c, valid).every(k)
+        z, rows, more = posterior.at(noise), Repeated.of(x, c, valid, k), further.repeat_interleave(k, 0)
+        likelihood = self._log_likelihood(rows.x, z.flatten(0, 1), more, rows.c, rows.valid)
+        return likelihood.view(noise.shape[:2]) + prior.every(k).log_prob(z) - posterior.log_prob(z)
 
 
 @final
@@ -171,5 +172,5 @@ class VAEHead(EncodedHead):
         """The decoder's mean for whitened latents; `(M, Z)` to `(M, *E)`, model units."""
         return self.decode(self._prior(c)[0].at(z), c)
 
-    def _log_likelihood(self, x: Tensor, z: Tensor, c: Context, valid: Tensor | None) -> Tensor:
+    def _log_likelihood(self, x: Tensor, z: Tensor, further: Tensor, c: Context, valid: Tensor | None) -> Tensor:
         return self.likelihood(self.decode(z, c), x, valid)

@@ -70,6 +70,10 @@ class Normal(NamedTuple):
         """With an axis of k draws before the last: `(B, Z)` to `(B, k, Z)`, without a copy."""
         return Normal(*(part.unsqueeze(1).expand(-1, k, -1) for part in self))
 
+    def repeated(self, k: int) -> "Normal":
+        """Every row k times in a row, as `Repeated` has them: `(B, Z)` to `(B k, Z)`."""
+        return Normal(*(part.repeat_interleave(k, 0) for part in self))
+
 
 def certain(read: Read) -> Read:
     """The same map into `Normal.of`, which now starts with small deviations.

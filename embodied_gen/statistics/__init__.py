@@ -12,7 +12,15 @@ from embodied_gen.statistics.label_maps import (
     label_scores,
     scores_of,
 )
-from embodied_gen.statistics.modes import Modes, clusters, count_modes, reached, spread
+from embodied_gen.statistics.modes import (
+    Modes,
+    clusters,
+    count_modes,
+    reached,
+    relative_entropy,
+    relative_reach,
+    spread,
+)
 from embodied_gen.statistics.power import minimum_detectable_effect, minimum_detectable_effect_paired
 from embodied_gen.statistics.rates import clopper_pearson, holm, mcnemar, newcombe, newcombe_paired, wilson
 from embodied_gen.statistics.resampling import block_resamples, bootstrap_mean, bootstrap_paired_difference, entropy
@@ -50,6 +58,8 @@ __all__ = [
     "newcombe",
     "newcombe_paired",
     "reached",
+    "relative_entropy",
+    "relative_reach",
     "score_calibration",
     "scores_of",
     "spread",

@@ -12,6 +12,10 @@ so that of faithful samples a share of one less the quantile belongs to none, wh
     collapse         deviation of samples about the mean of their mode over that of the reference, averaged over the
                      modes with two samples or more: 0 where every mode is a single point, 1 where it is faithful
 
+Few samples have less entropy than the law that they come from, and miss modes that it has. Where samples are of
+different numbers, both are told over what as many of the reference have in the mean: `relative_entropy` and
+`relative_reach`, which are one for faithful samples of any number.
+
 Values are vectors; lay events flat. Source: Che et al. 2017 (arXiv:1612.02136) for counting modes that are missing.
 """
 
@@ -20,6 +24,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special, stats
 from scipy.cluster import vq
 from scipy.spatial import KDTree
 
@@ -63,6 +68,43 @@ def reached(counts: ArrayLike, expected: ArrayLike) -> float:
     """
     found, due = np.asarray(counts, float), np.asarray(expected, float)
     return float((found >= np.maximum(DROPPED * due, 1))[due > 0].mean())
+
+
+def relative_entropy(counts: ArrayLike, expected: ArrayLike) -> float | None:
+    """Entropy of how often each mode was chosen, over that of as many samples of the reference in the mean.
+
+    Args:
+        counts: Samples of each mode, shape `(K,)`; of modes that are not expected they do not count.
+        expected: Of the reference, or shares that are in proportion, shape `(K,)`.
+
+    Returns:
+        1 for faithful samples in the mean; None of fewer than two samples, and where fewer than two modes are expected.
+    """
+    found, share = _of_expected(counts, expected)
+    total = int(found.sum())
+    if len(found) < 2 or total < 2:
+        return None
+    n, (values, times) = np.arange(total + 1), np.unique(share, return_counts=True)
+    of_modes = stats.binom.pmf(n, total, values[:, None]) @ special.entr(n / total)
+    return float(special.entr(found / total).sum() / (times @ of_modes))
+
+
+def relative_reach(counts: ArrayLike, expected: ArrayLike) -> float | None:
+    """Modes that are not dropped, over those that as many samples of the reference do not drop in the mean.
+
+    Args:
+        counts: As for `relative_entropy`.
+        expected: Likewise.
+
+    Returns:
+        1 for faithful samples in the mean; None of fewer than two samples.
+    """
+    found, share = _of_expected(counts, expected)
+    total = found.sum()
+    if total < 2:
+        return None
+    least = np.ceil(np.maximum(DROPPED * total * share, 1))
+    return float((found >= least).sum() / stats.binom.sf(least - 1, total, share).sum())
 
 
 def count_modes(
@@ -141,6 +183,12 @@ def clusters(reference: ArrayLike, k: int, *, rng: np.random.Generator) -> np.nd
     if not 2 <= k <= len(y):
         raise ValueError(f"k must be at least 2 and at most the {len(y)} values of the reference; got {k}.")
     return vq.kmeans2(y, k, minit="++", rng=rng)[1]
+
+
+def _of_expected(counts: ArrayLike, expected: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Samples of the modes that are expected, and the share of each of them."""
+    found, due = np.asarray(counts, float), np.asarray(expected, float)
+    return found[due > 0], due[due > 0] / due.sum()
 
 
 def _check(x: np.ndarray, y: np.ndarray, mode: np.ndarray) -> None:

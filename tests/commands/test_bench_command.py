@@ -158,21 +158,6 @@ def test_dear_families_of_dear_grounds_go_first(monkeypatch, tmp_path):
     ]
 
 
-def test_cells_that_are_not_timed_yet_are_timed_where_nothing_is_measured(cli, tmp_path):
-    board = written(tmp_path, grounds={"board": BOARD["grounds"]["board"]}, seeds=[0, 1])
-    call = ["bench", "families", board, "--out", "r.json", "--families", "flow", "--device", "cpu"]
-    assert cli(*call).status == 0
-    path = tmp_path / "r.json"
-    record = json.loads(path.read_text())
-    del record["cells"][1]["ms_a_call"]
-    path.write_text(json.dumps(record))
-    outcome = cli(*call)
-    assert "2 cells, 2 of them" in outcome.out and "time: 1/1" in outcome.out
-    first, second = json.loads(path.read_text())["cells"]
-    assert first["ms_a_call"] == second["ms_a_call"] > 0
-    assert "time:" not in cli(*call).out
-
-
 def test_without_a_page_the_table_is_printed_and_the_picture_lies_beside_the_record(cli, tmp_path):
     board = written(tmp_path, grounds={"board": BOARD["grounds"]["board"]})
     outcome = cli("bench", "families", board, "--out", "r.json", "--families", "flow", "--device", "cpu")

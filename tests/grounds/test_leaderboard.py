@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from scipy import stats
 
 from embodied_gen import config, provenance, statistics
 from embodied_gen.blocks.adversarial import GameBlock
@@ -160,20 +159,6 @@ def test_cells_of_a_ground_are_of_the_same_data(tmp_path):
     assert record.content["cells"][-1]["refusal"] == "no such net"
 
 
-def test_calls_are_timed_once_a_family_and_ground_where_one_of_its_cells_is_not(tmp_path):
-    record, cells = Record(tmp_path / "r.json"), board().cells((), ("x",), ())
-    assert record.untimed(cells) == []
-    (a, b, a5, b5) = cells
-    record.add(entry(a))
-    record.add(entry(a5))
-    record.add(entry(b, failure="inf", diverged=True))
-    record.add(refused(b5, "no"))
-    assert record.untimed(cells) == [a]
-    record.time(a, {"ms_a_call": 3.0})
-    known = Record(tmp_path / "r.json").content["cells"]
-    assert [one.get("ms_a_call") for one in known] == [3.0, 3.0, None, None] and record.untimed(cells) == []
-
-
 def test_a_family_may_have_another_network_on_a_ground():
     families = {"flow": {"head": {"kind": "bnaf"}, "net": {"kind": "monotone"}, "nets": {"y": {"kind": "mlp"}}}}
     there, other = board(families=families).cells((), (), (0,))
@@ -215,6 +200,7 @@ def broken(family, seed, why="inf", *, diverged=True, ground="x"):
 
 def record_of(*cells):
     origin = {"machine": {"processor": "P", "cores": 2}, "versions": {"torch": "T"}, "device": "cpu", "jobs": 3}
+    origin["sources"] = "S"
     return {"cells": list(cells), "origins": [origin]}
 
 
@@ -237,49 +223,50 @@ def test_seeds_are_pooled_and_averaged():
     assert (shown["ground"], shown["family"], shown["seeds"], shown["good"]) == ("x", "a", "2", "0.500")
     assert shown["over seeds"] == "0.100 to 0.900" and shown["parameters [1000]"] == "2"
     assert shown["NLL"] == "1.500 flow (0.500)"
-    assert "<sub>2 cells: P, 2 cores, cpu, 3 at once; torch T.</sub>" in table(record_of(first, second))
+    assert "<sub>2 cells: P, 2 cores, cpu, 3 at once; torch T, sources S.</sub>" in table(record_of(first, second))
 
 
 def test_cells_that_shared_a_device_say_so():
     record = record_of(cell("a", 0))
     record["origins"][0]["device"] = "cuda:0"
-    assert "cuda:0, 3 at once, whose seconds of training depend on one another; torch T" in table(record)
+    assert "cuda:0, 3 at once, whose times depend on one another; torch T" in table(record)
     record["origins"][0]["jobs"] = 1
     assert "cuda:0, 1 at once; torch T" in table(record)
 
 
 def test_ways_that_seeds_take_apart_do_not_make_up_for_those_that_each_of_them_drops():
     """Pooled, three seeds that each fell on another part looked as if all parts were drawn alike."""
-    collapsed = [cell("a", k, parts=[[9 * (k == j) for j in range(3)]] * 2, due=[[3.0] * 3] * 2) for k in range(3)]
+    collapsed = [cell("a", k, parts=[[900 * (k == j) for j in range(3)]] * 2, due=[[3.0] * 3] * 2) for k in range(3)]
     (row,) = rows(record_of(*collapsed))
     assert row.entropy == 0.0 and row.modes == pytest.approx(1 / 3)
-    (row,) = rows(record_of(cell("a", 0, parts=[[4, 0, 0], [0, 4, 0]], due=[[3.0] * 3] * 2)))  # nor do contexts
+    (row,) = rows(record_of(cell("a", 0, parts=[[400, 0, 0], [0, 400, 0]], due=[[3.0] * 3] * 2)))  # nor do contexts
     assert row.entropy == 0.0 and row.modes == pytest.approx(1 / 3)
 
 
-def test_only_ways_that_are_due_count_and_a_tenth_of_what_is_due_reaches_one():
-    parts, due = [[90, 5, 5, 0]], [[50.0, 50.0, 50.0, 0.0]]
-    (row,) = rows(record_of(cell("a", 0, parts=parts, due=due)))
-    assert row.modes == 1.0
-    assert row.entropy == pytest.approx(float(stats.entropy([90, 5, 5]) / math.log(3)))
-    (row,) = rows(record_of(cell("a", 0, parts=[[90, 5, 4, 0]], due=due)))
-    assert row.modes == pytest.approx(2 / 3)
-    (row,) = rows(record_of(cell("a", 0, parts=[[0, 0, 0, 0]], due=due)))
-    assert row.entropy == row.modes == 0.0
-    (row,) = rows(record_of(cell("a", 0, parts=[[7, 0]], due=[[9.0, 0.0]])))  # of one way there is no entropy
+def test_ways_are_unknown_where_fewer_than_two_trials_are_good_and_of_one_way_there_is_no_entropy():
+    (row,) = rows(record_of(cell("a", 0, parts=[[1, 0, 0], [0, 0, 0]], due=[[3.0] * 3] * 2)))
+    assert row.entropy is None and row.modes is None
+    (row,) = rows(record_of(cell("a", 0, parts=[[70, 0]], due=[[9.0, 0.0]])))
     assert row.entropy is None and row.modes == 1.0
+    some = [cell("a", 0, parts=[[4, 0]], due=[[1, 1]]), cell("a", 1, parts=[[0, 0]], due=[[1, 1]])]
+    assert rows(record_of(*some))[0].entropy == 0.0
 
 
-def test_seeds_that_failed_have_no_success_and_take_no_way():
-    good = cell("a", 0, successes=10, parts=[[5, 5]], due=[[5.0, 5.0]], distance=2.0, floor=1.0)
+def test_seeds_that_failed_have_no_success_and_say_nothing_of_ways():
+    good = cell("a", 0, successes=10, parts=[[500, 500]], due=[[5.0, 5.0]], distance=2.0, floor=1.0)
     record = record_of(good, good | {"seed": 1}, broken("a", 2))
     (row,) = rows(record)
     assert row.good[0] == pytest.approx(2 / 3) and row.shares == [1.0, 1.0, 0.0]
-    assert row.entropy == row.modes == pytest.approx(2 / 3) and row.distance == 2.0
+    assert row.entropy == pytest.approx(1, abs=1e-3) and row.modes == 1.0 and row.distance == 2.0
     assert columns(record)["seeds"] == "1 of 3 diverged" and "a on x: inf" in table(record)
     all_failed = record_of(*(broken("a", seed, "no action", diverged=seed > 0) for seed in range(3)))
     shown = columns(all_failed)
     assert shown["seeds"] == "1 of 3 failed, 2 of 3 diverged" and shown["good"] == "0.000" and shown["ms a call"] == ""
+
+
+def test_a_density_that_could_not_be_told_is_blank_and_says_why():
+    record = record_of(cell("a", 0, nll_failure="not solved."), cell("a", 1, nll_failure="not solved."))
+    assert columns(record)["NLL"] == "" and "\na on x: no density: not solved." in table(record)
 
 
 def test_any_reward_is_pooled_with_none_for_seeds_that_failed_and_spreads_are_averaged_over_the_others():

@@ -17,7 +17,7 @@ from embodied_gen.blocks.latent import VAEBlock
 from embodied_gen.events import Binary, Trajectory
 from embodied_gen.grounds import surprise as module
 from embodied_gen.grounds.surprise import surprise
-from embodied_gen.heads import DenoisingHead
+from embodied_gen.heads import DenoisingHead, likelihood
 from embodied_gen.heads.analytic import Exact
 from embodied_gen.heads.parametrisation import V
 from embodied_gen.heads.schedules import Cosine, Rectified
@@ -95,11 +95,12 @@ def test_the_flow_of_a_trained_head_is_as_probable_by_twice_as_many_levels_and_n
     head, data = LEARNED[prediction](), two_modes()
     x = data.draw(200, draws.generator(9))
 
-    def nll(levels):
-        monkeypatch.setattr(module, "_STEPS", levels)
+    def nll(steps, of_tables):
+        monkeypatch.setattr(likelihood, "_STEPS", steps)
+        monkeypatch.setattr(likelihood, "_STEPS_OF_TABLES", of_tables)
         return surprise(head, x[:, None], torch.zeros(200, 1), generator=draws.generator(0))["nll"]
 
-    few, many = nll(50), nll(100)
+    few, many = nll(12, 50), nll(25, 100)
     assert few == pytest.approx(many, rel=0.02)
     assert many > -density(data, x, 0).mean().item() / 2 - 0.01
 

@@ -99,6 +99,15 @@ def test_rows_come_in_from_impossible_places_and_never_go_back(make):
     assert (inside > 0).all() and stats.kstest(inside.numpy(), stats.expon.cdf).pvalue > 0.001
 
 
+@pytest.mark.parametrize("stiffness", [1e4, 1e8, 1e10])
+def test_leapfrogs_that_overflow_are_shortened_until_they_do_not(stiffness):
+    """A way that led to no number at all left its length as it was: no row ever moved."""
+    x = torch.full((200, 2), 0.1, dtype=torch.float32)
+    chain = Hamiltonian(60)
+    moved = chain.move(lambda x: stiffness * x.square().sum(1) / 2, x, generator=draws.generator(0))
+    assert moved.isfinite().all() and (moved != x).any(1).float().mean() > 0.9
+
+
 def test_short_leapfrogs_are_always_accepted():
     chain = Hamiltonian(1, step=1e-3)
     z = spread(500, 3)

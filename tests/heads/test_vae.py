@@ -278,7 +278,7 @@ def test_joint_likelihoods_sum_over_the_classes():
         mean = through(head.net, head.lift(torch.cat([z, one], 1)), 0.0, c)
         normal = distributions.Normal(mean, head.likelihood.deviation())
         terms.append(numbers.softmax(1)[:, k] * normal.log_prob(x).sum((1, 2)).exp())
-    torch.testing.assert_close(head._log_likelihood(x, z, c, None), sum(terms).log())
+    torch.testing.assert_close(head._log_likelihood(x, z, numbers, c, None), sum(terms).log())
 
 
 def test_classes_are_drawn_as_often_as_the_prior_says():
