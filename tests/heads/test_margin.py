@@ -225,6 +225,17 @@ def test_a_map_that_needs_a_detour_leaves_the_plans_of_others_alone():
         assert torch.equal(together[row], alone[0])
 
 
+@pytest.mark.parametrize("guide", [None, Guide(cost=lambda y: y.square().sum((2, 3)))], ids=["free", "guided"])
+def test_noise_makes_no_cycle_pay_where_cells_cost_nothing(guide):
+    of = GridPath(Grid(3, 3, connectivity=8), 6)
+    costs = numbers(3, 2, 1, 3, 3).clamp(min=0)
+    assert (costs == 0).any()
+    c = context(of, costs, torch.zeros(2, dtype=torch.long), torch.full((2,), 8))
+    head = MarginHead(of, Wall(), length=UntilGoal(), temperature=0.3)
+    drawn = of.states(head.sample(c, 20, generator=draws.generator(0), guide=guide).flatten(0, 1))
+    assert (drawn[:, 0] == 0).all() and (drawn[:, -1] == 8).all()
+
+
 def test_guides_turn_plans_away():
     of = event(6)
     head, c = MarginHead(of, linear(), length=UntilGoal(), candidates=64), corner(of)
