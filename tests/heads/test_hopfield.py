@@ -163,6 +163,13 @@ def test_training_by_pseudo_likelihood_finds_the_weights():
     torch.testing.assert_close(head.net.output, truth.net.output, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("sweeps", [1, 2, 3, 10])
+def test_the_last_sweep_is_at_the_last_temperature(sweeps):
+    temperatures = cooling(sweeps, 5.0, 0.3)
+    assert len(temperatures) == sweeps and temperatures[-1] == 0.3
+    assert temperatures == sorted(temperatures, reverse=True) and (sweeps == 1 or temperatures[0] == 5.0)
+
+
 def test_annealing_finds_the_lowest_state():
     head = random(10, 7)
     energy = head.energy(states(10), torch.zeros(1024, 0))
