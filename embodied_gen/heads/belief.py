@@ -124,6 +124,7 @@ class BeliefHead(Head):
             ValueError: If a shape or number is wrong.
         """
         self.event.check(x)
+        context.require_size(c, len(x))
         require_seen(seen, x)
         found = self._probabilities(x.flatten(1), seen.flatten(1), c, generator, sweeps, chains)
         return found.view_as(x)
@@ -148,6 +149,7 @@ class BeliefHead(Head):
             ValueError: If a number is out of range.
         """
         self.event.check(x)
+        context.require_size(c, len(x))
         units = self.sizes[0]
         each = x.flatten(1).repeat_interleave(units, 0)
         others = ~torch.eye(units, dtype=torch.bool, device=x.device).repeat(len(x), 1)

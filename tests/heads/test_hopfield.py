@@ -235,7 +235,9 @@ def test_a_context_shifts_what_is_probable():
             r"0 hidden units must return shape \(2, 1, 3\); got \(2, 1, 4\).*channels_out",
         ),
         (
-            lambda: network(3).marginals(torch.ones(2, 1, 3), torch.ones(2, 3) > 0, NONE, generator=draws.generator(0)),
+            lambda: network(3).marginals(
+                torch.ones(2, 1, 3), torch.ones(2, 3) > 0, torch.zeros(2, 0), generator=draws.generator(0)
+            ),
             r"seen must have the shape \(2, 1, 3\) of the events; got \(2, 3\)",
         ),
         (
@@ -249,3 +251,13 @@ def test_a_context_shifts_what_is_probable():
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_events_and_contexts_of_different_numbers_are_named():
+    head, x, c = network(3), torch.ones(4, 1, 3), torch.zeros(2, 0)
+    seen = torch.ones_like(x, dtype=torch.bool)
+    for ask in (head.energy, head.surprise, head.enumerated):
+        with pytest.raises(ValueError, match="one context for each of the 4 events; got 2"):
+            ask(x, c)
+    with pytest.raises(ValueError, match="one context for each of the 4 events; got 2"):
+        head.marginals(x, seen, c, generator=draws.generator(0))
