@@ -40,6 +40,19 @@ def size(c: Context) -> int:
     return next(iter(sizes.values()))
 
 
+def require_size(c: Context, rows: int) -> None:
+    """Refuses contexts that are not one for each of some events.
+
+    Raises:
+        ValueError: Naming both numbers.
+    """
+    if size(c) != rows:
+        raise ValueError(
+            f"there must be one context for each of the {rows} events; got {size(c)}. Repeat contexts with "
+            "context.repeat."
+        )
+
+
 def repeat(c: Context, n: int) -> Context:
     """Each context n times in a row: leaves `(B, ...)` become `(B * n, ...)`."""
     return c if n == 1 else apply(lambda leaf: leaf.repeat_interleave(n, dim=0), c)

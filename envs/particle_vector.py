@@ -2,7 +2,7 @@
 
 The law of `envs.particle` on arrays of episodes, shape `(M, N)`: what M environments of their own would do, one after
 the other, in one pass. Episode k of a seed s is that of the seed s + k, an episode that has ended starts anew at the
-next step, and both are as Gymnasium's `SyncVectorEnv` has them.
+next step, a reset may start some of them, and all three are as Gymnasium's `SyncVectorEnv` has them.
 """
 
 from collections.abc import Sequence
@@ -58,7 +58,8 @@ class ParticleVectorEnv(VectorEnv[NDArray[np.float64], NDArray[np.float32], NDAr
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.num_envs, self.render_mode = num_envs, render_mode
         self._dimension, self._last = dimension, min(max_episode_steps, STEPS)
-        self._streams: list[np.random.Generator] = []
+        self._streams = [seeding.np_random() for _ in range(num_envs)]
+        self._begun, self._every = False, np.ones(num_envs, dtype=np.bool_)
         self._position, self._velocity = np.zeros((2, num_envs, dimension))
         self.goals = np.zeros((num_envs, 2, dimension))
         self._first_reached, self._ended = np.zeros((2, num_envs), dtype=np.bool_)
@@ -67,28 +68,31 @@ class ParticleVectorEnv(VectorEnv[NDArray[np.float64], NDArray[np.float32], NDAr
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
-        """Start all episodes anew.
+        """Start episodes anew: all of them, or those of a mask, while the others stay where they are.
 
         Args:
             seed: Of the first episode, with the next numbers of the others; or one for each; None goes on where the
-                streams are.
-            options: Not used.
+                streams are. Those of episodes that go on are not looked at.
+            options: May have `reset_mask`, which episodes start anew, bool, shape `(M,)`; all where it lacks.
 
         Raises:
-            ValueError: If there are not as many seeds as episodes.
+            ValueError: If there are not as many seeds as episodes, or the mask is none.
+            gymnasium.error.ResetNeeded: If an episode is to go on that was never started.
         """
+        anew = self._asked(options)
+        if not (self._begun or anew.all()):
+            raise ResetNeeded("reset must start all episodes once before it starts some of them; call it without mask.")
         if seed is None:
             seed = [None] * self.num_envs
         seeds = [seed + k for k in range(self.num_envs)] if isinstance(seed, int) else seed
         if len(seeds) != self.num_envs:
             raise ValueError(f"reset needs a seed for each of the {self.num_envs} episodes; got {len(seeds)}.")
-        streams = self._streams or [seeding.np_random()[0] for _ in seeds]
-        self._streams = [
-            stream if own is None else seeding.np_random(own)[0] for stream, own in zip(streams, seeds, strict=True)
-        ]
-        self._start(np.ones(self.num_envs, dtype=np.bool_))
-        self._ended = np.zeros(self.num_envs, dtype=np.bool_)
-        return self._observation(), self._info()
+        for k, own in enumerate(seeds):
+            if anew[k] and own is not None:
+                self._streams[k] = seeding.np_random(own)
+        self._start(anew)
+        self._ended, self._begun = self._ended & ~anew, True
+        return self._observation(), self._info(anew)
 
     def step(
         self, actions: NDArray[np.float32]
@@ -100,13 +104,13 @@ class ParticleVectorEnv(VectorEnv[NDArray[np.float64], NDArray[np.float32], NDAr
             gymnasium.error.ResetNeeded: Before the first reset.
         """
         check_actions(actions, self.num_envs, self._dimension, "in [0, 1]")
-        if not self._streams:
+        if not self._begun:
             raise ResetNeeded("reset must be called before the first step.")
         self._position, self._velocity = followed(self._position, self._velocity, actions)
         self._steps = self._steps + 1
         self._first_reached = self._first_reached | is_near(self._position, self.goals[:, 0])
         self._start(self._ended)
-        info, self._ended = self._info(), self._steps >= self._last
+        info, self._ended = self._info(self._every), self._steps >= self._last
         reward = (info["is_success"] & (self._steps >= STEPS)).astype(np.float64)
         return self._observation(), reward, np.zeros(self.num_envs, dtype=np.bool_), self._ended.copy(), info
 
@@ -116,18 +120,41 @@ class ParticleVectorEnv(VectorEnv[NDArray[np.float64], NDArray[np.float32], NDAr
             return None
         return tuple(frame(*episode) for episode in zip(self._position, self.goals, strict=True))
 
+    @property
+    def np_random_seed(self) -> tuple[int, ...]:  # type: ignore[override]  # as `SyncVectorEnv` has it
+        """The seed of each episode's stream."""
+        return tuple(seed for _, seed in self._streams)
+
+    @property  # type: ignore[misc]
+    def np_random(self) -> tuple[np.random.Generator, ...]:  # type: ignore[override]
+        """The stream of each episode."""
+        return tuple(stream for stream, _ in self._streams)
+
+    def _asked(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
+        """Which episodes are to start anew."""
+        if options is None or "reset_mask" not in options:
+            return self._every
+        mask = options["reset_mask"]
+        masks = isinstance(mask, np.ndarray) and mask.dtype == np.bool_ and mask.shape == (self.num_envs,)
+        if not (masks and mask.any()):
+            raise ValueError(
+                f"reset_mask must be a bool array of shape ({self.num_envs},) with at least one True; got {mask!r}. "
+                "Leave it out to start all episodes."
+            )
+        return mask
+
     def _start(self, anew: NDArray[np.bool_]) -> None:
         """Draws starts and goals of some episodes, each from its own stream."""
         for k in np.flatnonzero(anew):
-            self._position[k], self.goals[k] = drawn(self._streams[k], self._dimension)
+            self._position[k], self.goals[k] = drawn(self._streams[k][0], self._dimension)
         self._velocity[anew] = 0
         self._first_reached[anew], self._steps[anew] = False, 0
 
     def _observation(self) -> NDArray[np.float64]:
         return np.concatenate([self._position, self._velocity, self.goals[:, 0], self.goals[:, 1]], axis=1)
 
-    def _info(self) -> dict[str, Any]:
-        success = self._first_reached & is_near(self._position, self.goals[:, 1])
-        known = np.ones(self.num_envs, dtype=np.bool_)
-        first = self._first_reached.copy()
-        return {"is_success": success, "_is_success": known, "first_reached": first, "_first_reached": known.copy()}
+    def _info(self, known: NDArray[np.bool_]) -> dict[str, Any]:
+        """What is told of some episodes, false of the others."""
+        success = known & self._first_reached & is_near(self._position, self.goals[:, 1])
+        told = {"is_success": success, "first_reached": known & self._first_reached}
+        return told | {f"_{name}": known.copy() for name in told}

@@ -39,9 +39,14 @@ class PushExpert:
     Args:
         period: Time between two actions [s].
         order: Order to take always, 0 to 3; random for every episode if None.
+
+    Raises:
+        ValueError: If there is no such order.
     """
 
     def __init__(self, *, period: float, order: int | None = None) -> None:
+        if order is not None and not 0 <= order < ORDERS:
+            raise ValueError(f"order must lie in 0..{ORDERS - 1}, or be None for random ones; got {order}.")
         self.period = period
         self.order = order
         self.reset(0)

@@ -4,7 +4,7 @@ import math
 from typing import Annotated, Literal, Self, final
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from embodied_gen.blocks.forecast import CrowdControl, CrowdSetControl, ForecastControl
@@ -23,7 +23,7 @@ from embodied_gen.encoder import MapEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 from embodied_gen.image_encoder import PictureEncoder, PixelEncoder, SurfaceEncoder
 from embodied_gen.nets import NeighbourAttention
-from embodied_gen.place_encoder import Place, PlaceEncoder
+from embodied_gen.place_encoder import Place, PlaceEncoder, turns
 
 Encoder = (
     StateEncoder
@@ -52,12 +52,16 @@ class PlacesBlock(Block):
     """Places that a policy compares: how they lie to each other joins what it observes."""
 
     of: tuple[PlaceBlock, ...] = Field(min_length=2, description="The places.")
-    period: float = Field(
-        2 * math.pi, gt=0, allow_inf_nan=False, description="After which headings look the same [rad]."
-    )
-    lengths: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+    period: float = Field(2 * math.pi, description="After which headings look the same [rad], 2 pi over whole numbers.")
+    lengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (0.005, 0.03), min_length=1, description="Distances about which directions are told apart, in their unit."
     )
+
+    @field_validator("period")
+    @classmethod
+    def _repeats(cls, period: float) -> float:
+        turns(period)
+        return period
 
     def encoder(self, history: int, mean: Tensor, deviation: Tensor) -> PlaceEncoder:
         """What reads observations with these places."""
@@ -113,8 +117,8 @@ class TrackerBlock(Block):
 
     position: Channels = Field(description="Channels of the plan that are positions.")
     velocity: Channels = Field(description="Channels of the plan that are velocities, as many.")
-    p: float = Field(description="Gain on positions.", allow_inf_nan=False)
-    d: float = Field(description="Gain on velocities.", allow_inf_nan=False)
+    p: float = Field(description="Gain on positions.")
+    d: float = Field(description="Gain on velocities.")
 
 
 @final
@@ -123,8 +127,8 @@ class CourseBlock(Block):
 
     position: Channels = Field(description="Channels of the plan that are positions.")
     velocity: Channels = Field(description="Channels of the plan that are velocities, as many.")
-    acceleration: float = Field(gt=0, allow_inf_nan=False, description="Largest along each axis.")
-    time: float = Field(gt=0, allow_inf_nan=False, description="In which an error of position falls e-fold [s].")
+    acceleration: float = Field(gt=0, description="Largest along each axis.")
+    time: float = Field(gt=0, description="In which an error of position falls e-fold [s].")
 
 
 @final

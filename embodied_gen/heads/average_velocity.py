@@ -31,6 +31,7 @@ from embodied_gen.events.base import Event
 from embodied_gen.heads.identities import Identity, MeanFlow
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latents import LatentHead, require
+from embodied_gen.heads.stages import shaped
 
 SLOWNESS = 0.004  # the time that the network is told, over t
 
@@ -67,7 +68,7 @@ class AverageVelocityHead(LatentHead):
     def average(self, x_t: Tensor, r: Tensor, t: Tensor, c: Context) -> Tensor:
         """u(x_t, r, t, c) for times r <= t in [0, 1], shapes `(M,)`; `(M, *E)` in and out."""
         length = aligned(t - r, x_t).expand(*x_t.shape[:-1], 1)
-        return self.net(torch.cat([x_t, length], -1), SLOWNESS * t, c).to(x_t.dtype)
+        return shaped(self.net(torch.cat([x_t, length], -1), SLOWNESS * t, c), x_t)
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """Mean squared miss of the identity at one draw of noise and times for each example, shape `(B,)`.

@@ -81,9 +81,8 @@ class BeliefHead(Head):
         self.net = net
         self.sizes = [event.shape[0] * event.shape[1], *layers]
         self.steps, self.sweeps, self.candidates = steps, sweeps, candidates
-        values = event.low[0].item(), event.high[0].item()
         self.layers = nn.ModuleList(
-            RestrictedLayer(below, above, *values) for below, above in zip(self.sizes, layers, strict=False)
+            RestrictedLayer(below, above, event) for below, above in zip(self.sizes, layers, strict=False)
         )
 
     @staticmethod
@@ -124,6 +123,7 @@ class BeliefHead(Head):
             ValueError: If a shape or number is wrong.
         """
         self.event.check(x)
+        context.require_size(c, len(x))
         require_seen(seen, x)
         found = self._probabilities(x.flatten(1), seen.flatten(1), c, generator, sweeps, chains)
         return found.view_as(x)
@@ -148,6 +148,7 @@ class BeliefHead(Head):
             ValueError: If a number is out of range.
         """
         self.event.check(x)
+        context.require_size(c, len(x))
         units = self.sizes[0]
         each = x.flatten(1).repeat_interleave(units, 0)
         others = ~torch.eye(units, dtype=torch.bool, device=x.device).repeat(len(x), 1)

@@ -65,7 +65,7 @@ class BinaryHead(Head, abc.ABC):
 
     def energy(self, x: Tensor, c: Context) -> Tensor:
         """-log p(x | c) up to a constant of the context, exact, nat, shape `(B,)`."""
-        self.event.check(x)
+        self._check(x, c)
         return self._potential(c)(x)
 
     def surprise(self, x: Tensor, c: Context) -> Tensor:
@@ -78,7 +78,7 @@ class BinaryHead(Head, abc.ABC):
         Returns:
             Nat, shape `(B, T, D)`; log 2 where the others tell nothing, large where a unit is out of place.
         """
-        self.event.check(x)
+        self._check(x, c)
         potential, flat = self._potential(c), x.flatten(1)
         flips = 1 - 2 * torch.eye(self.units, dtype=x.dtype, device=x.device)
         others = (flat[:, None] * flips).view(-1, *x.shape[1:])
@@ -129,9 +129,13 @@ class BinaryHead(Head, abc.ABC):
         Raises:
             ValueError: If a shape or number is wrong.
         """
-        self.event.check(x)
+        self._check(x, c)
         require_seen(seen, x)
         return probabilities(self._potential(c), x, seen, generator=generator, sweeps=sweeps, chains=chains)
+
+    def _check(self, x: Tensor, c: Context) -> None:
+        self.event.check(x)
+        context.require_size(c, len(x))
 
     def _potential(self, c: Context) -> OfRows:
         """E of rows `(B * K, T, D)`, those of a context together; the network is asked once."""

@@ -36,7 +36,7 @@ from embodied_gen.heads.parametrisation import Parametrisation, Simple, Velocity
 from embodied_gen.heads.particles import Particles
 from embodied_gen.heads.samplers import DDIM, Sampler
 from embodied_gen.heads.schedules import Coefficients, Level, Rectified, Schedule
-from embodied_gen.heads.stages import error_of, estimates
+from embodied_gen.heads.stages import error_of, estimates, shaped
 from embodied_gen.heads.walk import Guidance, Walk
 
 
@@ -210,7 +210,7 @@ class DenoisingHead(Head):
             t = x_t.new_full((2 * len(x_t),), level.t)
             conditional, blank = self.net(torch.cat([scaled, scaled]), t, both).chunk(2)
             output = conditional + self.guidance_weight * (conditional - blank)
-        return reading.a * x_t + reading.b * output.to(x_t.dtype)
+        return reading.a * x_t + reading.b * shaped(output, x_t)
 
     def _read(self, level: Level) -> _Reading:
         at = self.schedule.coefficients(torch.tensor([level.t], dtype=torch.float64))

@@ -83,6 +83,7 @@ class EnergyHead(Head):
     def energy(self, x: Tensor, c: Context) -> Tensor:
         """-log p(x | c) up to a constant of the context, nat, shape `(B,)`."""
         self.event.check(x)
+        context.require_size(c, len(x))
         return self._energy(x, c)
 
     @property

@@ -108,9 +108,12 @@ def probabilities(
 
 
 def cooling(sweeps: int, hot: float, cold: float) -> list[float]:
-    """Temperatures that fall from hot to cold in equal ratios over the first half of the sweeps, and stay there."""
-    falling = max(1, sweeps // 2)
-    return [hot * (cold / hot) ** min(1.0, k / falling) for k in range(sweeps)]
+    """Temperatures that fall from hot to cold in equal ratios over the first half of the sweeps, and stay there.
+
+    The last is cold, also where it is the only one.
+    """
+    falling = sweeps // 2
+    return [cold if k >= falling else hot * (cold / hot) ** (k / falling) for k in range(sweeps)]
 
 
 def signs(shape: Sequence[int], *, generator: draws.Generator, like: Tensor) -> Tensor:

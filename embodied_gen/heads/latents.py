@@ -28,6 +28,7 @@ from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.latent_chain import LatentChain
+from embodied_gen.heads.stages import estimate
 from embodied_gen.rounding import unrounded
 
 EVENT_DEVIATION = 0.5  # of an event, model units, as far as initial weights care
@@ -86,14 +87,7 @@ def through(net: nn.Module, h: Tensor, t: float | Tensor, c: Context) -> Tensor:
     Raises:
         ValueError: If the network does not keep the shape.
     """
-    time = t if isinstance(t, Tensor) else h.new_full((len(h),), t)
-    output = net(h, time, c).to(h.dtype)
-    if output.shape != h.shape:
-        raise ValueError(
-            f"a network of a head with latents must keep the shape {tuple(h.shape)}; got {tuple(output.shape)}. "
-            "Build it with as many output channels as the event has."
-        )
-    return h + output
+    return h + estimate(net, h, t, c)
 
 
 def only(x: Tensor, valid: Tensor | None) -> Tensor:

@@ -25,6 +25,7 @@ from typing import final
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from embodied_gen.events.grid_path import GridPath
 from embodied_gen.graphs import Discounted, Finite, Hard, Horizon, Paths, Soft, ToGoal, Within, greedy, shortest
@@ -180,9 +181,15 @@ class UntilGoal(_AtGoal):
         return shortest(event.grid, costs.detach(), errand.start, errand.wanted("UntilGoal"))
 
     def best_fitting(self, event: GridPath, costs: Tensor, errand: Errand) -> Paths:
-        """See `Whole`."""
+        """See `Whole`; maps whose shortest path is too long are planned anew, the others keep theirs."""
         paths = self.best(event, costs, errand)
-        return paths if paths.actions.shape[-1] <= event.moves else super().best_fitting(event, costs, errand)
+        if paths.actions.shape[-1] <= event.moves:
+            return paths
+        # Of all maps, so that one without such a path is named by its own number.
+        short, late = super().best_fitting(event, costs, errand), (paths.lengths > event.moves).unsqueeze(-1)
+        states = torch.where(late, _of_length(short.states, event.moves + 1), paths.states[..., : event.moves + 1])
+        actions = torch.where(late, _of_length(short.actions, event.moves), paths.actions[..., : event.moves])
+        return Paths(states, actions)
 
 
 @final
@@ -231,6 +238,11 @@ class Fading(Length):
     def energy(self, event: GridPath, costs: Tensor, states: Tensor, paths: Paths, errand: Errand) -> Tensor:
         """-log p itself: such paths have no simpler one."""
         return -self.log_prob(event, costs, states, paths, errand)
+
+
+def _of_length(numbers: Tensor, length: int) -> Tensor:
+    """Numbers `(B, M, n)`, n at most the length, with -1 after the last."""
+    return functional.pad(numbers, (0, length - numbers.shape[-1]), value=-1)
 
 
 def _require_certain(event: GridPath) -> None:

@@ -45,7 +45,7 @@ from embodied_gen.heads.path_head import PathHead
 from embodied_gen.heads.path_loss import Hamming, PathLoss
 
 _MEAN = 0.5772156649015329  # of the standard Gumbel law
-_LEAST = 0.01  # of a positive cost, what noise leaves
+_LEAST = 0.01  # of a cost that is not negative, what noise leaves
 _LOGS = 30.0  # of exponentiated costs, largest size
 
 
@@ -117,7 +117,7 @@ class PlanningHead(PathHead, abc.ABC):
         costs = costs.repeat_interleave(count, 0)
         gumbel = draws.gumbel(costs.shape, generator=generator, like=costs) - _MEAN
         # No noise makes a cycle pay where none did.
-        costs = torch.where(costs > 0, torch.maximum(costs - size * gumbel, _LEAST * costs), costs - size * gumbel)
+        costs = torch.where(costs >= 0, torch.maximum(costs - size * gumbel, _LEAST * costs), costs - size * gumbel)
         paths = self.length.best_fitting(self.event, costs, errand.repeated(count))
         return paths.states.unflatten(0, (-1, count)).squeeze(2)
 

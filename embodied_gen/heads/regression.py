@@ -27,7 +27,7 @@ from embodied_gen.context import Context, aligned, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide
-from embodied_gen.heads.stages import error_of, estimates
+from embodied_gen.heads.stages import error_of, estimate, estimates
 from embodied_gen.heads.steering import steer
 
 
@@ -88,7 +88,7 @@ class RegressionHead(PointHead):
 
     def estimate(self, c: Context) -> Tensor:
         """f(0, 0, c)."""
-        return _call(self.net, self._like().new_zeros(size(c), *self.event.shape), 0.0, c)
+        return estimate(self.net, self._like().new_zeros(size(c), *self.event.shape), 0.0, c)
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """The event's error of the estimate, shape `(B,)`; of a network with stages the mean over them."""
@@ -117,7 +117,7 @@ class TwoStepHead(PointHead):
 
     def estimate(self, c: Context) -> Tensor:
         """f(t* f(0, 0, c), t*, c)."""
-        return _call(self.net, self.refine_at * self._first(c), self.refine_at, c)
+        return estimate(self.net, self.refine_at * self._first(c), self.refine_at, c)
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """Sum of the errors of both steps, shape `(B,)`; the refinement starts from noised data.
@@ -127,15 +127,11 @@ class TwoStepHead(PointHead):
         self.event.check(x)
         noise = draws.normal(x.shape, generator=generator, like=x)
         rough = self._first(c)
-        refined = _call(self.net, self.refine_at * x + (1 - self.refine_at) * noise, self.refine_at, c)
+        refined = estimate(self.net, self.refine_at * x + (1 - self.refine_at) * noise, self.refine_at, c)
         error = self.event.error(rough, x) + self.event.error(refined, x)
         with torch.no_grad():
-            x_hat = _call(self.net, self.refine_at * rough, self.refine_at, c)
+            x_hat = estimate(self.net, self.refine_at * rough, self.refine_at, c)
         return error + self._fit_deviation(x_hat, x, None)
 
     def _first(self, c: Context) -> Tensor:
-        return _call(self.net, self._like().new_zeros(size(c), *self.event.shape), 0.0, c)
-
-
-def _call(net: nn.Module, x_t: Tensor, t: float, c: Context) -> Tensor:
-    return net(x_t, x_t.new_full((len(x_t),), t), c).to(x_t.dtype)
+        return estimate(self.net, self._like().new_zeros(size(c), *self.event.shape), 0.0, c)

@@ -43,6 +43,33 @@ def test_episodes_are_those_of_single_environments(seed, kwargs):
     assert (successes > 0) == ("max_episode_steps" not in kwargs), "of episodes that are cut off there is no reward"
 
 
+@pytest.mark.parametrize("seed", [None, 20, [1, None, 5, None, 0]])
+@pytest.mark.parametrize("steps", [0, 7, 50])
+def test_episodes_of_a_mask_start_anew_and_the_others_go_on(seed, steps):
+    environments = both()
+    mask = np.array([True, False, True, True, False])
+    actions = np.linspace(0, 1, 10, dtype=np.float32).reshape(5, 2)
+    for env in environments:
+        env.reset(seed=11)
+        for _ in range(steps):
+            env.step(actions)
+    assert_equal([env.reset(seed=seed, options={"reset_mask": mask.copy()}) for env in environments])
+    assert environments[0].np_random_seed == environments[1].np_random_seed
+    for _ in range(60):
+        assert_equal([env.step(actions) for env in environments])
+    assert_equal([env.reset() for env in environments])
+
+
+def test_streams_and_their_seeds_are_those_of_single_environments():
+    environments = both()
+    assert len(environments[1].np_random_seed) == 5
+    for env in environments:
+        env.reset(seed=[1, 2, 3, 4, 5])
+    assert environments[1].np_random_seed == (1, 2, 3, 4, 5)
+    one_by_one, in_one_pass = (env.np_random for env in environments)
+    assert [stream.random() for stream in in_one_pass] == [stream.random() for stream in one_by_one]
+
+
 def test_what_was_returned_stays_as_it_is():
     env = ParticleVectorEnv(3)
     first, info = env.reset(seed=0)
@@ -63,6 +90,10 @@ def test_frames_are_those_of_single_environments():
     assert ParticleVectorEnv(2).render() is None
 
 
+def masked(mask):
+    return ParticleVectorEnv(2).reset(options={"reset_mask": mask})
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -71,6 +102,12 @@ def test_frames_are_those_of_single_environments():
         (lambda: ParticleVectorEnv(2, dimension=33), "dimension must lie between 1 and 32; got 33"),
         (lambda: ParticleVectorEnv(2).reset(seed=[1]), "a seed for each of the 2 episodes; got 1"),
         (lambda: ParticleVectorEnv(2).reset(seed=[]), "a seed for each of the 2 episodes; got 0"),
+        (lambda: masked([True, False]), r"bool array of shape \(2,\) with at least one True; got \[True, False\]"),
+        (lambda: masked(None), r"with at least one True; got None. Leave it out to start all episodes"),
+        (lambda: masked(np.array([1, 0])), r"with at least one True; got array\(\[1, 0\]\)"),
+        (lambda: masked(np.array([True])), r"shape \(2,\) with at least one True; got array\(\[ True\]\)"),
+        (lambda: masked(np.zeros(2, np.bool_)), r"with at least one True; got array\(\[False, False\]\)"),
+        (lambda: masked(np.array([True, False])), "reset must start all episodes once before it starts some of them"),
         (lambda: ParticleVectorEnv(2).step(np.zeros((2, 2))), "reset must be called before the first step"),
         (lambda: ParticleVectorEnv(2).step(np.zeros(2)), r"2 finite numbers in \[0, 1\] for each, shape \(2, 2\)"),
         (lambda: ParticleVectorEnv(1).step(np.array([[0.5, np.nan]])), "Actions of 1 environments must be 2 finite"),

@@ -160,6 +160,12 @@ def test_frames_show_the_cubes():
     assert PushBlocksEnv().render() is None
 
 
+@pytest.mark.parametrize("order", [-1, ORDERS, 7])
+def test_an_order_that_there_is_not_is_named(order):
+    with pytest.raises(ValueError, match=rf"order must lie in 0\.\.3, or be None for random ones; got {order}"):
+        PushBlocksEnv().expert(order=order)
+
+
 def test_bad_actions_are_refused():
     env = PushBlocksEnv()
     env.reset(seed=0)

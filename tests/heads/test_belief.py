@@ -161,6 +161,12 @@ def test_questions_that_cannot_be_are_refused():
         head.surprise(x, c, generator=draws.generator(0), chains=0)
     with pytest.raises(ValueError, match="shape"):
         head.surprise(x[..., :2], c, generator=draws.generator(0))
+    for ask in (
+        lambda x: head.marginals(x, x > 0, c, generator=draws.generator(0)),
+        lambda x: head.surprise(x, c, generator=draws.generator(0)),
+    ):
+        with pytest.raises(ValueError, match="one context for each of the 2 events; got 1"):
+            ask(x.repeat(2, 1, 1))
 
 
 def test_of_each_context_its_own_answer(double):

@@ -245,6 +245,11 @@ def test_impossible_energies_are_refused(options, message):
         bowl(**options)
 
 
+def test_events_and_contexts_of_different_numbers_are_named():
+    with pytest.raises(ValueError, match="one context for each of the 4 events; got 2"):
+        bowl().energy(torch.zeros(4, 1, 1), torch.zeros(2, 1))
+
+
 def test_a_network_of_a_wrong_width_is_named():
     net = ResidualMLP(horizon=1, channels_in=2, channels_out=2, context=1, width=16, depth=1)
     with pytest.raises(ValueError, match=r"must return shape \(3, 1, 1\); got \(3, 1, 2\).*channels_out = 1"):

@@ -163,6 +163,13 @@ def test_training_by_pseudo_likelihood_finds_the_weights():
     torch.testing.assert_close(head.net.output, truth.net.output, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("sweeps", [1, 2, 3, 10])
+def test_the_last_sweep_is_at_the_last_temperature(sweeps):
+    temperatures = cooling(sweeps, 5.0, 0.3)
+    assert len(temperatures) == sweeps and temperatures[-1] == 0.3
+    assert temperatures == sorted(temperatures, reverse=True) and (sweeps == 1 or temperatures[0] == 5.0)
+
+
 def test_annealing_finds_the_lowest_state():
     head = random(10, 7)
     energy = head.energy(states(10), torch.zeros(1024, 0))
@@ -228,7 +235,9 @@ def test_a_context_shifts_what_is_probable():
             r"0 hidden units must return shape \(2, 1, 3\); got \(2, 1, 4\).*channels_out",
         ),
         (
-            lambda: network(3).marginals(torch.ones(2, 1, 3), torch.ones(2, 3) > 0, NONE, generator=draws.generator(0)),
+            lambda: network(3).marginals(
+                torch.ones(2, 1, 3), torch.ones(2, 3) > 0, torch.zeros(2, 0), generator=draws.generator(0)
+            ),
             r"seen must have the shape \(2, 1, 3\) of the events; got \(2, 3\)",
         ),
         (
@@ -242,3 +251,13 @@ def test_a_context_shifts_what_is_probable():
 def test_what_cannot_be_is_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_events_and_contexts_of_different_numbers_are_named():
+    head, x, c = network(3), torch.ones(4, 1, 3), torch.zeros(2, 0)
+    seen = torch.ones_like(x, dtype=torch.bool)
+    for ask in (head.energy, head.surprise, head.enumerated):
+        with pytest.raises(ValueError, match="one context for each of the 4 events; got 2"):
+            ask(x, c)
+    with pytest.raises(ValueError, match="one context for each of the 4 events; got 2"):
+        head.marginals(x, seen, c, generator=draws.generator(0))

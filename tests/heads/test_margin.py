@@ -198,17 +198,42 @@ def test_draws_without_noise_are_the_cheapest_path_and_with_noise_others_too():
     assert errand.goal is not None
 
 
+class Wall(torch.nn.Module):
+    """Costs of cells are the first layer itself."""
+
+    def forward(self, layers):
+        return layers[:, :1]
+
+
 def test_a_plan_longer_than_the_event_gives_way_to_the_best_that_fits():
     of = GridPath(Grid(3, 3, connectivity=4), 2)
-
-    class Wall(torch.nn.Module):
-        def forward(self, layers):
-            return layers[:, :1]
-
     c = context(of, torch.ones(1, 1, 3, 3), torch.tensor([0]), torch.tensor([2]))
     c["layers"][0, 0, 0, 1] = 100.0  # the way around takes four moves
     plan = MarginHead(of, Wall(), length=UntilGoal()).sample(c, generator=draws.generator(0))[0, 0]
     assert of.states(plan[None])[0].tolist() == [0, 1, 2]
+
+
+def test_a_map_that_needs_a_detour_leaves_the_plans_of_others_alone():
+    of = GridPath(Grid(6, 6, connectivity=4), 10)
+    costs = torch.ones(3, 1, 6, 6)
+    costs[1, 0, 1, :5], costs[1, 0, 3, 1:] = 100.0, 100.0  # the cheap way has twenty moves
+    c = context(of, costs, torch.zeros(3, dtype=torch.long), torch.full((3,), 35))
+    head = MarginHead(of, Wall(), length=UntilGoal())
+    together = head.sample(c, 1, generator=draws.generator(0))
+    for row in range(3):
+        alone = head.sample({name: leaf[row, None] for name, leaf in c.items()}, 1, generator=draws.generator(0))
+        assert torch.equal(together[row], alone[0])
+
+
+@pytest.mark.parametrize("guide", [None, Guide(cost=lambda y: y.square().sum((2, 3)))], ids=["free", "guided"])
+def test_noise_makes_no_cycle_pay_where_cells_cost_nothing(guide):
+    of = GridPath(Grid(3, 3, connectivity=8), 6)
+    costs = numbers(3, 2, 1, 3, 3).clamp(min=0)
+    assert (costs == 0).any()
+    c = context(of, costs, torch.zeros(2, dtype=torch.long), torch.full((2,), 8))
+    head = MarginHead(of, Wall(), length=UntilGoal(), temperature=0.3)
+    drawn = of.states(head.sample(c, 20, generator=draws.generator(0), guide=guide).flatten(0, 1))
+    assert (drawn[:, 0] == 0).all() and (drawn[:, -1] == 8).all()
 
 
 def test_guides_turn_plans_away():

@@ -372,7 +372,7 @@ def test_training_finds_what_no_single_normal_can(build):
 
 def test_a_network_of_another_shape_is_named():
     head = VAEHead(unit_event(2), nn.Identity(), ResidualMLP(horizon=1, channels_in=2, channels_out=3, context=1))
-    with pytest.raises(ValueError, match=r"must keep the shape \(4, 1, 2\); got \(4, 1, 3\)"):
+    with pytest.raises(ValueError, match=r"must return shape \(4, 1, 2\); got \(4, 1, 3\)"):
         head.encode(torch.zeros(4, 1, 2), none(4))
 
 
