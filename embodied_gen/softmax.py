@@ -1,4 +1,4 @@
-"""Softmax over the last axis."""
+"""Softmax over the last axis, and sums of its logarithms by shares."""
 
 from torch import Tensor
 
@@ -11,3 +11,8 @@ def softmax(logits: Tensor) -> Tensor:
         return logits.softmax(-1)
     e = (logits - logits.detach().amax(-1, keepdim=True)).exp()
     return e / (e @ e.new_ones(e.shape[-1], 1))
+
+
+def weighted(share: Tensor, amount: Tensor) -> Tensor:
+    """The product, with 0 log 0 = 0: nothing of what is infinite is nothing. Shapes broadcast; differentiable."""
+    return share * amount.masked_fill((share == 0) & amount.isinf(), 0)

@@ -108,7 +108,8 @@ class DenseCRF(nn.Module):
         """Logits of marginals, without their constant.
 
         Args:
-            logits: Of pixels alone, float32 or float64, shape `(B, H, W, L)`; B may be zero.
+            logits: Of pixels alone, float32 or float64, shape `(B, H, W, L)`; B may be zero. Minus infinity for
+                impossible classes, which may not be all of a pixel.
             guide: Channels in the units of the kernels' widths, finite, of the same dtype, `(B, C, H, W)` with C >= 0.
             iterations: Steps of mean field, >= 0.
             damping: See `mean_field`.
@@ -154,6 +155,12 @@ class DenseCRF(nn.Module):
             raise ValueError(
                 "logits and guide channels must both be torch.float32, or both torch.float64; got "
                 f"{logits.dtype} and {guide.dtype}. Convert both with .float()."
+            )
+        possible = logits.detach().amax(3).isfinite().flatten(1).all(1)
+        if not bool(possible.all()):
+            raise ValueError(
+                "logits must be numbers below infinity, and of each pixel one above minus infinity; image "
+                f"{int(possible.logical_not().nonzero()[0])} has others. Give log-probabilities that are numbers."
             )
 
 

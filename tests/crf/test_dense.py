@@ -142,6 +142,22 @@ def test_steps_that_swing_are_stilled_by_damping():
 
 
 @methods
+@pytest.mark.parametrize("damping", [0.0, 0.5])
+def test_an_impossible_class_is_one_with_a_logit_far_below_all_others(method, damping):
+    image = picture(6, 7)
+    low = noisy_logits(image, 3).unsqueeze(0)
+    low[0, 2, 3, 1:] = low[0, 4, :, 0] = -1e4  # one pixel is certain, a row is never of class 0
+    never = low.masked_fill(low == -1e4, -torch.inf).requires_grad_()
+    layer, guide = crf(3, method), channels(image)
+    found = layer(never, guide, iterations=4, damping=damping).softmax(-1)
+    torch.testing.assert_close(found, layer(low, guide, iterations=4, damping=damping).softmax(-1))
+    energies = [layer.energies(logits, guide, iterations=4, damping=damping) for logits in (never.detach(), low)]
+    torch.testing.assert_close(*energies)
+    found[..., 0].sum().backward()
+    assert never.grad.isfinite().all() and layer.weights.grad.isfinite().all()
+
+
+@methods
 def test_gradients_to_all_that_marginals_depend_on(double, method):
     image = picture(4, 5)
     logits, guide = noisy_logits(image, 3).double().unsqueeze(0).requires_grad_(), channels(image)
@@ -251,6 +267,14 @@ def test_inputs_that_do_not_fit_are_named():
     holes = guide.index_fill(0, torch.tensor(1), torch.nan)
     with pytest.raises(ValueError, match=r"guide channels must be finite; image 1 has some .* Fill the holes of depth"):
         layer(logits, holes)
+    for wrong in (torch.nan, torch.inf, [-torch.inf] * 3):
+        mistaken = logits.clone()
+        mistaken[1, 2, 3] = torch.tensor(wrong)
+        for asked in (layer, layer.energies):
+            with pytest.raises(
+                ValueError, match=r"numbers below infinity, .* above minus infinity; image 1 has others\."
+            ):
+                asked(mistaken, guide)
     for one, other in ((torch.float32, torch.float64), (torch.bfloat16, torch.bfloat16), (torch.half, torch.float32)):
         with pytest.raises(ValueError, match=rf"both torch.float64; got {one} and {other}\. Convert both with \.float"):
             layer(logits.to(one), guide.to(other))
