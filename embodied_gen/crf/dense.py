@@ -9,8 +9,7 @@ Neural Networks (arXiv:1502.03240), whose steps, 5 in training and 10 in use, ar
 """
 
 import abc
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -120,8 +119,7 @@ class DenseCRF(nn.Module):
         Raises:
             ValueError: If a shape, dtype or number is wrong.
         """
-        # Products in bf16 move places and colours by whole deviations: kernels keep the precision of their inputs.
-        with torch.autocast(logits.device.type, enabled=False):
+        with _not_narrowed(logits):
             message = self.message(logits, guide)
             return mean_field(logits.flatten(1, 2), message, iterations=iterations, damping=damping).view_as(logits)
 
@@ -131,19 +129,26 @@ class DenseCRF(nn.Module):
 
         They are those of an energy where what weights and agreements make together is symmetric in classes.
         """
-        message, flat = self.message(logits, guide), logits.flatten(1, 2)
-        states: Iterator[Tensor] = islice(steps(flat, message, damping=damping), iterations + 1)
-        return torch.stack([free_energy(flat, now, message) for now in states], 1)
+        with _not_narrowed(logits):
+            message, flat = self.message(logits, guide), logits.flatten(1, 2)
+            states = steps(flat, message, iterations=iterations, damping=damping)
+            return torch.stack([free_energy(flat, now, message) for now in states], 1)
 
     def message(self, logits: Tensor, guide: Tensor) -> Message:
         """What the pixels of images tell each other: of marginals `(B, H W, L)`, the same shape."""
         self._check(logits, guide)
         if not logits.numel():
             return torch.clone  # the sums over nothing, as new tensors
-        widths = [log_width.to(guide).exp() for log_width in self.log_widths]
-        total = self.method.normalised([Points.of(guide, width) for width in widths], self.normalisation)
+        with _not_narrowed(logits):
+            widths = [log_width.to(guide).exp() for log_width in self.log_widths]
+            total = self.method.normalised([Points.of(guide, width) for width in widths], self.normalisation)
         weights = self.weights.to(logits)
-        return lambda q: total(q, weights, self.agreement)
+
+        def heard(q: Tensor) -> Tensor:
+            with _not_narrowed(q):
+                return total(q, weights, self.agreement)
+
+        return heard
 
     def _check(self, logits: Tensor, guide: Tensor) -> None:
         if logits.ndim != 4 or logits.shape[3] != self.classes:
@@ -162,6 +167,11 @@ class DenseCRF(nn.Module):
                 "logits must be numbers below infinity, and of each pixel one above minus infinity; image "
                 f"{int(possible.logical_not().nonzero()[0])} has others. Give log-probabilities that are numbers."
             )
+
+
+def _not_narrowed(like: Tensor) -> torch.autocast:
+    """No autocast: products in bf16 move places and colours by whole deviations."""
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def _channels(kernels: Sequence[Kernel], weights: Sequence[float]) -> int:

@@ -18,8 +18,8 @@ Sources: Kraehenbuehl and Koltun 2011 (arXiv:1210.5644) and 2013 for when it con
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -44,21 +44,22 @@ def mean_field(logits: Tensor, message: Message, *, iterations: int, damping: fl
     Raises:
         ValueError: If a number is out of range.
     """
+    return deque(steps(logits, message, iterations=iterations, damping=damping), maxlen=1).pop()
+
+
+def steps(logits: Tensor, message: Message, *, iterations: int, damping: float = 0.0) -> Iterator[Tensor]:
+    """The logits of marginals before the first step and after each; see `mean_field`."""
     if iterations < 0:
         raise ValueError(f"iterations must be at least 0; got {iterations}.")
-    return next(islice(steps(logits, message, damping=damping), iterations, None))
-
-
-def steps(logits: Tensor, message: Message, *, damping: float = 0.0) -> Iterator[Tensor]:
-    """The logits of marginals before the first step, after it, and so on without end; see `mean_field`."""
     if not 0 <= damping < 1:
         raise ValueError(f"damping must be in [0, 1); got {damping}.")
     now = logits
-    while True:
-        yield now
+    yield now
+    for _ in range(iterations):
         new = message(softmax(now)).add_(logits)
         # Between minus infinity and itself lies what is no number.
         now = new if damping == 0 else torch.lerp(new, now, damping).masked_fill(logits == -math.inf, -math.inf)
+        yield now
 
 
 def free_energy(logits: Tensor, now: Tensor, message: Message) -> Tensor:

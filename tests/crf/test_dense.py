@@ -278,8 +278,9 @@ def test_inputs_that_do_not_fit_are_named():
     for one, other in ((torch.float32, torch.float64), (torch.bfloat16, torch.bfloat16), (torch.half, torch.float32)):
         with pytest.raises(ValueError, match=rf"both torch.float64; got {one} and {other}\. Convert both with \.float"):
             layer(logits.to(one), guide.to(other))
-    with pytest.raises(ValueError, match="iterations must be at least 0; got -1"):
-        layer(logits, guide, iterations=-1)
+    for asked in (layer, layer.energies):
+        with pytest.raises(ValueError, match="iterations must be at least 0; got -2"):
+            asked(logits, guide, iterations=-2)
     with pytest.raises(ValueError, match=r"damping must be in \[0, 1\); got 1"):
         mean_field(logits, lambda q: q, iterations=1, damping=1.0)
 
@@ -302,6 +303,12 @@ def test_products_are_not_narrowed_by_autocast(method):
     # Places and colours of hundreds in bf16 are off by whole deviations.
     image, logits = channels(picture(12, 16)), torch.randn(1, 12, 16, 3, generator=torch.Generator().manual_seed(0))
     layer = crf(3, method)
-    plain = layer(logits, image, iterations=3)
+    q = logits.softmax(-1).flatten(1, 2)
+
+    def asked():
+        message = layer.message(logits, image)
+        return layer(logits, image, iterations=3), layer.energies(logits, image, iterations=3), message(q)
+
+    plain = asked()
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(layer(logits, image, iterations=3), plain)
+        assert all(torch.equal(*pair) for pair in zip(asked(), plain, strict=True))
