@@ -9,6 +9,7 @@ Neural Networks (arXiv:1502.03240), whose steps, 5 in training and 10 in use, ar
 """
 
 import abc
+import math
 from collections.abc import Sequence
 from typing import final
 
@@ -62,7 +63,7 @@ class DenseCRF(nn.Module):
     Args:
         classes: L, >= 2.
         kernels: Widths; those with guide channels agree on their number.
-        weights: Of the kernels before training, one each.
+        weights: Of the kernels before training, finite, one each.
         agreement: Of classes; learned if not given.
         normalisation: Of kernels.
         method: Of filtering.
@@ -95,7 +96,7 @@ class DenseCRF(nn.Module):
                 f"widths are learned by method Nystroem or Exact; got {type(self.method).__name__}, and the slopes of "
                 "a lattice by widths are wrong. Choose one of the two, or leave learn_widths out."
             )
-        self.weights = nn.Parameter(torch.tensor(list(weights))[:, None].repeat(1, classes))
+        self.weights = nn.Parameter(torch.tensor([float(weight) for weight in weights])[:, None].repeat(1, classes))
         self.log_widths = nn.ParameterList(
             nn.Parameter(torch.tensor([kernel.position, *kernel.guide]).log(), requires_grad=learn_widths)
             for kernel in kernels
@@ -178,6 +179,8 @@ def _channels(kernels: Sequence[Kernel], weights: Sequence[float]) -> int:
     """Guide channels of kernels that fit their weights and each other."""
     if not kernels or len(kernels) != len(weights):
         raise ValueError(f"there must be kernels, and a weight for each; got {len(kernels)} and {len(weights)}.")
+    if not all(math.isfinite(weight) for weight in weights):
+        raise ValueError(f"weights of kernels must be finite; got {list(weights)}. Zero leaves a kernel out.")
     channels = {len(kernel.guide) for kernel in kernels if kernel.guide}
     if len(channels) > 1:
         raise ValueError(f"kernels must have the same number of guide channels; got {sorted(channels)}.")

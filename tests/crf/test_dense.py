@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -285,6 +286,13 @@ def test_inputs_that_do_not_fit_are_named():
         mean_field(logits, lambda q: q, iterations=1, damping=1.0)
 
 
+def test_whole_numbers_are_weights_and_widths_too():
+    image, kernels = picture(6, 7), [Kernel(3), Kernel(20, (13, 13, 13))]
+    logits, guide = noisy_logits(image, 2).unsqueeze(0), channels(image)
+    whole = DenseCRF(2, kernels, [3, 10])
+    assert whole(logits, guide).equal(DenseCRF(2, kernels, [3.0, 10.0])(logits, guide))
+
+
 def test_layers_that_make_no_sense_are_refused():
     with pytest.raises(
         ValueError, match=r"needs at least two classes; got 1\. Count what is beside the class as another"
@@ -292,6 +300,11 @@ def test_layers_that_make_no_sense_are_refused():
         DenseCRF(1)
     with pytest.raises(ValueError, match="a weight for each; got 2 and 1"):
         DenseCRF(2, KERNELS, [1.0])
+    for wrong in (math.nan, math.inf):
+        with pytest.raises(
+            ValueError, match=rf"weights of kernels must be finite; got \[1\.0, {wrong}\]\. Zero leaves"
+        ):
+            DenseCRF(2, KERNELS, [1.0, wrong])
     with pytest.raises(ValueError, match=r"the same number of guide channels; got \[1, 3\]"):
         DenseCRF(2, [Kernel(1.0, (1.0,)), KERNELS[1]], [1.0, 1.0])
     with pytest.raises(ValueError, match=r"positive and finite; got position 0.0, guide \(1.0,\)"):
