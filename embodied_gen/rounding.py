@@ -14,3 +14,9 @@ from torch import Tensor
 def unrounded(like: Tensor) -> AbstractContextManager:
     """A context in which products on the device of a tensor have the precision of their factors."""
     return torch.autocast(like.device.type, enabled=False)
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """The matrix product a @ b, of tensors of one type, in their precision."""
+    with unrounded(a):
+        return a @ b

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from embodied_gen.softmax import softmax
+from embodied_gen.softmax import softmax, weighted
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -26,3 +26,14 @@ def test_logits_of_any_size_and_of_nothing_are_shares():
 @pytest.mark.parametrize("count", [3, 20])
 def test_second_slopes_are_right(count, generator):
     torch.autograd.gradgradcheck(softmax, torch.randn(2, count, generator=generator, requires_grad=True))
+
+
+def test_nothing_of_what_is_infinite_is_nothing_and_all_else_is_a_product():
+    share = torch.tensor([0.0, 0.0, 0.5, 0.5, 0.0], requires_grad=True)
+    log = torch.tensor([-torch.inf, -3.0, -2.0, -torch.inf, torch.inf], requires_grad=True)
+    found = weighted(share, log)
+    assert found.tolist() == [0, 0, -1, -torch.inf, 0]
+    of_share, of_log = torch.autograd.grad(found.sum(), (share, log))
+    assert of_share.tolist() == [0, -3, -2, -torch.inf, 0]
+    assert of_log.tolist() == [0, 0, 0.5, 0.5, 0]
+    assert weighted(torch.zeros(2, 3, 1), torch.full((3, 4), -torch.inf)).equal(torch.zeros(2, 3, 4))

@@ -9,8 +9,8 @@ Neural Networks (arXiv:1502.03240), whose steps, 5 in training and 10 in use, ar
 """
 
 import abc
-from collections.abc import Iterator, Sequence
-from itertools import islice
+import math
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -20,6 +20,7 @@ from embodied_gen.crf.filters import Normalisation, Symmetric
 from embodied_gen.crf.kernels import PHOTOGRAPH, PHOTOGRAPH_WEIGHTS, Kernel, Points, require_guide
 from embodied_gen.crf.mean_field import Message, free_energy, mean_field, steps
 from embodied_gen.crf.methods import ByDevice, Method, Smooth
+from embodied_gen.rounding import unrounded
 
 
 class Agreement(nn.Module, abc.ABC):
@@ -63,7 +64,7 @@ class DenseCRF(nn.Module):
     Args:
         classes: L, >= 2.
         kernels: Widths; those with guide channels agree on their number.
-        weights: Of the kernels before training, one each.
+        weights: Of the kernels before training, finite, one each.
         agreement: Of classes; learned if not given.
         normalisation: Of kernels.
         method: Of filtering.
@@ -96,7 +97,7 @@ class DenseCRF(nn.Module):
                 f"widths are learned by method Nystroem or Exact; got {type(self.method).__name__}, and the slopes of "
                 "a lattice by widths are wrong. Choose one of the two, or leave learn_widths out."
             )
-        self.weights = nn.Parameter(torch.tensor(list(weights))[:, None].repeat(1, classes))
+        self.weights = nn.Parameter(torch.tensor([float(weight) for weight in weights])[:, None].repeat(1, classes))
         self.log_widths = nn.ParameterList(
             nn.Parameter(torch.tensor([kernel.position, *kernel.guide]).log(), requires_grad=learn_widths)
             for kernel in kernels
@@ -108,7 +109,8 @@ class DenseCRF(nn.Module):
         """Logits of marginals, without their constant.
 
         Args:
-            logits: Of pixels alone, float32 or float64, shape `(B, H, W, L)`; B may be zero.
+            logits: Of pixels alone, float32 or float64, shape `(B, H, W, L)`; B may be zero. Minus infinity for
+                impossible classes, which may not be all of a pixel.
             guide: Channels in the units of the kernels' widths, finite, of the same dtype, `(B, C, H, W)` with C >= 0.
             iterations: Steps of mean field, >= 0.
             damping: See `mean_field`.
@@ -119,8 +121,7 @@ class DenseCRF(nn.Module):
         Raises:
             ValueError: If a shape, dtype or number is wrong.
         """
-        # Products in bf16 move places and colours by whole deviations: kernels keep the precision of their inputs.
-        with torch.autocast(logits.device.type, enabled=False):
+        with unrounded(logits):  # products in bf16 move places and colours by whole deviations
             message = self.message(logits, guide)
             return mean_field(logits.flatten(1, 2), message, iterations=iterations, damping=damping).view_as(logits)
 
@@ -130,19 +131,26 @@ class DenseCRF(nn.Module):
 
         They are those of an energy where what weights and agreements make together is symmetric in classes.
         """
-        message, flat = self.message(logits, guide), logits.flatten(1, 2)
-        states: Iterator[Tensor] = islice(steps(flat, message, damping=damping), iterations + 1)
-        return torch.stack([free_energy(flat, now, message) for now in states], 1)
+        with unrounded(logits):
+            message, flat = self.message(logits, guide), logits.flatten(1, 2)
+            states = steps(flat, message, iterations=iterations, damping=damping)
+            return torch.stack([free_energy(flat, now, message) for now in states], 1)
 
     def message(self, logits: Tensor, guide: Tensor) -> Message:
         """What the pixels of images tell each other: of marginals `(B, H W, L)`, the same shape."""
         self._check(logits, guide)
         if not logits.numel():
             return torch.clone  # the sums over nothing, as new tensors
-        widths = [log_width.to(guide).exp() for log_width in self.log_widths]
-        total = self.method.normalised([Points.of(guide, width) for width in widths], self.normalisation)
+        with unrounded(logits):
+            widths = [log_width.to(guide).exp() for log_width in self.log_widths]
+            total = self.method.normalised([Points.of(guide, width) for width in widths], self.normalisation)
         weights = self.weights.to(logits)
-        return lambda q: total(q, weights, self.agreement)
+
+        def heard(q: Tensor) -> Tensor:
+            with unrounded(q):
+                return total(q, weights, self.agreement)
+
+        return heard
 
     def _check(self, logits: Tensor, guide: Tensor) -> None:
         if logits.ndim != 4 or logits.shape[3] != self.classes:
@@ -155,12 +163,20 @@ class DenseCRF(nn.Module):
                 "logits and guide channels must both be torch.float32, or both torch.float64; got "
                 f"{logits.dtype} and {guide.dtype}. Convert both with .float()."
             )
+        possible = logits.detach().amax(3).isfinite().flatten(1).all(1)
+        if not bool(possible.all()):
+            raise ValueError(
+                "logits must be numbers below infinity, and of each pixel one above minus infinity; image "
+                f"{int(possible.logical_not().nonzero()[0])} has others. Give log-probabilities that are numbers."
+            )
 
 
 def _channels(kernels: Sequence[Kernel], weights: Sequence[float]) -> int:
     """Guide channels of kernels that fit their weights and each other."""
     if not kernels or len(kernels) != len(weights):
         raise ValueError(f"there must be kernels, and a weight for each; got {len(kernels)} and {len(weights)}.")
+    if not all(math.isfinite(weight) for weight in weights):
+        raise ValueError(f"weights of kernels must be finite; got {list(weights)}. Zero leaves a kernel out.")
     channels = {len(kernel.guide) for kernel in kernels if kernel.guide}
     if len(channels) > 1:
         raise ValueError(f"kernels must have the same number of guide channels; got {sorted(channels)}.")

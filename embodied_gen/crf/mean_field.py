@@ -11,13 +11,15 @@ from Q = softmax(-U). The free energy
     F(Q) = sum_i sum_l Q_i(l) (log Q_i(l) + U_i(l) - M_i(l) / 2),     M the sum above,
 
 never rises where the kernels, weights and agreements are positive semi-definite, as then each step minimises an upper
-bound of it. Otherwise steps may swing; `damping` keeps a share of the last logits, which stops that.
+bound of it. Otherwise steps may swing; `damping` keeps a share of the last logits, which stops that. A class for which
+-U is minus infinity is impossible and stays so.
 
 Sources: Kraehenbuehl and Koltun 2011 (arXiv:1210.5644) and 2013 for when it converges.
 """
 
+import math
+from collections import deque
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -31,7 +33,7 @@ def mean_field(logits: Tensor, message: Message, *, iterations: int, damping: fl
     """Logits of marginals after some steps, without their constant.
 
     Args:
-        logits: -U, shape `(B, P, L)`.
+        logits: -U, below infinity, shape `(B, P, L)`; of each pixel one above minus infinity.
         message: M of marginals.
         iterations: Steps, >= 0.
         damping: Share of the last logits that is kept, in [0, 1).
@@ -42,23 +44,26 @@ def mean_field(logits: Tensor, message: Message, *, iterations: int, damping: fl
     Raises:
         ValueError: If a number is out of range.
     """
+    return deque(steps(logits, message, iterations=iterations, damping=damping), maxlen=1).pop()
+
+
+def steps(logits: Tensor, message: Message, *, iterations: int, damping: float = 0.0) -> Iterator[Tensor]:
+    """The logits of marginals before the first step and after each; see `mean_field`."""
     if iterations < 0:
         raise ValueError(f"iterations must be at least 0; got {iterations}.")
-    return next(islice(steps(logits, message, damping=damping), iterations, None))
-
-
-def steps(logits: Tensor, message: Message, *, damping: float = 0.0) -> Iterator[Tensor]:
-    """The logits of marginals before the first step, after it, and so on without end; see `mean_field`."""
     if not 0 <= damping < 1:
         raise ValueError(f"damping must be in [0, 1); got {damping}.")
     now = logits
-    while True:
-        yield now
+    yield now
+    for _ in range(iterations):
         new = message(softmax(now)).add_(logits)
-        now = new if damping == 0 else torch.lerp(new, now, damping)
+        # Between minus infinity and itself lies what is no number.
+        now = new if damping == 0 else torch.lerp(new, now, damping).masked_fill(logits == -math.inf, -math.inf)
+        yield now
 
 
 def free_energy(logits: Tensor, now: Tensor, message: Message) -> Tensor:
     """F of the marginals with logits `now`, nat, shape `(B,)`; `logits` are -U."""
     q, log_q = softmax(now), now.log_softmax(-1)
-    return (q * (log_q - logits - message(q) / 2)).flatten(1).sum(1)
+    cost = log_q - logits - message(q) / 2
+    return (q * cost.masked_fill(q == 0, 0)).flatten(1).sum(1)  # of impossible classes it is no number

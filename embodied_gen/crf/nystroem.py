@@ -80,8 +80,10 @@ def _farthest(sample: Tensor, count: int) -> Tensor:
 
 def _shares(sample: Tensor, centres: Tensor) -> Tensor:
     """Weights of the mean of what is nearest to each centre, `(B, m, S)`; a centre of nothing keeps its nearest."""
-    near = torch.baddbmm(-centres.square().sum(2).unsqueeze(1) / 2, sample, centres.mT)  # the largest is the nearest
+    # Half of minus the squared distance, but for what is the same for all centres of a sample.
+    near = torch.baddbmm(-centres.square().sum(2).unsqueeze(1) / 2, sample, centres.mT)
     member = torch.zeros_like(near).scatter_(2, near.argmax(2, keepdim=True), 1.0)
-    alone = torch.zeros_like(near).scatter_(1, near.argmax(1, keepdim=True), 1.0)
+    nearest = (near - sample.square().sum(2, keepdim=True) / 2).argmax(1, keepdim=True)
+    alone = torch.zeros_like(near).scatter_(1, nearest, 1.0)
     member = torch.where(member.sum(1, keepdim=True) > 0, member, alone)
     return (member / member.sum(1, keepdim=True)).mT

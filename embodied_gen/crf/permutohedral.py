@@ -12,6 +12,10 @@ and that is most of the error of the method.
 A point is sorted into its simplex by one integer code, and only the vertices of different simplices are compared: both
 are a sort. Vertices of different images have different codes, so that a batch is one lattice.
 
+Feature c = 1 .. d has the period sqrt(3/2 c (c + 1)): a step of it leads from vertices to vertices. Features far from
+zero are moved by whole periods before anything is rounded, as a constant would else cost the digits that tell points
+apart. Any other constant moves points within the lattice, which changes what the method gives a little.
+
 Source: Adams, Baek and Davis 2010, Fast High-Dimensional Filtering Using the Permutohedral Lattice.
 """
 
@@ -23,6 +27,7 @@ import torch
 from torch import Tensor
 
 LARGEST = 2**62  # of a code
+PERIODS = 256  # by whose multiples features are moved: those within half of them keep every bit
 
 
 @final
@@ -51,10 +56,10 @@ class Lattice:
             features: In units of the Gaussian's deviation, shape `(B, P, d)`, d >= 1; points are numbered row by row.
 
         Raises:
-            ValueError: If features are not finite, or too far apart to be numbered.
+            ValueError: If features are not finite, or too far apart to be told apart or to be numbered.
         """
         batch, points, d = features.shape
-        flat = features.reshape(-1, d).T
+        flat = _moved(features).reshape(-1, d).T
         corner, rank, weight = _located(flat)
         strides, row = _strides(corner, batch)
         image = (torch.arange(batch, device=flat.device) * row).repeat_interleave(points)
@@ -81,6 +86,13 @@ class Lattice:
         )
 
 
+def _moved(features: Tensor) -> Tensor:
+    """Points `(B, P, d)` near zero, those of each image moved by whole periods of their lattice."""
+    wide, place = features.double(), torch.arange(1, features.shape[2] + 1, device=features.device).double()
+    step = PERIODS * (1.5 * place * (place + 1)).sqrt()
+    return (wide - step * (wide.detach().mean(1, keepdim=True) / step).round()).to(features)
+
+
 def _located(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The remainder-zero vertex of each point, the ranks of its coordinates, and barycentric weights.
 
@@ -88,11 +100,10 @@ def _located(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     d = len(features)
     elevated = _basis(d, features) @ features
+    _require_told_apart(elevated)
     with torch.no_grad():
         corner = (elevated / (d + 1)).round_().mul_(d + 1)
         excess = (corner.sum(0) / (d + 1)).round_()
-        if not bool(excess.isfinite().all()):
-            raise ValueError("features must be finite; got some that are not. Check the image and the bandwidths.")
         rank = _ranks(elevated - corner).add_(excess.to(torch.int8))
         above, below = rank > d, rank < 0
         turn = (d + 1) * (below.to(torch.int8) - above.to(torch.int8))
@@ -103,6 +114,17 @@ def _located(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     steps = sorted_part[:-1] - sorted_part[1:]
     first = 1 - steps.sum(0, keepdim=True)
     return corner, rank, torch.cat([first, steps.flip(0)]).T.contiguous()
+
+
+def _require_told_apart(elevated: Tensor) -> None:
+    largest, limit = float(elevated.detach().abs().amax()), 0.5 / torch.finfo(elevated.dtype).eps
+    if not math.isfinite(largest):
+        raise ValueError("features must be finite; got some that are not. Check the image and the bandwidths.")
+    if largest >= limit:
+        raise ValueError(
+            f"features must spread over less than {limit:.1e} steps of the lattice, as {elevated.dtype} does not tell "
+            f"farther ones apart; got {largest:.1e}. Widen the bandwidths, or give logits and guide as torch.float64."
+        )
 
 
 def _basis(d: int, like: Tensor) -> Tensor:

@@ -49,11 +49,17 @@ class Tree:
     def __init__(self, parents: Sequence[int]):
         self.parents = list(parents)
         depth = _depths(self.parents)
-        self._levels: list[list[int]] = [[] for _ in range(max(depth) + 1)]
+        levels: list[list[int]] = [[] for _ in range(max(depth) + 1)]
         for node, own in enumerate(depth):
-            self._levels[own].append(node)
-        place = {node: number for level in self._levels for number, node in enumerate(level)}
-        self._above = [Placed(torch.tensor([place[self.parents[i]] for i in level])) for level in self._levels[1:]]
+            levels[own].append(node)
+        place = {node: number for level in levels for number, node in enumerate(level)}
+        self._sizes = [len(level) for level in levels]
+        order = [node for level in levels for node in level]
+        self._order, self._back = Placed(torch.tensor(order)), Placed(torch.tensor(order).argsort())
+        below = order[self._sizes[0] :]
+        # Of each node below a root, in this order, the parent, and its place among the nodes of its depth.
+        self._parent = Placed(torch.tensor([self.parents[node] for node in below], dtype=torch.long))
+        self._above = Placed(torch.tensor([place[self.parents[node]] for node in below], dtype=torch.long))
 
     @classmethod
     def chain(cls, length: int) -> "Tree":
@@ -81,9 +87,9 @@ class Tree:
         """The sum of log potentials of labels, int64, shape `(B, M, N)`; shape `(B, M)`; differentiable."""
         pairwise = self._checked(unary, pairwise)
         own = unary.unsqueeze(1).expand(-1, labels.shape[1], -1, -1).gather(3, labels.unsqueeze(-1)).squeeze(-1)
-        nodes = [i for level in self._levels[1:] for i in level]
-        above = labels[..., [self.parents[i] for i in nodes]]
-        pairs = _rows_of(pairwise[:, nodes], above).gather(3, labels[..., nodes].unsqueeze(-1)).squeeze(-1)
+        nodes, above = self._order.on(labels.device)[self._sizes[0] :], labels[..., self._parent.on(labels.device)]
+        pairwise = pairwise if self._shared(pairwise) else pairwise.index_select(1, nodes)
+        pairs = _rows_of(pairwise, above).gather(3, labels[..., nodes].unsqueeze(-1)).squeeze(-1)
         return own.sum(-1) + pairs.sum(-1)
 
     def marginals(self, unary: Tensor, pairwise: Tensor) -> tuple[Tensor, Tensor]:
@@ -93,7 +99,7 @@ class Tree:
         """
         keep = torch.is_grad_enabled()
         with torch.enable_grad():
-            pairwise = self._checked(unary, pairwise)
+            pairwise = self._checked(unary, pairwise).expand(*unary.shape, -1)
             unary, pairwise = (p if p.requires_grad else p.detach().requires_grad_() for p in (unary, pairwise))
             total = self._total(self._up(unary, pairwise, _log_sum), _log_sum).sum()
             own, pairs = torch.autograd.grad(total, (unary, pairwise), create_graph=keep, allow_unused=True)
@@ -120,20 +126,32 @@ class Tree:
 
     def _up(self, unary: Tensor, pairwise: Tensor, reduce: _Reduce) -> list[Tensor]:
         """Messages of the nodes of each depth, `(B, n, K)`."""
-        up = [unary[:, level] for level in self._levels]
+        up, pairs, above = self._by_depth(unary), self._by_depth(pairwise), self._above_of(unary.device)
         for depth in range(len(up) - 1, 0, -1):
-            message = reduce(pairwise[:, self._levels[depth]] + up[depth].unsqueeze(2))
-            up[depth - 1] = up[depth - 1].index_add(1, self._above[depth - 1].on(unary.device), message)
+            message = reduce(pairs[depth] + up[depth].unsqueeze(2))
+            up[depth - 1] = up[depth - 1].index_add(1, above[depth - 1], message)
         return up
 
     def _down(self, up: list[Tensor], pairwise: Tensor, n: int, pick: _Reduce) -> Tensor:
         """Labels `(B, n, N)`, each picked given the parent's."""
         labels = [pick(up[0].unsqueeze(1).expand(-1, n, -1, -1))]
-        for level, above, own in zip(self._levels[1:], self._above, up[1:], strict=True):
-            given = _rows_of(pairwise[:, level], labels[-1][..., above.on(own.device)])
+        for pairs, above, own in zip(self._by_depth(pairwise)[1:], self._above_of(up[0].device), up[1:], strict=True):
+            given = _rows_of(pairs, labels[-1][..., above])
             labels.append(pick(given + own.unsqueeze(1)))
-        order = torch.tensor([i for level in self._levels for i in level], device=pairwise.device)
-        return torch.cat(labels, -1)[..., order.argsort()]
+        return torch.cat(labels, -1)[..., self._back.on(up[0].device)]
+
+    def _by_depth(self, table: Tensor) -> list[Tensor]:
+        """Of a table `(B, N, ...)` the rows of the nodes of each depth; itself each time where they share one."""
+        if self._shared(table):
+            return [table] * len(self._sizes)
+        # One split: an index for each depth would have as many gradients, each of the size of the table.
+        return list(table.index_select(1, self._order.on(table.device)).split(self._sizes, 1))
+
+    def _shared(self, table: Tensor) -> bool:
+        return table.shape[1] < len(self.parents)
+
+    def _above_of(self, device: torch.device) -> Sequence[Tensor]:
+        return self._above.on(device).split(self._sizes[1:])
 
     def _total(self, up: list[Tensor], reduce: _Reduce) -> Tensor:
         total = reduce(up[0]).sum(1)
@@ -143,7 +161,7 @@ class Tree:
         return total
 
     def _checked(self, unary: Tensor, pairwise: Tensor) -> Tensor:
-        """Log potentials of pairs `(B, N, K, K)`."""
+        """Log potentials of pairs `(B, N, K, K)`, with 1 for B or N where they are shared."""
         if unary.ndim != 3 or unary.shape[1] != len(self.parents):
             raise ValueError(f"unary must have shape (B, {len(self.parents)}, K); got {list(unary.shape)}.")
         full = (*unary.shape, unary.shape[2])
@@ -152,12 +170,12 @@ class Tree:
         for name, part in (("unary", unary), ("pairwise", pairwise)):
             if not (part.detach() < math.inf).all():
                 raise ValueError(f"{name} must be numbers below infinity; minus infinity is what is impossible.")
-        return pairwise.expand(full)
+        return pairwise.expand(-1, -1, *full[2:])
 
 
 def _rows_of(pairwise: Tensor, above: Tensor) -> Tensor:
-    """Log potentials of labels given the parents', `(B, n, K, K)` and `(B, M, n)` to `(B, M, n, K)`."""
-    wide = pairwise.unsqueeze(1).expand(-1, above.shape[1], -1, -1, -1)
+    """Log potentials of labels given the parents', `(B, n, K, K)`, 1 for B or n, and `(B, M, n)` to `(B, M, n, K)`."""
+    wide = pairwise.unsqueeze(1).expand(*above.shape, -1, -1)
     index = above[..., None, None].expand(*above.shape, 1, pairwise.shape[-1])
     return wide.gather(3, index).squeeze(3)
 

@@ -21,7 +21,7 @@ from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.latent_chain import LatentChain
 from embodied_gen.heads.latents import LatentHead, Lift, Read, only, require, through
-from embodied_gen.rounding import unrounded
+from embodied_gen.rounding import product
 
 
 @final
@@ -91,6 +91,5 @@ class AutoencoderHead(LatentHead):
         return self.below.tril(-1) + self.log_scale.exp().diag()
 
     def _log_prior(self, code: Tensor, c: Context) -> Tensor:
-        with unrounded(code):
-            standard = (code - self._mean(c)) @ self._root()
+        standard = product(code - self._mean(c), self._root())
         return self.log_scale.sum() - standard.square().sum(1) / 2 - code.shape[1] * math.log(2 * math.pi) / 2

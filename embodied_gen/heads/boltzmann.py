@@ -22,6 +22,7 @@ from embodied_gen.heads.binary import BinaryHead, with_guide
 from embodied_gen.heads.gibbs import HOT, MOST, cooling, every_state, gibbs, signs
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.slopes import OfRows
+from embodied_gen.rounding import product
 
 
 @final
@@ -69,17 +70,17 @@ class BoltzmannHead(BinaryHead):
 
     def _log_partition(self, visible: Tensor, hidden: Tensor) -> Tensor:
         s = self._values(every_state(self.units + self.hidden, visible))
-        return torch.logsumexp(self._pairs(s) + torch.cat([visible, hidden], 1) @ s.T, 1)
+        return torch.logsumexp(self._pairs(s) + product(torch.cat([visible, hidden], 1), s.T), 1)
 
     def _energy(self, x: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
         v, h = self._values(x), self._values(every_state(self.hidden, x))
         n, weights = self.units, self.weights
-        own = ((v @ weights[:n, :n]) * v).sum(1) / 2 + (visible * v).sum(1)
-        among = ((h @ weights[n:, n:]) * h).sum(1) / 2
-        return -own - torch.logsumexp(among + (v @ weights[:n, n:] + hidden) @ h.T, 1)
+        own = (product(v, weights[:n, :n]) * v).sum(1) / 2 + (visible * v).sum(1)
+        among = (product(h, weights[n:, n:]) * h).sum(1) / 2
+        return -own - torch.logsumexp(among + product(product(v, weights[:n, n:]) + hidden, h.T), 1)
 
     def _pairs(self, s: Tensor) -> Tensor:
-        return ((s @ self.weights) * s).sum(1) / 2
+        return (product(s, self.weights) * s).sum(1) / 2
 
     def _values(self, x: Tensor) -> Tensor:
         """-1 and +1 as the physical values of units, which are the same for all."""

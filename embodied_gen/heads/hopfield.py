@@ -26,6 +26,7 @@ from embodied_gen import draws
 from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 from embodied_gen.heads.binary import BinaryHead
+from embodied_gen.rounding import product
 
 
 @final
@@ -63,7 +64,7 @@ class HopfieldHead(BinaryHead):
         """Mean surprise at a unit given the others, nat, shape `(B,)`; padding is learned as it is."""
         self.event.check(x)
         flat = x.flatten(1)
-        field = flat @ self.weights + self._biases(c)[0]
+        field = product(flat, self.weights) + self._biases(c)[0]
         return functional.softplus(-2 * flat * field).mean(1)
 
     @torch.no_grad()
@@ -87,7 +88,7 @@ class HopfieldHead(BinaryHead):
         return state.view_as(x)
 
     def _energy(self, x: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
-        return -((x @ self.weights) * x).sum(1) / 2 - (visible * x).sum(1)
+        return -(product(x, self.weights) * x).sum(1) / 2 - (visible * x).sum(1)
 
 
 def associate(patterns: Tensor, x: Tensor, *, beta: float, steps: int = 1) -> Tensor:

@@ -27,6 +27,7 @@ from embodied_gen.events.labels import LabelMap
 from embodied_gen.heads.guidance import RowGuide, propose
 from embodied_gen.heads.slopes import slope
 from embodied_gen.heads.walls import Walls
+from embodied_gen.softmax import weighted
 
 STEPS = 4  # to the logits that a guide asks for
 STEEPEST = 30.0  # slope of a guide that is followed, nat
@@ -71,7 +72,7 @@ class Independent(Law):
 
     def log_prob(self, maps: Tensor) -> Tensor:
         """Log p."""
-        return (maps * self.log_q.unsqueeze(1)).flatten(2).sum(2)
+        return weighted(maps, self.log_q.unsqueeze(1)).flatten(2).sum(2)
 
     def marginals(self) -> Tensor:
         """The probabilities themselves."""

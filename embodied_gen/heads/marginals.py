@@ -8,7 +8,8 @@ which may count more or less than another,
 
     loss = -sum_i w_i log Q_i(x_i) / sum_i w_i,
 
-so that rare classes are learned as well as common ones, if that is wanted.
+so that rare classes are learned as well as common ones, if that is wanted. Impossible classes may have a logit of minus
+infinity; a cell whose label is one makes the loss infinite.
 
 Guides are followed as `label_laws` says: by proposals, half of them with the guide's slope at the marginals taken from
 the logits of each cell.
@@ -25,6 +26,7 @@ from embodied_gen.events.labels import LabelMap
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.label_laws import Independent, draw_guided
 from embodied_gen.heads.reads_once import ReadsOnce
+from embodied_gen.softmax import weighted
 
 
 class MarginalHead(ReadsOnce, abc.ABC):
@@ -61,18 +63,18 @@ class MarginalHead(ReadsOnce, abc.ABC):
         `valid` has shape `(B, H, W)`: bool, or how much each cell counts, >= 0.
         """
         self.event.check(x)
-        entropy = -(self.event.unscale(x) * self.learned(c)).sum(-1).flatten(1)
+        entropy = -weighted(self.event.unscale(x), self.learned(c)).sum(-1).flatten(1)
         weight = self.event.labelled(x).flatten(1).to(entropy.dtype)
         if valid is not None:
             weight = weight * valid.flatten(1).to(entropy.dtype)
         total = weight.sum(1)
-        return (entropy * weight).sum(1) / total.where(total > 0, 1)
+        return weighted(weight, entropy).sum(1) / total.where(total > 0, 1)
 
     @final
     def log_prob(self, x: Tensor, c: Context) -> Tensor:
         """Log p(x | c), exact for one-hot maps, nat, shape `(B,)`; maps are counted, so that the largest is 0."""
         self.event.check(x)
-        return (self.event.unscale(x) * self.log_marginals(c)).flatten(1).sum(1)
+        return weighted(self.event.unscale(x), self.log_marginals(c)).flatten(1).sum(1)
 
     @final
     def marginals(self, c: Context) -> Tensor:

@@ -22,6 +22,7 @@ from embodied_gen.context import Context, size
 from embodied_gen.events.labels import LabelMap
 from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide, drawn
+from embodied_gen.softmax import weighted
 
 
 class ReadsRasters(Protocol):
@@ -88,7 +89,7 @@ class PixelCNNHead(Head):
         """
         self.event.check(x)
         log_prob = self.raster(x, self._conditions(c)).to(x.dtype).log_softmax(-1)
-        return (self.event.unscale(x) * log_prob).flatten(1).sum(1)
+        return weighted(self.event.unscale(x), log_prob).flatten(1).sum(1)
 
     def _conditions(self, c: Context) -> Tensor:
         """Features of each cell, `(B, H, W, F)`."""

@@ -30,6 +30,7 @@ from embodied_gen.heads.binary import BinaryHead
 from embodied_gen.heads.gibbs import signs, spins
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.persistent import PersistentChains
+from embodied_gen.rounding import product
 
 
 @final
@@ -60,19 +61,19 @@ class RestrictedLayer(nn.Module):
     def free_energy(self, x: Tensor, b: Tensor, a: Tensor, share: float = 1.0) -> Tensor:
         """F with weights share * W: states `(M, N)`, biases `(M, N)` and `(M, H)`, to `(M,)`."""
         v = self._values(x)
-        return -(b * v).sum(1) - self._log_sum(share * v @ self.weights + a)
+        return -(b * v).sum(1) - self._log_sum(product(share * v, self.weights) + a)
 
     def up(self, x: Tensor, a: Tensor, share: float = 1.0) -> Tensor:
         """Probabilities that upper units are on: `(M, N)` to `(M, H)`."""
-        return ((self.high - self.low) * (share * self._values(x) @ self.weights + a)).sigmoid()
+        return ((self.high - self.low) * (product(share * self._values(x), self.weights) + a)).sigmoid()
 
     def down(self, h: Tensor, b: Tensor, share: float = 1.0) -> Tensor:
         """Probabilities that lower units are on: `(M, H)` to `(M, N)`."""
-        return ((self.high - self.low) * (share * self._values(h) @ self.weights.T + b)).sigmoid()
+        return ((self.high - self.low) * (product(share * self._values(h), self.weights.T) + b)).sigmoid()
 
     def surprise(self, x: Tensor, h: Tensor, b: Tensor) -> Tensor:
         """-log p(x | h) of lower units given upper ones, nat: `(M, N)` and `(M, H)` to `(M,)`."""
-        field = (self.high - self.low) * (self._values(h) @ self.weights.T + b)
+        field = (self.high - self.low) * (product(self._values(h), self.weights.T) + b)
         return functional.softplus(-x * field).sum(1)
 
     @torch.no_grad()

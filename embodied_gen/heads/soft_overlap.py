@@ -10,15 +10,14 @@ Source: Ren and Zemel 2017 (arXiv:1605.09410).
 import torch
 from torch import Tensor
 
-from embodied_gen.rounding import unrounded
+from embodied_gen.rounding import product
 
 _LEAST = 1e-9  # area by which is divided where there is none
 
 
 def mask_iou(p: Tensor, q: Tensor) -> Tensor:
     """Soft IoU of all pairs of masks, `(B, T, P)` and `(B, N, P)` to `(B, T, N)`; zero where both are empty."""
-    with unrounded(p):  # sums of thousands of pixels
-        shared = p @ q.mT
+    shared = product(p, q.mT)  # sums of thousands of pixels
     union = p.sum(2).unsqueeze(2) + q.sum(2).unsqueeze(1) - shared
     return shared / union.clamp(min=_LEAST)
 

@@ -1,13 +1,16 @@
 """Picture files. They are not trusted: what is truncated, or has other channels than are asked for, is refused by name.
 
 Nothing is converted, for every conversion loses something: transparency, a palette's order, the lower bits of channels
-of 16 bits.
+of 16 bits. Nothing is turned, either: what was drawn on the picture as it is shown would else lie elsewhere.
 """
 
 from pathlib import Path
 from typing import Any
 
-_WIDE = ";16"  # in Pillow's names of how channels of 16 bits lie in a file
+# In Pillow's names of how channels lie in a file: those of 16 bits, and grey ones of 2 and 4.
+_WIDE = ";16"
+_NARROW = ("L;2", "L;4")
+_ORIENTATION = 0x112  # the EXIF entry: 2 to 8 where a picture is shown mirrored or turned
 
 
 def colours(path: Path) -> Any:
@@ -15,9 +18,10 @@ def colours(path: Path) -> Any:
 
     Raises:
         ImportError: If Pillow is missing.
-        ValueError: If the file is truncated or no image, or has other channels.
+        ValueError: If the file is truncated or no image, has other channels, or is not upright.
     """
-    image, wide = _opened(path)
+    image, layout = _opened(path)
+    wide = _WIDE in layout
     if image.mode != "RGB" or wide:
         found = "RGB with 16 bits" if image.mode == "RGB" else image.mode
         raise ValueError(
@@ -31,11 +35,16 @@ def labels(path: Path) -> Any:
 
     Raises:
         ImportError: If Pillow is missing.
-        ValueError: If the file is truncated or no image, or has other channels.
+        ValueError: If the file is truncated or no image, has other channels, or is not upright.
     """
-    image, _ = _opened(path)
+    image, layout = _opened(path)
     if image.mode not in ("L", "P"):
         raise ValueError(f"{path} must have one channel of 8 bits (L or P); got the mode {image.mode}.")
+    if any(narrow in layout for narrow in _NARROW):
+        raise ValueError(
+            f"{path} must have one channel of 8 bits (L or P); got fewer bits, which are read stretched to 255. Save "
+            "it again with 8 bits."
+        )
     return image
 
 
@@ -44,16 +53,21 @@ def resampling() -> Any:
     return _pillow().Resampling
 
 
-def _opened(path: Path) -> tuple[Any, bool]:
-    """An image, and whether its file has channels of 16 bits, of which Pillow keeps the upper half alone."""
+def _opened(path: Path) -> tuple[Any, str]:
+    """An upright image, and Pillow's names of how its channels lie in the file, which reading forgets."""
     pillow = _pillow()
     try:
         with pillow.open(path) as file:
-            wide = any(_WIDE in str(part) for part in file.tile)
+            layout = str(file.tile)
             file.load()
-            return file, wide
+            orientation = file.getexif().get(_ORIENTATION)
     except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(f"{path} is truncated or no image ({error}). Restore it from a copy.") from error
+    if orientation in range(2, 9):
+        raise ValueError(
+            f"{path} must lie in its file as it is shown; got the EXIF orientation {orientation}. Save it upright."
+        )
+    return file, layout
 
 
 def _pillow() -> Any:

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -142,6 +143,22 @@ def test_steps_that_swing_are_stilled_by_damping():
 
 
 @methods
+@pytest.mark.parametrize("damping", [0.0, 0.5])
+def test_an_impossible_class_is_one_with_a_logit_far_below_all_others(method, damping):
+    image = picture(6, 7)
+    low = noisy_logits(image, 3).unsqueeze(0)
+    low[0, 2, 3, 1:] = low[0, 4, :, 0] = -1e4  # one pixel is certain, a row is never of class 0
+    never = low.masked_fill(low == -1e4, -torch.inf).requires_grad_()
+    layer, guide = crf(3, method), channels(image)
+    found = layer(never, guide, iterations=4, damping=damping).softmax(-1)
+    torch.testing.assert_close(found, layer(low, guide, iterations=4, damping=damping).softmax(-1))
+    energies = [layer.energies(logits, guide, iterations=4, damping=damping) for logits in (never.detach(), low)]
+    torch.testing.assert_close(*energies)
+    found[..., 0].sum().backward()
+    assert never.grad.isfinite().all() and layer.weights.grad.isfinite().all()
+
+
+@methods
 def test_gradients_to_all_that_marginals_depend_on(double, method):
     image = picture(4, 5)
     logits, guide = noisy_logits(image, 3).double().unsqueeze(0).requires_grad_(), channels(image)
@@ -251,13 +268,29 @@ def test_inputs_that_do_not_fit_are_named():
     holes = guide.index_fill(0, torch.tensor(1), torch.nan)
     with pytest.raises(ValueError, match=r"guide channels must be finite; image 1 has some .* Fill the holes of depth"):
         layer(logits, holes)
+    for wrong in (torch.nan, torch.inf, [-torch.inf] * 3):
+        mistaken = logits.clone()
+        mistaken[1, 2, 3] = torch.tensor(wrong)
+        for asked in (layer, layer.energies):
+            with pytest.raises(
+                ValueError, match=r"numbers below infinity, .* above minus infinity; image 1 has others\."
+            ):
+                asked(mistaken, guide)
     for one, other in ((torch.float32, torch.float64), (torch.bfloat16, torch.bfloat16), (torch.half, torch.float32)):
         with pytest.raises(ValueError, match=rf"both torch.float64; got {one} and {other}\. Convert both with \.float"):
             layer(logits.to(one), guide.to(other))
-    with pytest.raises(ValueError, match="iterations must be at least 0; got -1"):
-        layer(logits, guide, iterations=-1)
+    for asked in (layer, layer.energies):
+        with pytest.raises(ValueError, match="iterations must be at least 0; got -2"):
+            asked(logits, guide, iterations=-2)
     with pytest.raises(ValueError, match=r"damping must be in \[0, 1\); got 1"):
         mean_field(logits, lambda q: q, iterations=1, damping=1.0)
+
+
+def test_whole_numbers_are_weights_and_widths_too():
+    image, kernels = picture(6, 7), [Kernel(3), Kernel(20, (13, 13, 13))]
+    logits, guide = noisy_logits(image, 2).unsqueeze(0), channels(image)
+    whole = DenseCRF(2, kernels, [3, 10])
+    assert whole(logits, guide).equal(DenseCRF(2, kernels, [3.0, 10.0])(logits, guide))
 
 
 def test_layers_that_make_no_sense_are_refused():
@@ -267,6 +300,11 @@ def test_layers_that_make_no_sense_are_refused():
         DenseCRF(1)
     with pytest.raises(ValueError, match="a weight for each; got 2 and 1"):
         DenseCRF(2, KERNELS, [1.0])
+    for wrong in (math.nan, math.inf):
+        with pytest.raises(
+            ValueError, match=rf"weights of kernels must be finite; got \[1\.0, {wrong}\]\. Zero leaves"
+        ):
+            DenseCRF(2, KERNELS, [1.0, wrong])
     with pytest.raises(ValueError, match=r"the same number of guide channels; got \[1, 3\]"):
         DenseCRF(2, [Kernel(1.0, (1.0,)), KERNELS[1]], [1.0, 1.0])
     with pytest.raises(ValueError, match=r"positive and finite; got position 0.0, guide \(1.0,\)"):
@@ -278,6 +316,12 @@ def test_products_are_not_narrowed_by_autocast(method):
     # Places and colours of hundreds in bf16 are off by whole deviations.
     image, logits = channels(picture(12, 16)), torch.randn(1, 12, 16, 3, generator=torch.Generator().manual_seed(0))
     layer = crf(3, method)
-    plain = layer(logits, image, iterations=3)
+    q = logits.softmax(-1).flatten(1, 2)
+
+    def asked():
+        message = layer.message(logits, image)
+        return layer(logits, image, iterations=3), layer.energies(logits, image, iterations=3), message(q)
+
+    plain = asked()
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(layer(logits, image, iterations=3), plain)
+        assert all(torch.equal(*pair) for pair in zip(asked(), plain, strict=True))

@@ -7,7 +7,7 @@ from torch.autograd import gradcheck
 from embodied_gen.crf import Exact, Nystroem, Permutohedral, Rows, Symmetric
 from embodied_gen.crf.attention import Attention
 from embodied_gen.crf.kernels import Points
-from embodied_gen.crf.nystroem import LowRank
+from embodied_gen.crf.nystroem import LowRank, _shares
 from embodied_gen.crf.separable import Separable
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -62,6 +62,12 @@ def test_as_many_landmarks_as_pixels_leave_no_error_and_few_are_positive_semi_de
         assert torch.linalg.eigvalsh(low).min() > -1e-9
         errors.append((low - exact).abs().mean().item())
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
+
+
+def test_a_landmark_that_nothing_is_nearest_to_keeps_the_sample_nearest_to_it():
+    sample, centres = (torch.tensor([at]).unsqueeze(2) for at in ([0, 1, 1.1, 10], [10, 1.15, 0, 1, 1.1]))
+    moved = _shares(sample, centres) @ sample
+    torch.testing.assert_close(moved.flatten(), torch.tensor([10, 1.1, 0, 1, 1.1]))
 
 
 def test_landmarks_that_are_alike_leave_single_precision_whole():

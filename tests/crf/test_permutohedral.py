@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from embodied_gen.crf.kernels import Points
 from embodied_gen.crf.lattice_filter import LatticeFilter, LatticeSum
-from embodied_gen.crf.permutohedral import Lattice
+from embodied_gen.crf.permutohedral import Lattice, _moved
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -61,7 +61,7 @@ def matrix(f):
     """The filter of the package as a matrix."""
     images, points, _ = f.shape
     kernel = LatticeFilter.of(Points(f, (1, points), torch.tensor(1.0)))
-    eye = torch.eye(points).expand(images, -1, -1)
+    eye = torch.eye(points, dtype=f.dtype).expand(images, -1, -1)
     return kernel(eye)
 
 
@@ -89,6 +89,21 @@ def test_the_filter_follows_a_gaussian_up_to_a_factor():
     kernel, exact = LatticeFilter.of(points)(eye)[0], (-torch.cdist(f, f).square() / 2).exp()[0]
     means = [k / k.sum(1, keepdim=True) for k in (kernel, exact)]
     assert (means[0] - means[1]).abs().sum(1).mean() < 0.2
+
+
+@pytest.mark.parametrize("d", [1, 3, 5])
+@pytest.mark.parametrize("times", [1, 255, 10**4, 10**6])
+def test_whole_periods_of_features_cost_no_more_than_the_rounding_of_their_sum(d, times):
+    f, number = features(4, 30, d, images=2), torch.arange(1, d + 1)
+    constant = times * (1.5 * number * (number + 1)).sqrt() * torch.tensor([[[1.0]], [[-2.0]]])
+    torch.testing.assert_close(matrix(f + constant), matrix(f), rtol=0, atol=1e-6)
+    rounded = (f + constant).float()
+    torch.testing.assert_close(matrix(rounded).double(), matrix(rounded.double() - constant), rtol=0, atol=1e-4)
+
+
+def test_features_near_zero_keep_every_bit():
+    f = features(4, 30, 5, spread=100.0).float()
+    assert torch.equal(_moved(f), f)
 
 
 def test_images_of_a_batch_do_not_touch():
@@ -134,5 +149,12 @@ def test_features_that_have_no_place_are_refused():
         ValueError, match=r"a lattice of 8 features and 1 images .* too many places; widen the bandwidths"
     ):
         Lattice.of(far)
-    with pytest.raises(ValueError, match="features must be finite; got some that are not"):
-        Lattice.of(torch.full((1, 4, 2), torch.nan))
+    for wrong in (torch.nan, torch.inf):
+        with pytest.raises(ValueError, match="features must be finite; got some that are not"):
+            Lattice.of(torch.full((1, 4, 2), wrong))
+    apart = torch.tensor([0.0, 1e7, 2e7]).float().view(1, 3, 1)
+    with pytest.raises(
+        ValueError, match=r"less than 4\.2e\+06 steps .* torch\.float32 does not tell .*; got 1\.\de\+07\."
+    ):
+        Lattice.of(apart)
+    assert Lattice.of(apart.double()).vertices == 6

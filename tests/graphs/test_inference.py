@@ -8,6 +8,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from embodied_gen import draws
 from embodied_gen.graphs import Tree
@@ -106,6 +108,43 @@ def test_marginals_can_be_learned_from():
             moved[0, 2, 1] += sign
             ends.append(tree.marginals(moved, pairwise)[0][0, 0, 0])
     assert float(slope[0, 2, 1]) == pytest.approx(float(ends[0] - ends[1]) / 2e-5, rel=1e-5)
+
+
+class Written(TorchDispatchMode):
+    """Counts the numbers of all tensors that are made."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        if not any(result.alias_info for result in function._schema.returns):  # no views
+            self.numbers += sum(each.numel() for each in tree_leaves(made) if isinstance(each, torch.Tensor))
+        return made
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_work_of_a_chain_is_linear_in_its_length(shared):
+    def work(steps):
+        tree = Tree.chain(steps)
+        unary, pairwise = (part.requires_grad_() for part in potentials(tree, 3, shared=shared))
+        labels = torch.zeros(2, 1, steps, dtype=torch.long)
+        with Written() as written:
+            (tree.log_partition(unary, pairwise) - tree.score(unary, pairwise, labels)[:, 0]).sum().backward()
+            tree.marginals(unary.detach(), pairwise.detach())
+            tree.best(unary, pairwise)
+        return written.numbers
+
+    assert work(120) < 2.1 * work(60)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("found", [[2, 2, -1, 2, 0], [-1, 0, -1], [-1]])
+def test_slopes_of_sums_and_scores_are_those_of_differences(found, shared):
+    tree = Tree(found)
+    parts = [part.requires_grad_() for part in potentials(tree, 2, shared=shared)]
+    labels = torch.randint(2, (2, 3, len(found)))
+    assert torch.autograd.gradcheck(tree.log_partition, parts)
+    assert torch.autograd.gradcheck(lambda *parts: tree.score(*parts, labels), parts)
 
 
 def test_impossible_labels_are_never_chosen_and_leave_slopes_finite():

@@ -17,7 +17,7 @@ from embodied_gen.heads import CRFHead, Guide, Leaf, Made, Stacked, TreeCRFHead
 from tests.crf.pictures import channels, noisy_logits, picture
 from tests.heads.analytic import unit_event
 from tests.heads.batches import CONTEXT, maps
-from tests.heads.builders import crf
+from tests.heads.builders import cellwise, crf
 from tests.heads.networks import over_cells, stirred
 
 C = torch.ones(1, CONTEXT)
@@ -245,6 +245,43 @@ def test_the_loss_is_the_cross_entropy_after_the_steps_of_training():
     torch.testing.assert_close(head.loss(x, c, generator=draws.generator(0)), -head.log_prob(x, c) / 12)
     head.iterations = 0
     assert not torch.allclose(head.loss(x, c, generator=draws.generator(0)), -head.log_prob(x, c) / 12)
+
+
+class Never(nn.Module):
+    """Logits of a network but for a class that is impossible in some cells."""
+
+    def __init__(self, net, cells):
+        super().__init__()
+        self.net, self.cells = net, cells
+
+    def forward(self, x, t, c):
+        return self.net(x, t, c).masked_fill(self.cells, -torch.inf)
+
+
+@pytest.mark.parametrize("make", [cellwise, *HEADS.values()], ids=["cellwise", *HEADS])
+def test_impossible_classes_have_no_probability_and_leave_the_others_theirs(make):
+    head = make(LabelMap(2, 2, 3))
+    never = torch.zeros(2, 2, 3).bool()
+    never[0, :, 1] = never[1, 0, 2] = True
+    head.net = Never(head.net, never)
+    x, mass = law(head)
+    excluded = ((x > 0) & never).flatten(1).any(1)
+    assert (mass[excluded] == 0).all() and mass[~excluded].sum().item() == pytest.approx(1, abs=1e-5)
+    kept, some = x[~excluded], head.event.encode(torch.tensor([[[UNLABELLED, 2], [1, 0]]]))
+    losses = [head.loss(part, C.expand(len(part), -1), generator=draws.generator(0)) for part in (kept, some)]
+    learned = [parameter for parameter in head.parameters() if parameter.requires_grad]
+    slopes = torch.autograd.grad(torch.cat(losses).sum(), learned, allow_unused=True)
+    assert all(part.isfinite().all() for part in [*losses, *(slope for slope in slopes if slope is not None)])
+    drawn = head.sample(C, 50, generator=draws.generator(0), guide=Guide(cost=lambda y: -3 * y[..., 1].sum((2, 3))))
+    assert not ((drawn > 0) & never).any()
+
+
+def test_padded_cells_may_have_labels_that_are_impossible():
+    head = cellwise(LabelMap(2, 2, 3))
+    head.net = Never(head.net, torch.tensor([False, True, False]).expand(2, 2, 3))
+    x, valid = head.event.encode(torch.tensor([[[0, 2], [2, 1]]])), torch.tensor([[[True, True], [True, False]]])
+    of_valid = head.loss(x, C, generator=draws.generator(0), valid=valid)
+    assert of_valid.isfinite() and head.loss(x, C, generator=draws.generator(0)) == torch.inf
 
 
 @pytest.mark.parametrize("method", ["by_device", "permutohedral", "nystroem", "exact"])

@@ -134,6 +134,19 @@ def test_cells_without_a_label_have_no_factor_whatever_their_class_may_be(raster
 
 
 @grid
+def test_impossible_classes_have_no_probability_and_leave_the_others_theirs(raster):
+    head = stirred(raster, 2, 2, 3)
+    with torch.no_grad():
+        head.raster.row.output.bias[1] = -torch.inf
+    x, mass = law(head)
+    excluded = (x[..., 1] > 0).flatten(1).any(1)
+    assert (mass[excluded] == 0).all() and mass[~excluded].sum().item() == pytest.approx(1, abs=1e-12)
+    loss = head.loss(x[~excluded], C.expand(16, -1), generator=draws.generator(0)).sum()
+    slopes = torch.autograd.grad(loss, list(head.parameters()))
+    assert all(slope.isfinite().all() for slope in slopes)
+
+
+@grid
 def test_it_keeps_the_contract_in_double_precision(raster):
     check_head(pixelcnn(raster, LabelMap(3, 4, 3)), *(part.double() for part in maps()))
 

@@ -55,3 +55,36 @@ def test_channels_of_sixteen_bits_are_refused_though_pillow_reads_their_upper_ha
     assert Image.open(path).mode == "RGB"
     with pytest.raises(ValueError, match=r"got the mode RGB with 16 bits. Save it again with such channels"):
         picture_files.colours(path)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_labels_of_fewer_bits_are_numbers_of_a_palette_or_refused_as_pillow_stretches_grey(bits, tmp_path):
+    path, numbers = tmp_path / "labels.png", pixels()[..., 0] % 2**bits
+    image = Image.fromarray(numbers, mode="P")
+    image.putpalette([0, 0, 0] * 2**bits)
+    image.save(path, bits=bits)
+    assert np.array_equal(picture_files.labels(path), numbers)
+    Image.fromarray(numbers).save(path, bits=bits)
+    assert Image.open(path).mode == "L"
+    with pytest.raises(
+        ValueError, match=rf"{path} must have one channel of 8 bits .* fewer bits, .* stretched to 255\."
+    ):
+        picture_files.labels(path)
+
+
+@pytest.mark.parametrize("name", ["picture.jpg", "picture.png", "picture.webp"])
+def test_pictures_that_are_shown_turned_are_refused(name, tmp_path):
+    path, exif = tmp_path / name, Image.Exif()
+    for orientation in (0, 1, 2, 6, 8):
+        exif[0x112] = orientation
+        for read, image in ((picture_files.colours, pixels()), (picture_files.labels, pixels()[..., 0])):
+            if read == picture_files.labels and name == "picture.webp":
+                continue  # has no grey
+            Image.fromarray(image).save(path, exif=exif)
+            if orientation < 2:
+                assert np.asarray(read(path)).shape == image.shape
+                continue
+            with pytest.raises(
+                ValueError, match=rf"{path} must lie .* EXIF orientation {orientation}\. Save it upright"
+            ):
+                read(path)
