@@ -38,12 +38,10 @@ import records
 import scored
 import torch
 import tyro
-from boxed_pictures import boxed, titled
+from detection_picture import picture
 from image_speed import BATCHES, images_a_second
-from PIL import Image
 
 from embodied_gen import detection, draws, statistics
-from embodied_gen.boxes import corners
 from embodied_gen.commands import images, together
 from embodied_gen.commands.console import console
 from embodied_gen.commands.detectors import teach
@@ -63,7 +61,6 @@ PHOTO_SIZE = (320, 240)
 FIRST, PACED, TURNS = 50, 100, 2  # steps that are taken before those that are timed, these, and how often
 GUIDED, TOLD = (100, 4), 5.0  # boxes and steps of a detector that is told something, and the scale of guides
 TIMED = 0  # the seed whose detectors are timed: weights change how long an answer takes by little
-PICTURED, LIKELY = (0, 1), 0.4  # test images, and the score of what is drawn into them
 
 
 @dataclass
@@ -347,36 +344,13 @@ def _answer(predictor: Predictor, seen: torch.Tensor, call: int) -> torch.Tensor
 
 
 def _draw(cells: list[Cell], arguments: Arguments) -> None:
-    """Boxes of some detectors on two test images, beside the true ones."""
-    gone = [run for cell in cells if not (run := cell.run(arguments.runs)).is_dir()]
+    """Boxes of some detectors on test images, beside the true ones."""
+    runs = {cell.kind: cell.run(arguments.runs) for cell in cells}
+    gone = [run for run in runs.values() if not run.is_dir()]
     if gone:
         console.print(f"no picture, for the run {gone[0]} is gone", soft_wrap=True)
         return
-    examples, classes = cells[0].config().data.testing()
-    panels = {"true boxes": [_panel(examples, image, examples.values()[image], classes) for image in PICTURED]}
-    for cell in cells:
-        predictor = detection.load(cell.run(arguments.runs)).predictor
-        rows = [_rows(predictor, examples, image)[0] for image in PICTURED]
-        panels[cell.kind] = [_panel(examples, image, own, classes) for image, own in zip(PICTURED, rows, strict=True)]
-    columns = [np.concatenate([titled(panel, name) for panel in own]) for name, own in panels.items()]
-    path = Path(arguments.picture)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(columns, axis=1)).save(path, optimize=True)
-
-
-def _rows(predictor: Predictor, examples: BoxedImages, image: int) -> torch.Tensor:
-    seen = examples.batch(torch.tensor([image])).observations
-    with torch.no_grad():
-        return predictor.predict(seen, generator=draws.generator(0, image))
-
-
-def _panel(examples: BoxedImages, image: int, rows: torch.Tensor, classes: tuple[str, ...]) -> np.ndarray:
-    """An image, twice as large, with what has a score."""
-    picture = examples.batch(torch.tensor([image])).observations[0].permute(1, 2, 0).repeat_interleave(2, 0)
-    picture = picture.repeat_interleave(2, 1).contiguous().numpy()
-    some = rows[rows[:, 5] > LIKELY]
-    sides = torch.tensor(picture.shape[1::-1]).repeat(2)
-    return boxed(picture, (corners(some[:, :4]) * sides).numpy(), [classes[int(label)] for label in some[:, 4]])
+    picture(runs, *cells[0].config().data.testing(), Path(arguments.picture))
 
 
 if __name__ == "__main__":

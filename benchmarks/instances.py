@@ -132,11 +132,12 @@ def _check_collected(config: Experiment) -> None:
 
 
 def _key(cell: Cell, arguments: Arguments) -> dict[str, Any]:
-    """What a row is of: a set, a seed and all that decides the course of a run but where its images lie."""
-    config = _config(cell, arguments)
+    """What a row is of: a set, a seed and all that decides the course of a run; images by what they are, not where."""
+    config, digest = _config(cell, arguments), ""
     if isinstance(config.data, ImageSetBlock):
+        digest = records.digest(Path(config.data.folder) / "images.json")
         config = config.model_copy(update={"data": config.data.model_copy(update={"folder": ""})})
-    return {"set": cell[0], "seed": cell[1], "course": config.fingerprint("", 1)}
+    return {"set": cell[0], "seed": cell[1], "course": config.fingerprint(digest, 1)}
 
 
 def _row(record: dict[str, Any], cell: Cell, arguments: Arguments) -> dict[str, Any] | None:
