@@ -102,7 +102,7 @@ def main() -> None:
 def _fill(record: dict[str, Any], target: Path, cells: list[Cell], arguments: Arguments) -> None:
     """Measures what the record lacks of some cells."""
     known = {(row["seed"], row["arm"]) for row in record["rows"]}
-    due = [cell for cell in cells if cell not in known or not _answer(cell, arguments).exists()]
+    due = [cell for cell in cells if cell not in known]
     for (seed, arm), row in together.done(partial(_measured, arguments), due, jobs=arguments.jobs):
         rows = records.replaced(record["rows"], row, ("seed", "arm"))
         record["rows"] = sorted(rows, key=lambda r: (r["seed"], ARMS.index(r["arm"])))
@@ -113,7 +113,10 @@ def _fill(record: dict[str, Any], target: Path, cells: list[Cell], arguments: Ar
 
 
 def _begun(target: Path, unary: Experiment, learned: Experiment, arguments: Arguments) -> dict[str, Any]:
-    """The record at the target where it was made with these configs and versions, or one without rows."""
+    """The record at the target where it was made with these configs and versions, or one without rows.
+
+    Rows whose answers are gone are left out: summaries are made of answers.
+    """
     same = {
         "configs": {arguments.unary: unary.fingerprint("", 1), arguments.learned: learned.fingerprint("", 1)},
         "steps": [arguments.steps or unary.train.steps, arguments.further or learned.train.steps],
@@ -122,7 +125,9 @@ def _begun(target: Path, unary: Experiment, learned: Experiment, arguments: Argu
         "videos": videos((Path(arguments.folder) / "test.txt").read_text().split()),
     }
     what = "scores of label maps on CamVid's test part by arm and seed"
-    return records.begun(target, what, same=same, kept={"rows": [], "summary": [], "beyond_steps": {}})
+    record = records.begun(target, what, same=same, kept={"rows": [], "summary": [], "beyond_steps": {}})
+    record["rows"] = [row for row in record["rows"] if _answer((row["seed"], row["arm"]), arguments).exists()]
+    return record
 
 
 def _images(config: Experiment, folder: str, part: str) -> LabelledImages:

@@ -47,6 +47,15 @@ class Order:
         count = torch.bincount(flat, minlength=lattice.vertices)
         return cls(corner, corner // lattice.vertex.shape[1], count.cumsum(0) - count)
 
+    def repeated(self, images: int, points: int) -> "Order":
+        """That of `Lattice.repeated`, of images of as many points, without a sort."""
+        if images == 1:
+            return self
+        number = torch.arange(images, device=self.corner.device).view(-1, 1)
+        corners = number * len(self.corner)
+        parts = (self.corner + corners, self.point + number * points, self.first + corners)
+        return Order(*(part.flatten() for part in parts))
+
 
 @final
 class LatticeFilter(Filter):
@@ -65,16 +74,13 @@ class LatticeFilter(Filter):
     def of(cls, points: Points) -> "LatticeFilter":
         """The filter of points; lattices of positions alone are kept for the next image of the same size."""
         features, images = points.features, len(points.features)
-        if not points.plain:
-            lattice = Lattice.of(features)
-        elif features.requires_grad:
-            lattice = Lattice.of(features[:1]).repeated(images)
-        else:
+        if points.plain and not features.requires_grad:
             kept, order = _of_positions(*points.grid, points.position.item(), features.dtype, str(features.device))
-            lattice = kept.repeated(images)
-            if images == 1:
-                return cls(lattice, order, lattice.weight, lattice.weight)
-        return cls(lattice, Order.of(lattice), lattice.weight, lattice.weight)
+            lattice, order = kept.repeated(images), order.repeated(images, features.shape[1])
+        else:
+            lattice = Lattice.of(features[:1]).repeated(images) if points.plain else Lattice.of(features)
+            order = Order.of(lattice)
+        return cls(lattice, order, lattice.weight, lattice.weight)
 
     def scaled(self, before: Tensor, after: Tensor) -> "LatticeFilter":
         """diag(after) K diag(before), the scales `(B, P, 1)` folded into the weights."""

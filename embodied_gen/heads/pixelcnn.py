@@ -5,7 +5,8 @@ r"""Label maps cell by cell: PixelCNN, and its relative with recurrent rows.
 each factor a softmax over classes, so that the probability of a map is exact. `net(0, 0, c)` maps the context to F
 features for each cell, as any network of any other head does; a raster network reads the cells before beside them.
 Training is parallel over cells; a cell without a label has no factor, and later cells read that it has no class.
-Drawing goes cell by cell: what a row gets from above is computed once, from as many rows as the network reads.
+Drawing goes cell by cell: what a row gets from above is computed once, from as many rows as the network reads, and
+of its own row a cell is given as many cells to its left as the network reads.
 
 Guides are followed by proposals: k maps are drawn for each sample and one is kept, which tends to the exact conditional
 as k grows. Guides see probabilities in physical units, which are one-hot here, as maps are finished.
@@ -35,6 +36,10 @@ class ReadsRasters(Protocol):
     @property
     def reach(self) -> int | None:
         """Rows before its own that a row reads; None where all."""
+
+    @property
+    def span(self) -> int | None:
+        """Cells before its own that `along` reads of a row, in x and in what came from above; None where all."""
 
     def __call__(self, x: Tensor, c: Tensor) -> Tensor:
         """All cells at once, `(M, H, W, K)` and `(M, H, W, F)` to `(M, H, W, K)`."""
@@ -111,11 +116,12 @@ class PixelCNNHead(Head):
         height, width, _ = self.event.shape
         x = conditions.new_zeros(len(conditions), *self.event.shape)
         reach = height if self.raster.reach is None else self.raster.reach
+        span = width if self.raster.span is None else self.raster.span
         for row in range(height):
             seen = slice(max(0, row - reach), row + 1)
             above = self.raster.above(x[:, seen], conditions[:, seen])[:, -1]
             for column in range(width):
-                left = slice(column + 1)
+                left = slice(max(0, column - span), column + 1)
                 logits = self.raster.along(x[:, row, left], above[:, left])[:, -1].to(x.dtype)
                 x[:, row, column] = self.event.coded(draws.categorical(logits, generator=generator))
         return x

@@ -52,6 +52,11 @@ class RasterNet(nn.Module, abc.ABC):
     def reach(self) -> int | None:
         """How many rows before its own a row gets something from; None where all of them."""
 
+    @property
+    def span(self) -> int:
+        """How many cells before its own `along` reads of a row."""
+        return self.row.span
+
     @abc.abstractmethod
     def above(self, x: Tensor, c: Tensor) -> Tensor:
         """What each row gets from the rows before it, and from conditions.
@@ -103,6 +108,11 @@ class RowStack(nn.Module):
         self.hidden = nn.Linear(width, width)
         self.output = nn.Linear(width, channels_out)
         zero_(self.output)
+
+    @property
+    def span(self) -> int:
+        """As many cells for each convolution along."""
+        return self.side * (1 + len(self.layers))
 
     def forward(self, x: Tensor, above: Tensor) -> Tensor:
         """Rows `(N, W, K)` and what came from above, `(N, W, 2 width depth)`, to `(N, W, D_out)`."""

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from embodied_gen.crf.kernels import Points
-from embodied_gen.crf.lattice_filter import LatticeFilter, LatticeSum
+from embodied_gen.crf.lattice_filter import LatticeFilter, LatticeSum, Order
 from embodied_gen.crf.permutohedral import Lattice, _moved
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -123,6 +123,20 @@ def test_lattices_of_positions_are_shared_by_images_and_kept():
     torch.testing.assert_close(LatticeFilter.of(slow)(values), alone)
     first, again = (LatticeFilter.of(Points.of(guide[:1], torch.tensor([1.3]))).lattice for _ in range(2))
     assert first is again
+
+
+def test_the_order_of_positions_is_sorted_once_for_batches_of_any_size(monkeypatch):
+    lattice = Lattice.of(Points.of(torch.zeros(1, 0, 3, 7), torch.tensor([1.7])).features)
+    order = Order.of(lattice)
+    for images in (1, 2, 5):
+        repeated, sorted_anew = order.repeated(images, 21), Order.of(lattice.repeated(images))
+        for name in ("corner", "point", "first"):
+            assert torch.equal(getattr(repeated, name), getattr(sorted_anew, name))
+    of, sorts = Order.of, []
+    monkeypatch.setattr(Order, "of", lambda lattice: sorts.append(lattice.vertices) or of(lattice))
+    for images in (1, 2, 5):
+        LatticeFilter.of(Points.of(torch.zeros(images, 0, 3, 7), torch.tensor([1.7])))
+    assert sorts == [lattice.vertices]
 
 
 @pytest.mark.parametrize("d", [2, 5])

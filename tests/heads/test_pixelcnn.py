@@ -81,13 +81,16 @@ def test_guided_draws_tend_to_the_exact_conditional(raster):
 
 
 @grid
-def test_drawing_row_by_row_is_drawing_from_the_whole_network(raster):
+def test_drawing_row_by_row_is_drawing_from_the_whole_network(raster, monkeypatch):
     # The same uniform numbers against the conditionals of the network on the map so far: the plain way.
-    head, event = stirred(raster, 5, 3, 3), LabelMap(5, 3, 3)
+    head, event = stirred(raster, 5, 6, 3), LabelMap(5, 6, 3)
     c = torch.randn(4, CONTEXT, generator=draws.generator(5))
+    along, read = head.raster.along, []
+    monkeypatch.setattr(head.raster, "along", lambda x, above: read.append(x.shape[1]) or along(x, above))
     drawn = head.sample(c, generator=draws.generator(4))[:, 0]
+    assert max(read) == 1 + head.raster.span == 3
     g, x = draws.generator(4), torch.zeros(4, *event.shape)
-    for row, column in itertools.product(range(5), range(3)):
+    for row, column in itertools.product(range(5), range(6)):
         logits = head.raster(x, head._conditions(c))[:, row, column].detach()
         x[:, row, column] = event.coded(draws.categorical(logits, generator=g))
     assert torch.equal(drawn, x)

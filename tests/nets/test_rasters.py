@@ -64,15 +64,28 @@ def test_the_reach_is_the_number_of_rows_that_are_read(kind):
 
 
 @grid
+@pytest.mark.parametrize(("depth", "kernel"), [(1, 3), (2, 3), (2, 5)])
+def test_the_span_is_the_number_of_cells_to_the_left_that_are_read_along_a_row(kind, depth, kernel):
+    net, width = raster(kind, depth=depth, kernel=kernel), 9
+    x, c = inputs(1, width)
+    of_x, of_above = torch.autograd.functional.jacobian(lambda *row: net.along(*row)[0, -1], (x[0], net.above(x, c)[0]))
+    assert net.span == depth * (kernel // 2) + kernel // 2
+    cells = of_x[:, 0].abs().amax((0, 2)) > 0
+    assert torch.equal(cells, torch.tensor([0 < width - 1 - cell <= net.span for cell in range(width)]))
+    assert not of_above[:, 0, : -net.span].any()
+
+
+@grid
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_a_row_computed_on_its_own_is_that_of_the_whole_map(kind, kernel):
-    net, (x, c) = raster(kind, depth=2, kernel=kernel), inputs(8, 4, rows=3)
+    net, (x, c) = raster(kind, depth=2, kernel=kernel), inputs(8, 9, rows=3)
     whole = net(x, c)
     for row in range(8):
         first = 0 if net.reach is None else max(0, row - net.reach)
         above = net.above(x[:, first : row + 1], c[:, first : row + 1])[:, -1]
-        for column in range(4):
-            here = net.along(x[:, row, : column + 1], above[:, : column + 1])[:, -1]
+        for column in range(9):
+            left = slice(max(0, column - net.span), column + 1)
+            here = net.along(x[:, row, left], above[:, left])[:, -1]
             torch.testing.assert_close(here, whole[:, row, column])
 
 
