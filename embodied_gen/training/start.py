@@ -1,9 +1,11 @@
 """Fine-tuning: training starts from the averaged weights of another run instead of random ones."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from embodied_gen.training import checkpoint, files
 
@@ -28,4 +30,13 @@ def start_from(module: nn.Module, run: Path) -> str:
             f"the first {lost[0]}. Use the net, the event and the sizes of that run; only the head may be extended."
         )
     module.load_state_dict(own | tensors)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return _digest(tensors)
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of weights; the file says the same in other bytes each time it is written, and a resumed run writes it."""
+    found = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)} ".encode())
+        found.update(value.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
