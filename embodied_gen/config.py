@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Block(BaseModel):
-    """A part of a config: immutable, no unknown keys."""
+    """A part of a config: immutable, no unknown keys, finite numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 Whole = TypeVar("Whole", bound=Block)

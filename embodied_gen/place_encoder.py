@@ -4,7 +4,7 @@ An observation names places p_k in the plane, some with a heading h_k of period 
 With d_jk = p_k - p_j, r = |d_jk|, s the deviation of all places and lengths l,
 
     d_jk / s,   r / s,   d_jk / (r + l) for each l                 j < k,
-    cos, sin of n h_k                                              n = 2 pi / P,
+    cos, sin of n h_k                                              n = 2 pi / P, a whole number,
     r / (r + l) (cos, sin) of n (arg d_kj - h_k), least l          j != k, places k with a heading
 
 join the state. A network that plans contacts needs differences of places to a hundredth of their spread and the side
@@ -22,6 +22,8 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen.encoder import StateEncoder
+
+_WHOLE = 1e-3  # how far the number of turns may be from a whole one, as files give few digits of pi
 
 
 class Place(NamedTuple):
@@ -41,7 +43,7 @@ class PlaceEncoder(nn.Module):
         mean: Of each channel over the demonstrations, shape `(O,)`.
         deviation: Of each channel, shape `(O,)`.
         places: In the plane, two or more.
-        period: After which a heading looks the same, P [rad].
+        period: After which a heading looks the same, P [rad]; a full turn over a whole number, to a thousandth of it.
         lengths: Distances l about which directions are told apart, in the unit of the places.
 
     Attributes:
@@ -50,7 +52,7 @@ class PlaceEncoder(nn.Module):
 
     Raises:
         ValueError: If there are fewer than two places, a channel is not one of the observation's, no length is given,
-            or a length or the period is not positive.
+            a length is not positive, or the period no part of a full turn.
     """
 
     spread: Tensor
@@ -73,10 +75,10 @@ class PlaceEncoder(nn.Module):
         lengths: Sequence[float],
     ):
         super().__init__()
-        _check(places, len(mean), period, lengths)
+        _check(places, len(mean), lengths)
         self.state = StateEncoder(history, mean, deviation)
         self.size = self.state.size
-        self.turns = 2 * math.pi / period
+        self.turns = turns(period)
         count = len(places)
         headed = [k for k, place in enumerate(places) if place.heading is not None]
         pairs, turned = count * (count - 1) // 2, len(headed) * (2 + 2 * (count - 1))
@@ -123,7 +125,23 @@ class PlaceEncoder(nn.Module):
         return torch.cat([own.cos(), own.sin(), sure * side.cos(), sure * side.sin()], -1)
 
 
-def _check(places: Sequence[Place], size: int, period: float, lengths: Sequence[float]) -> None:
+def turns(period: float) -> int:
+    """How often a heading of some period [rad] looks the same within a full turn, n = 2 pi / P.
+
+    Raises:
+        ValueError: If that is no whole number, to a thousandth: what lies behind a thing would jump.
+    """
+    exact = 2 * math.pi / period if period > 0 else 0.0
+    whole = round(exact) if math.isfinite(exact) else 0
+    if whole < 1 or abs(exact - whole) > _WHOLE:
+        raise ValueError(
+            f"period must be a full turn over a whole number, 2 pi / n, as directions jump otherwise; got {period:g}. "
+            "Take 1.5708 for squares, or 6.2832 for what has one front."
+        )
+    return whole
+
+
+def _check(places: Sequence[Place], size: int, lengths: Sequence[float]) -> None:
     if len(places) < 2:
         raise ValueError(f"a place encoder compares two places or more; got {len(places)}.")
     channels = [channel for place in places for channel in place if channel is not None]
@@ -132,5 +150,5 @@ def _check(places: Sequence[Place], size: int, period: float, lengths: Sequence[
             f"channels of places must lie between 0 and {size - 1}, as an observation has {size} numbers; "
             f"got {channels}."
         )
-    if not (period > 0 and lengths and min(lengths) > 0):
-        raise ValueError(f"period and lengths must be positive; got {period} and {list(lengths)}.")
+    if not (lengths and min(lengths) > 0):
+        raise ValueError(f"lengths must be positive, one or more; got {list(lengths)}.")

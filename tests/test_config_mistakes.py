@@ -8,6 +8,8 @@ from embodied_gen import config as configs
 from embodied_gen import experiment
 from embodied_gen.experiment import Experiment
 
+PLACES = [{"x": 0, "y": 1}, {"x": 2, "y": 3}]
+
 
 def mistakes(**changes):
     with pytest.raises(ValueError) as caught:
@@ -68,6 +70,28 @@ def test_a_block_without_a_kind_lists_the_kinds():
         "tiny.yaml: head: kind is missing; expected one of denoising, regression, two_step, mixture, "
     )
     assert net.startswith("tiny.yaml: net: kind is missing; expected one of mlp, unet, transformer, scene, ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"control": {"ensemble": float("nan")}}, "control.ensemble"),
+        ({"control": {"ensemble": float("inf")}}, "control.ensemble"),
+        ({"train": {"rate": float("inf")}}, "train.rate"),
+        ({"control": {"places": {"of": PLACES, "lengths": [0.1, float("inf")]}}}, "control.places.lengths.1"),
+        ({"control": {"places": {"of": PLACES, "period": float("nan")}}}, "control.places.period"),
+    ],
+)
+def test_numbers_that_are_not_finite_are_named(changes, path):
+    (line,) = mistakes(**changes)
+    assert line.startswith(f"tiny.yaml: {path}: Input should be a finite number; got ")
+
+
+def test_a_period_that_no_heading_has_is_named_and_one_of_few_digits_is_kept():
+    (line,) = mistakes(control={"places": {"of": PLACES, "period": 1.0}})
+    assert line.startswith("tiny.yaml: control.places.period: period must be a full turn over a whole number, 2 pi / n")
+    content = tiny.content("data", control={"places": {"of": PLACES, "period": 1.5708}})
+    assert experiment.parse(content, "tiny.yaml").control.places.period == 1.5708
 
 
 def test_a_missing_block_is_named():

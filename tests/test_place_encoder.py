@@ -85,8 +85,23 @@ def test_nothing_jumps_where_two_places_meet(seed, apart):
     assert (it(near) - it(o)).abs().max() <= 2 * apart / min(LENGTHS) * 2 * math.pi / PERIOD + 1e-12
 
 
+@pytest.mark.parametrize("period", [2 * math.pi, PERIOD, 1.5708, 6.2832, 2.0944])
+def test_nothing_jumps_where_a_place_passes_behind_another(period):
+    it, o = encoder(period=period), observed(0)
+    o[..., 4], told = o[..., 0] - 0.1, []
+    for aside in (-1e-9, 1e-9):
+        o[..., 3] = o[..., 1] + aside
+        told.append(it(o))
+    torch.testing.assert_close(*told, rtol=0, atol=1e-6)
+
+
+def test_a_period_of_few_digits_is_the_exact_one():
+    o = observed(1)
+    assert torch.equal(encoder(period=1.5708)(o), encoder(period=math.pi / 2)(o))
+
+
 def test_places_that_never_move_are_not_divided_by_nothing():
-    it = PlaceEncoder(1, torch.zeros(4), torch.zeros(4), [Place(0, 1), Place(2, 3)], period=1.0, lengths=[0.1])
+    it = PlaceEncoder(1, torch.zeros(4), torch.zeros(4), [Place(0, 1), Place(2, 3)], period=math.pi, lengths=[0.1])
     assert it(torch.ones(2, 1, 4)).isfinite().all() and it(torch.ones(2, 1, 4)).shape == (2, it.width)
 
 
@@ -99,9 +114,14 @@ def test_places_that_never_move_are_not_divided_by_nothing():
             r"between 0 and 8, as an observation has 9 numbers; got \[0, 1, 2, 9",
         ),
         ({"places": (Place(0, 1, -1), Place(2, 3))}, r"between 0 and 8.*got \[0, 1, -1"),
-        ({"period": 0.0}, "period and lengths must be positive; got 0.0"),
-        ({"lengths": ()}, r"period and lengths must be positive; got .* and \[\]"),
-        ({"lengths": (0.1, -1.0)}, r"period and lengths must be positive; got .* and \[0.1, -1.0\]"),
+        ({"period": 0.0}, "full turn over a whole number, 2 pi / n, .*; got 0. Take 1.5708 for squares"),
+        ({"period": 1.0}, "full turn over a whole number, 2 pi / n, .*; got 1. Take"),
+        ({"period": 9.0}, "full turn over a whole number, 2 pi / n, .*; got 9. Take"),
+        ({"period": math.nan}, "full turn over a whole number, 2 pi / n, .*; got nan. Take"),
+        ({"period": math.inf}, "full turn over a whole number, 2 pi / n, .*; got inf. Take"),
+        ({"period": 1e-320}, "full turn over a whole number, 2 pi / n, .*; got 9.99989e-321. Take"),
+        ({"lengths": ()}, r"lengths must be positive, one or more; got \[\]"),
+        ({"lengths": (0.1, -1.0)}, r"lengths must be positive, one or more; got \[0.1, -1.0\]"),
     ],
 )
 def test_what_is_out_of_range_is_named(change, message):

@@ -1,6 +1,5 @@
 """Blocks of control: what is predicted, from what, and how it is executed."""
 
-import math
 from typing import Annotated, Literal, Self, final
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from embodied_gen.blocks.forecast import CrowdControl, CrowdSetControl, ForecastControl
 from embodied_gen.blocks.instances import InstancesControl
 from embodied_gen.blocks.outlines import OutlinesControl
+from embodied_gen.blocks.places import PlacesBlock
 from embodied_gen.blocks.segmentation import SegmentationControl
 from embodied_gen.blocks.ways import AheadControl, Channels, WholeWayControl
 from embodied_gen.config import Block
@@ -23,7 +23,7 @@ from embodied_gen.encoder import MapEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 from embodied_gen.image_encoder import PictureEncoder, PixelEncoder, SurfaceEncoder
 from embodied_gen.nets import NeighbourAttention
-from embodied_gen.place_encoder import Place, PlaceEncoder
+from embodied_gen.place_encoder import PlaceEncoder
 
 Encoder = (
     StateEncoder
@@ -36,33 +36,6 @@ Encoder = (
     | PlaceEncoder
 )
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
-
-
-@final
-class PlaceBlock(Block):
-    """Where something is, in the plane."""
-
-    x: int = Field(ge=0, description="Channel of the observation.")
-    y: int = Field(ge=0, description="Channel of the observation.")
-    heading: int | None = Field(None, ge=0, description="Channel of its heading [rad]; null where it has none.")
-
-
-@final
-class PlacesBlock(Block):
-    """Places that a policy compares: how they lie to each other joins what it observes."""
-
-    of: tuple[PlaceBlock, ...] = Field(min_length=2, description="The places.")
-    period: float = Field(
-        2 * math.pi, gt=0, allow_inf_nan=False, description="After which headings look the same [rad]."
-    )
-    lengths: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
-        (0.005, 0.03), min_length=1, description="Distances about which directions are told apart, in their unit."
-    )
-
-    def encoder(self, history: int, mean: Tensor, deviation: Tensor) -> PlaceEncoder:
-        """What reads observations with these places."""
-        places = [Place(place.x, place.y, place.heading) for place in self.of]
-        return PlaceEncoder(history, mean, deviation, places, period=self.period, lengths=self.lengths)
 
 
 @final
@@ -113,8 +86,8 @@ class TrackerBlock(Block):
 
     position: Channels = Field(description="Channels of the plan that are positions.")
     velocity: Channels = Field(description="Channels of the plan that are velocities, as many.")
-    p: float = Field(description="Gain on positions.", allow_inf_nan=False)
-    d: float = Field(description="Gain on velocities.", allow_inf_nan=False)
+    p: float = Field(description="Gain on positions.")
+    d: float = Field(description="Gain on velocities.")
 
 
 @final
@@ -123,8 +96,8 @@ class CourseBlock(Block):
 
     position: Channels = Field(description="Channels of the plan that are positions.")
     velocity: Channels = Field(description="Channels of the plan that are velocities, as many.")
-    acceleration: float = Field(gt=0, allow_inf_nan=False, description="Largest along each axis.")
-    time: float = Field(gt=0, allow_inf_nan=False, description="In which an error of position falls e-fold [s].")
+    acceleration: float = Field(gt=0, description="Largest along each axis.")
+    time: float = Field(gt=0, description="In which an error of position falls e-fold [s].")
 
 
 @final

@@ -93,7 +93,7 @@ class GridPathBlock(Block):
     kind: Literal["grid_path"] = "grid_path"
     rows: int = Field(64, ge=1, description="Of the map.")
     columns: int = Field(64, ge=1, description="Of the map.")
-    cell: float = Field(0.5, gt=0, allow_inf_nan=False, description="Side of a cell [m].")
+    cell: float = Field(0.5, gt=0, description="Side of a cell [m].")
 
     def build(self, ways: Tensor) -> Event:
         """The event of paths with as many way-points as ways `(W, T + 1, 2)`."""

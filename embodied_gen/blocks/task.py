@@ -23,7 +23,7 @@ class EnvBlock(Block):
 class DisturbanceBlock(Block):
     """What is now and then added to the expert's actions while it is recorded."""
 
-    size: float = Field(gt=0, allow_inf_nan=False, description="Deviation, in the unit of an action.")
+    size: float = Field(gt=0, description="Deviation, in the unit of an action.")
     chance: float = Field(0.1, gt=0, le=1, description="Of one to begin in a step without one.")
     steps: int = Field(1, ge=1, description="That one lasts, in the same direction.")
 
