@@ -81,9 +81,8 @@ class BeliefHead(Head):
         self.net = net
         self.sizes = [event.shape[0] * event.shape[1], *layers]
         self.steps, self.sweeps, self.candidates = steps, sweeps, candidates
-        values = event.low[0].item(), event.high[0].item()
         self.layers = nn.ModuleList(
-            RestrictedLayer(below, above, *values) for below, above in zip(self.sizes, layers, strict=False)
+            RestrictedLayer(below, above, event) for below, above in zip(self.sizes, layers, strict=False)
         )
 
     @staticmethod

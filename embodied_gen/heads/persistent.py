@@ -34,6 +34,7 @@ from embodied_gen import context, draws
 from embodied_gen.context import Context
 
 _ROWS, _POSITION, _LEAF = "rows", "position", "leaf"  # names of buffers; those of a mapping are leaf_NAME
+_LIKE = "like"  # of the dtype and device of the head; not saved
 
 
 @final
@@ -55,6 +56,7 @@ class PersistentChains(nn.Module):
         if not 0 <= fresh <= 1:
             raise ValueError(f"fresh must lie in [0, 1], as a share; got {fresh}.")
         self.count, self.fresh = count, fresh
+        self.register_buffer(_LIKE, torch.zeros(()), persistent=False)
 
     @property
     def begun(self) -> bool:
@@ -134,18 +136,28 @@ class PersistentChains(nn.Module):
         return (position + torch.arange(size, device=position.device)) % self.count
 
     def _contexts(self) -> Context:
-        leaves = {name: leaf for name, leaf in self.named_buffers() if name not in (_ROWS, _POSITION)}
+        leaves = {name: leaf for name, leaf in self.named_buffers() if name not in (_ROWS, _POSITION, _LIKE)}
         return leaves[_LEAF] if _LEAF in leaves else {name.removeprefix(f"{_LEAF}_"): leaves[name] for name in leaves}
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:
-        """Chains are there or not as they are in what is loaded."""
+        """Chains are there or not as they are in what is loaded, of the dtype and device of this head.
+
+        Raises:
+            ValueError: If what is loaded has another number of chains.
+        """
         saved = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
-        for name in list(self._buffers):
-            if name not in saved:
-                delattr(self, name)
-        for name, value in saved.items():
-            if name not in self._buffers:
-                self.register_buffer(name, torch.empty_like(value))
+        if _ROWS in saved and len(saved[_ROWS]) != self.count:
+            raise ValueError(
+                f"persistent chains must be {self.count}, as this head was built; the loaded state has "
+                f"{len(saved[_ROWS])}. Build the head with as many."
+            )
+        for name in self._buffers.keys() - saved.keys() - {_LIKE}:
+            delattr(self, name)
+        like = self.get_buffer(_LIKE)
+        for name in saved.keys() - self._buffers.keys():
+            value = saved[name]
+            dtype = like.dtype if value.is_floating_point() else value.dtype
+            self.register_buffer(name, torch.empty_like(value, dtype=dtype, device=like.device))
         super()._load_from_state_dict(state_dict, prefix, *others)
 
 

@@ -39,14 +39,23 @@ class RestrictedLayer(nn.Module):
     Args:
         below: Units N of the lower layer.
         above: Units H of the upper layer.
-        low: l.
-        high: u.
+        event: Whose values l and u are, as its bounds are now.
     """
 
-    def __init__(self, below: int, above: int, low: float, high: float):
+    def __init__(self, below: int, above: int, event: Event):
         super().__init__()
         self.weights = nn.Parameter(0.1 * torch.randn(below, above) / math.sqrt(below))
-        self.low, self.high = low, high
+        self._event = (event,)  # no part of this module: it is saved with the head
+
+    @property
+    def low(self) -> Tensor:
+        """L."""
+        return self._event[0].low[0]
+
+    @property
+    def high(self) -> Tensor:
+        """U."""
+        return self._event[0].high[0]
 
     def free_energy(self, x: Tensor, b: Tensor, a: Tensor, share: float = 1.0) -> Tensor:
         """F with weights share * W: states `(M, N)`, biases `(M, N)` and `(M, H)`, to `(M,)`."""
@@ -129,7 +138,7 @@ class RBMHead(BinaryHead):
         if hidden < 1 or steps < 1:
             raise ValueError(f"hidden and steps must be at least 1; got {hidden} and {steps}.")
         self.steps, self.chains = steps, chains
-        self.layer = RestrictedLayer(self.units, hidden, event.low[0].item(), event.high[0].item())
+        self.layer = RestrictedLayer(self.units, hidden, event)
 
     def loss(self, x: Tensor, c: Context, *, generator: draws.Generator, valid: Tensor | None = None) -> Tensor:
         """Contrastive divergence over N, shape `(B,)`; padding is learned as it is.

@@ -268,6 +268,21 @@ def test_a_config_names_chains_that_persist():
     assert RBMBlock().build(Binary(3), lambda channels_out: Constant(1, channels_out)).chains is None
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda event: RBMHead(event, Constant(1, 7), hidden=4),
+        lambda event: BeliefHead(event, Constant(1, BeliefHead.width(3, (4, 2))), layers=(4, 2)),
+    ],
+    ids=["rbm", "belief"],
+)
+def test_values_that_are_loaded_are_those_of_the_units(build):
+    saved, other = (build(Binary(3, low=low)) for low in (0.0, -1.0))
+    other.load_state_dict(saved.state_dict())
+    losses = [head.loss(states(3), torch.zeros(8, 0), generator=draws.generator(0)) for head in (saved, other)]
+    assert torch.equal(*losses)
+
+
 def net() -> nn.Module:
     return Constant(1, 40)
 

@@ -284,6 +284,23 @@ def test_a_state_without_chains_leaves_none(kind):
     assert not head.chains.begun and same(state(head), empty)
 
 
+@EVERY
+def test_chains_that_are_loaded_have_the_dtype_of_the_head_and_go_on(kind):
+    head, x, c = made(kind)
+    saved = {name: value.float() if value.is_floating_point() else value for name, value in head.state_dict().items()}
+    other = made(kind, 0)[0]
+    other.load_state_dict(saved)
+    assert all(value.dtype == state(head)[name].dtype for name, value in state(other).items())
+    other.advance(c, generator=draws.generator(9))
+    assert other.loss(x, c, generator=draws.generator(8)).isfinite().all()
+
+
+def test_another_number_of_chains_is_named():
+    head = RBMHead(binary(), mlp(CHANNELS + 3), hidden=3, chains=PersistentChains(100))
+    with pytest.raises(ValueError, match="chains must be 100, as this head was built; the loaded state has 8"):
+        head.load_state_dict(made("machine")[0].state_dict())
+
+
 def test_a_head_whose_chains_have_begun_keeps_the_contract():
     check_head(*made("energy"))
 
