@@ -77,19 +77,29 @@ class SetEvent(Channelwise):
         numbers = torch.where(there, self.unscale(x)[..., :-1], self.centre[:-1])
         return torch.cat([numbers, there.to(x.dtype)], -1)
 
+    @property
+    def own(self) -> tuple[int, ...]:
+        """One number for each channel: slots are all alike."""
+        return (1, self.shape[-1])
+
+    def residual(self, x_hat: Tensor, x: Tensor) -> Tensor:
+        """Differences of the slots of x from those of the estimate in the best order, `(B, N, D + 1)`."""
+        return x - self._matched(x_hat, x)
+
     def error(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """Mean over slots of e in the best order; slots of x that are not `valid`, shape `(B, N)`, cost nothing."""
-        with torch.no_grad():
-            cost = self._costs(x_hat.unsqueeze(2), x.unsqueeze(1))
-            if valid is not None:
-                cost = cost * valid.unsqueeze(1)
-            order = assign(cost)
-        matched = x_hat.gather(1, order.unsqueeze(-1).expand_as(x))
-        costs = self._costs(matched, x)
+        costs = self._costs(self._matched(x_hat, x, valid), x)
         if valid is None:
             return costs.mean(-1)
         weight = valid.to(costs.dtype)
         return (costs * weight).sum(-1) / weight.sum(-1).clamp(min=1)
+
+    def _matched(self, x_hat: Tensor, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """The slots of an estimate in the best order, `(B, N, D + 1)`; it has a slope as the order is."""
+        with torch.no_grad():
+            cost = self._costs(x_hat.unsqueeze(2), x.unsqueeze(1))
+            order = assign(cost if valid is None else cost * valid.unsqueeze(1))
+        return x_hat.gather(1, order.unsqueeze(-1).expand_as(x))
 
     def _costs(self, x_hat: Tensor, x: Tensor) -> Tensor:
         """E of slots, which broadcast; `(..., D + 1)` to `(...)`."""

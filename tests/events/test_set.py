@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from embodied_gen import draws
 from embodied_gen.assignment import assign
 from embodied_gen.events import SetEvent, Trajectory
-from embodied_gen.heads import DenoisingHead
+from embodied_gen.heads import DenoisingHead, RegressionHead
 from embodied_gen.nets import SetTransformer
+from tests.heads.analytic import Constant
 
 SEEDS = st.integers(0, 10_000)
 
@@ -73,6 +74,32 @@ def test_neither_order_matters_and_equal_sets_have_no_error(slots, seed):
     torch.testing.assert_close(of.error(permuted(x_hat, seed), permuted(x, seed + 2)), error)
     torch.testing.assert_close(of.error(permuted(x, seed), x), torch.zeros(5, dtype=torch.float64))
     assert (error > 0).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 6), SEEDS)
+def test_what_an_estimate_lacks_is_told_in_the_best_order(slots, seed):
+    x, x_hat, of = sets(5, slots, seed), sets(5, slots, seed + 1) * 0.9, event(slots, empty=1.0)
+    lacks = of.residual(permuted(x_hat, seed), x)
+    torch.testing.assert_close(lacks.square().sum(1), of.residual(x_hat, x).square().sum(1))  # empty slots are alike
+    torch.testing.assert_close(lacks.square().mean((1, 2)), of.error(x_hat, x))
+    torch.testing.assert_close(of.residual(permuted(x, seed), x), torch.zeros_like(x))
+
+
+def test_deviations_are_those_of_matched_slots():
+    x, of = sets(1, 4, 3), event()
+    head = RegressionHead(of, Constant(4, 3)).double()
+    with torch.no_grad():
+        head.net.output.copy_(x[0])
+    optimizer = torch.optim.Adam([head.log_deviation], lr=0.2)
+    for step in range(30):  # the same set in any order, of which the estimate is exact
+        optimizer.zero_grad()
+        many = permuted(x.expand(8, -1, -1), step)
+        loss = head.loss(many, torch.zeros(8, 1), generator=draws.generator(step))
+        assert (loss == 0).all()
+        loss.sum().backward()
+        optimizer.step()
+    assert (head.log_deviation.exp() < 0.01).all()
 
 
 @settings(max_examples=20, deadline=None)
