@@ -11,8 +11,6 @@ from planners.cost_entries import CostBlock, Unit
 from planners.costs import Cost
 from planners.entries import About, Entry
 
-Share = Annotated[float, Field(allow_inf_nan=False)]
-
 
 class AboutBoxes(About, abc.ABC):
     """An entry that reads sets of boxes, which have neither agents nor steps in time."""
@@ -53,8 +51,8 @@ class BoxesWithinEntry(BoxEntry):
     """Likely boxes lie in a rectangle, in shares of the image from its upper left corner."""
 
     kind: Literal["boxes_within"]
-    low: tuple[Share, Share]
-    high: tuple[Share, Share]
+    low: tuple[float, float]
+    high: tuple[float, float]
     likely: float = 0.5
 
     def make(self, period: Period) -> Constraint:

@@ -23,7 +23,7 @@ from planners.costs import (
 from planners.entries import About, Agents, Length, Point, Speed
 from planners.headway import KeepDistance
 
-Unit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Unit = Annotated[float, Field(gt=0)]
 
 
 class CostBlock(About, abc.ABC):

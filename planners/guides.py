@@ -178,8 +178,8 @@ class GuideFile(Block):
     constraints: list[ConstraintEntry] = Field(default_factory=list)
     walls: Walls | None = None
     costs: list[CostEntry] = Field(default_factory=list)
-    buffer: float = Field(0.0, ge=0, allow_inf_nan=False)
-    scale: float = Field(1.0, ge=0, allow_inf_nan=False)
+    buffer: float = Field(0.0, ge=0)
+    scale: float = Field(1.0, ge=0)
 
     @model_validator(mode="after")
     def _wants_something(self) -> Self:

@@ -96,7 +96,7 @@ class NoCollisionEntry(SceneEntry):
     """Agents that stay clear of every other."""
 
     kind: Literal["no_collision"]
-    gap: float = Field(0.0, ge=0, allow_inf_nan=False)
+    gap: float = Field(0.0, ge=0)
 
     def make(self, period: Period) -> Constraint:
         """The constraint."""

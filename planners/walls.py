@@ -18,7 +18,7 @@ class Walls(Block):
     angles, and more at sharper ones. It is never less.
     """
 
-    clearance: float = Field(0.0, ge=0, allow_inf_nan=False)
+    clearance: float = Field(0.0, ge=0)
 
     def build(self, free: Polygon | MultiPolygon | None) -> KeepInRegion:
         """The constraint.

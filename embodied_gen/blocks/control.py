@@ -1,15 +1,15 @@
 """Blocks of control: what is predicted, from what, and how it is executed."""
 
-import math
 from typing import Annotated, Literal, Self, final
 
 import torch
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from embodied_gen.blocks.forecast import CrowdControl, CrowdSetControl, ForecastControl
 from embodied_gen.blocks.instances import InstancesControl
 from embodied_gen.blocks.outlines import OutlinesControl
+from embodied_gen.blocks.places import PlacesBlock
 from embodied_gen.blocks.segmentation import SegmentationControl
 from embodied_gen.blocks.ways import AheadControl, Channels, WholeWayControl
 from embodied_gen.config import Block
@@ -23,7 +23,7 @@ from embodied_gen.encoder import MapEncoder, SceneEncoder, StateEncoder
 from embodied_gen.events.scene import MOTION
 from embodied_gen.image_encoder import PictureEncoder, PixelEncoder, SurfaceEncoder
 from embodied_gen.nets import NeighbourAttention
-from embodied_gen.place_encoder import Place, PlaceEncoder, turns
+from embodied_gen.place_encoder import PlaceEncoder
 
 Encoder = (
     StateEncoder
@@ -36,37 +36,6 @@ Encoder = (
     | PlaceEncoder
 )
 EXECUTION = ("tracker", "course", "candidates", "replan", "tolerance")  # of a planner: what training does not depend on
-
-
-@final
-class PlaceBlock(Block):
-    """Where something is, in the plane."""
-
-    x: int = Field(ge=0, description="Channel of the observation.")
-    y: int = Field(ge=0, description="Channel of the observation.")
-    heading: int | None = Field(None, ge=0, description="Channel of its heading [rad]; null where it has none.")
-
-
-@final
-class PlacesBlock(Block):
-    """Places that a policy compares: how they lie to each other joins what it observes."""
-
-    of: tuple[PlaceBlock, ...] = Field(min_length=2, description="The places.")
-    period: float = Field(2 * math.pi, description="After which headings look the same [rad], 2 pi over whole numbers.")
-    lengths: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        (0.005, 0.03), min_length=1, description="Distances about which directions are told apart, in their unit."
-    )
-
-    @field_validator("period")
-    @classmethod
-    def _repeats(cls, period: float) -> float:
-        turns(period)
-        return period
-
-    def encoder(self, history: int, mean: Tensor, deviation: Tensor) -> PlaceEncoder:
-        """What reads observations with these places."""
-        places = [Place(place.x, place.y, place.heading) for place in self.of]
-        return PlaceEncoder(history, mean, deviation, places, period=self.period, lengths=self.lengths)
 
 
 @final

@@ -30,7 +30,7 @@ from embodied_gen.heads.emissions import Emission
 from embodied_gen.heads.guidance import RowGuide, drawn
 from embodied_gen.heads.orders import Given, Order
 from embodied_gen.heads.reads_once import ReadsOnce
-from embodied_gen.heads.teaching import Exercise, TeacherForcing, Teaching
+from embodied_gen.heads.teaching import ClosedLoop, Exercise, TeacherForcing, Teaching
 
 
 @final
@@ -48,7 +48,7 @@ class AutoregressiveHead(ReadsOnce):
         candidates: Finished events for each draw under a guide.
 
     Raises:
-        ValueError: If sizes do not fit or a number is out of range.
+        ValueError: If sizes do not fit, a number is out of range, or the order is none that the teaching can follow.
     """
 
     decoder: Decodes
@@ -74,6 +74,7 @@ class AutoregressiveHead(ReadsOnce):
             raise ValueError(f"the order must be one of {positions} positions; got {self.order.positions}.")
         self.net, self.decoder, self.emission = net, decoder, emission
         self.teaching, self.candidates = teaching or TeacherForcing(), candidates
+        _require_time(event, self.order, self.teaching)
         self.places = nn.Parameter(0.1 * torch.randn(positions, decoder.context))
 
     @staticmethod
@@ -159,6 +160,16 @@ class AutoregressiveHead(ReadsOnce):
         order = self.order.settled(conditions)
         values = unroll(self.decoder, conditions[:, order], draw)
         return values[:, order.argsort()].reshape(-1, *self.event.shape)
+
+
+def _require_time(event: Event, order: Order, teaching: Teaching) -> None:
+    """Refuses to ask a decoder for the way back from steps that are not drawn yet."""
+    of_steps = type(event).recovery is not Event.recovery
+    if of_steps and isinstance(teaching, ClosedLoop) and not order.in_time:
+        raise ValueError(
+            f"ClosedLoop needs steps that are drawn in time, as a {type(event).__name__} is their sum; got the order "
+            f"{type(order).__name__}. Set head.order.sequence to given, or head.order.kind to in_turn or in_step."
+        )
 
 
 def _in_order(entries: Tensor, order: Tensor) -> Tensor:

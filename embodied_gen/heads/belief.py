@@ -33,17 +33,19 @@ from torch import Tensor, nn
 from embodied_gen import context, draws
 from embodied_gen.context import Context
 from embodied_gen.events.base import Event
-from embodied_gen.heads.base import Head
 from embodied_gen.heads.binary import biases, require_binary, require_seen, with_guide
 from embodied_gen.heads.chains import choose
-from embodied_gen.heads.gibbs import probabilities, signs, spins
+from embodied_gen.heads.gibbs import probabilities, spins
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.rbm import RestrictedLayer
+from embodied_gen.heads.reads_once import ReadsOnce
 from embodied_gen.heads.slopes import OfRows
+
+_Pairs = list[tuple[Tensor, Tensor]]  # biases of both layers of each machine
 
 
 @final
-class BeliefHead(Head):
+class BeliefHead(ReadsOnce):
     """p(v | c) of a deep belief network, with the questions of a `BinaryHead` about scenes.
 
     Args:
@@ -172,7 +174,7 @@ class BeliefHead(Head):
 
         def potential(state: Tensor) -> Tensor:
             k = len(state) // context.size(c)
-            each = [(below.repeat_interleave(k, 0), above.repeat_interleave(k, 0)) for below, above in pairs]
+            each = _repeated(pairs, k)
             layers = state.split(self.sizes[:-1], 1)
             total = machines[-1].free_energy(layers[-1], *each[-1])
             for machine, (lower, upper), (below, _) in zip(machines, pairwise(layers), each, strict=False):
@@ -184,7 +186,7 @@ class BeliefHead(Head):
     def _machines(self) -> list[RestrictedLayer]:
         return [layer for layer in self.layers if isinstance(layer, RestrictedLayer)]
 
-    def _biases(self, c: Context) -> list[tuple[Tensor, Tensor]]:
+    def _biases(self, c: Context) -> _Pairs:
         """Biases of both layers of each machine, from below."""
         above = self.sizes[1:]
         lowest, others = biases(self.net, self.event, sum(above) + sum(above[:-1]), c)
@@ -192,16 +194,22 @@ class BeliefHead(Head):
         return list(zip([lowest, *lower.split(above[:-1], 1)], upper.split(above, 1), strict=True))
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
+        n, k = rows // context.size(c), 1 if guide is None else self.candidates
+        x = self._draw(_repeated(self._biases(c), n * k), rows * k, generator)
         if guide is None:
-            return self._draw(c, rows, generator)
-        k = self.candidates
-        x = self._draw(context.repeat(c, k), rows * k, generator)
+            return x
         return choose(with_guide(lambda x: x.new_zeros(len(x)), guide, x), x, k, generator=generator)
 
-    def _draw(self, c: Context, rows: int, generator: draws.Generator) -> Tensor:
-        pairs, machines = self._biases(c), self._machines()
-        state = signs((rows, self.sizes[-2]), generator=generator, like=self._like())
+    def _draw(self, pairs: _Pairs, rows: int, generator: draws.Generator) -> Tensor:
+        """One event for each row of the biases, shape `(rows, T, D)`."""
+        machines = self._machines()
+        state = draws.signs((rows, self.sizes[-2]), generator=generator, like=self._like())
         state = machines[-1].walk(state, *pairs[-1], self.sweeps, generator=generator)
         for layer, (below, _) in zip(machines[-2::-1], pairs[-2::-1], strict=True):
             state = spins(layer.down(state, below), generator=generator)
         return state.unflatten(1, self.event.shape)
+
+
+def _repeated(pairs: _Pairs, n: int) -> _Pairs:
+    """Each row n times in a row."""
+    return [(below.repeat_interleave(n, 0), above.repeat_interleave(n, 0)) for below, above in pairs]

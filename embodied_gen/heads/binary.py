@@ -26,9 +26,9 @@ from embodied_gen import context, draws
 from embodied_gen.context import Context
 from embodied_gen.events.base import Event
 from embodied_gen.events.binary import Binary
-from embodied_gen.heads.base import Head
-from embodied_gen.heads.gibbs import HOT, MOST, cooling, every_state, gibbs, probabilities, signs
+from embodied_gen.heads.gibbs import HOT, MOST, cooling, every_state, gibbs, probabilities
 from embodied_gen.heads.guidance import RowGuide
+from embodied_gen.heads.reads_once import ReadsOnce
 from embodied_gen.heads.slopes import OfRows
 from embodied_gen.heads.walls import Walls
 
@@ -36,7 +36,7 @@ UNCHANGED = 100.0  # nat for each entry that a projection would change
 _AT_ONCE = 2**16  # states that are summed over
 
 
-class BinaryHead(Head, abc.ABC):
+class BinaryHead(ReadsOnce, abc.ABC):
     """A density on binary events; implements `HasEnergy`.
 
     Args:
@@ -151,7 +151,7 @@ class BinaryHead(Head, abc.ABC):
         return biases(self.net, self.event, self.hidden, c)
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        x = signs((rows, *self.event.shape), generator=generator, like=self._like())
+        x = draws.signs((rows, *self.event.shape), generator=generator, like=self._like())
         potential = self._potential(c)
         if guide is not None:
             potential = with_guide(potential, guide, x)

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from embodied_gen import draws
-from embodied_gen.context import Context
+from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.binary import BinaryHead, with_guide
-from embodied_gen.heads.gibbs import HOT, MOST, cooling, every_state, gibbs, signs
+from embodied_gen.heads.gibbs import HOT, MOST, cooling, every_state, gibbs
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.slopes import OfRows
 from embodied_gen.rounding import product
@@ -87,8 +87,8 @@ class BoltzmannHead(BinaryHead):
         return x * self.event.half_width[0] + self.event.centre[0]
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        start = signs((rows, self.units + self.hidden), generator=generator, like=self._like())
-        bias = torch.cat(self._biases(c), 1)
+        start = draws.signs((rows, self.units + self.hidden), generator=generator, like=self._like())
+        bias = torch.cat(self._biases(c), 1).repeat_interleave(rows // size(c), 0)
 
         def potential(x: Tensor) -> Tensor:
             s = self._values(x)

@@ -96,7 +96,7 @@ def probabilities(
     if sweeps < 2 or chains < 1:
         raise ValueError(f"sweeps must be at least 2 and chains at least 1; got {sweeps} and {chains}.")
     many, fixed = x.repeat_interleave(chains, 0), seen.repeat_interleave(chains, 0)
-    state = torch.where(fixed, many, signs(many.shape, generator=generator, like=many))
+    state = torch.where(fixed, many, draws.signs(many.shape, generator=generator, like=many))
     temperatures = cooling(sweeps, HOT, 1.0)
     state = gibbs(potential, state, temperatures[: sweeps // 2], generator=generator, free=~fixed)
     total = torch.zeros_like(state)
@@ -114,11 +114,6 @@ def cooling(sweeps: int, hot: float, cold: float) -> list[float]:
     """
     falling = sweeps // 2
     return [cold if k >= falling else hot * (cold / hot) ** (k / falling) for k in range(sweeps)]
-
-
-def signs(shape: Sequence[int], *, generator: draws.Generator, like: Tensor) -> Tensor:
-    """Independent units, -1 or +1 with equal probability."""
-    return 1 - 2 * (draws.uniform(shape, generator=generator, like=like) < 0.5).to(like.dtype)
 
 
 def spins(probability: Tensor, *, generator: draws.Generator) -> Tensor:

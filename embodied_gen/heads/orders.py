@@ -38,9 +38,14 @@ class Order(nn.Module, abc.ABC):
     Args:
         positions: S, >= 1.
 
+    Attributes:
+        in_time: Whether the steps of an event, or of each of its agents, are always drawn from the first to the last.
+
     Raises:
         ValueError: If there is no position.
     """
+
+    in_time: bool
 
     def __init__(self, positions: int):
         super().__init__()
@@ -65,6 +70,8 @@ class Order(nn.Module, abc.ABC):
 class Given(Order):
     """The order of the event: step by step, channel by channel."""
 
+    in_time = True
+
     def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
         """The same for every example."""
         return self.settled(like).expand(rows, -1)
@@ -78,6 +85,8 @@ class Given(Order):
 class Shuffled(Order):
     """Every order in training, equally often; that of the event in drawing."""
 
+    in_time = False
+
     def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
         """Uniform over permutations."""
         return draws.uniform((rows, self.positions), generator=generator, like=like).argsort(1)
@@ -90,6 +99,8 @@ class Shuffled(Order):
 @final
 class Learned(Order):
     """An order that is learned with the rest."""
+
+    in_time = False
 
     def __init__(self, positions: int):
         super().__init__(positions)
@@ -128,6 +139,8 @@ class OfAgents(Order, abc.ABC):
     Raises:
         ValueError: If there is no step.
     """
+
+    in_time = True
 
     def __init__(self, agents: Order, steps: int):
         if steps < 1:

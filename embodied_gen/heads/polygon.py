@@ -25,16 +25,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from embodied_gen import context, draws
+from embodied_gen import draws
 from embodied_gen.context import Context, size
 from embodied_gen.events.polygon import Polygon
-from embodied_gen.heads.base import Head
 from embodied_gen.heads.decoding import Decodes, check_decoder, read, unroll
 from embodied_gen.heads.guidance import RowGuide, propose
+from embodied_gen.heads.reads_once import ReadsOnce
 
 
 @final
-class PolygonHead(Head):
+class PolygonHead(ReadsOnce):
     """p(x | c) by a product over tokens; implements `HasLogProb`.
 
     Args:
@@ -82,7 +82,7 @@ class PolygonHead(Head):
     @torch.no_grad()
     def simple_share(self, c: Context, n: int = 64, *, generator: draws.Generator) -> Tensor:
         """The share of n draws for each context that are simple at the first try, shape `(B,)`."""
-        conditions = self._conditions(context.repeat(c, n))
+        conditions = self._conditions(c).repeat_interleave(n, 0)
         return self.event.simple(self._draw(conditions, generator)).view(-1, n).to(conditions.dtype).mean(1)
 
     def _conditions(self, c: Context) -> Tensor:
@@ -124,7 +124,8 @@ class PolygonHead(Head):
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
         k = self.tries if guide is None else self.candidates
-        x = self._draw(self._conditions(c).repeat_interleave(k, 0), generator).unflatten(0, (rows, k))
+        x = self._draw(self._conditions(c).repeat_interleave(rows // size(c) * k, 0), generator)
+        x = x.unflatten(0, (rows, k))
         simple = self.event.simple(x)
         if guide is None:
             return x[torch.arange(rows, device=x.device), simple.to(torch.uint8).argmax(1)]

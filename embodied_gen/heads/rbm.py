@@ -27,7 +27,7 @@ from embodied_gen import draws
 from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.binary import BinaryHead
-from embodied_gen.heads.gibbs import signs, spins
+from embodied_gen.heads.gibbs import spins
 from embodied_gen.heads.guidance import RowGuide
 from embodied_gen.heads.persistent import PersistentChains
 from embodied_gen.rounding import product
@@ -166,7 +166,7 @@ class RBMHead(BinaryHead):
             )
 
     def _start(self, c: Context, generator: draws.Generator) -> Tensor:
-        return signs((size(c), self.units), generator=generator, like=self._like())
+        return draws.signs((size(c), self.units), generator=generator, like=self._like())
 
     @torch.no_grad()
     def log_partition(self, c: Context, *, generator: draws.Generator, rungs: int = 200, chains: int = 64) -> Tensor:
@@ -194,5 +194,6 @@ class RBMHead(BinaryHead):
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
         if guide is not None:  # hidden units know nothing of a guide: they are summed out, and units drawn one by one
             return super()._sample(c, rows, generator, guide)
-        x = signs((rows, self.units), generator=generator, like=self._like())
-        return self.layer.walk(x, *self._biases(c), self.sweeps, generator=generator).unflatten(1, self.event.shape)
+        x = draws.signs((rows, self.units), generator=generator, like=self._like())
+        visible, hidden = (bias.repeat_interleave(rows // size(c), 0) for bias in self._biases(c))
+        return self.layer.walk(x, visible, hidden, self.sweeps, generator=generator).unflatten(1, self.event.shape)

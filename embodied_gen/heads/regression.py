@@ -25,13 +25,13 @@ from torch import Tensor, nn
 from embodied_gen import draws
 from embodied_gen.context import Context, aligned, size
 from embodied_gen.events.base import Event
-from embodied_gen.heads.base import Head
 from embodied_gen.heads.guidance import RowGuide
+from embodied_gen.heads.reads_once import ReadsOnce
 from embodied_gen.heads.stages import error_of, estimate, estimates
 from embodied_gen.heads.steering import steer
 
 
-class PointHead(Head, abc.ABC):
+class PointHead(ReadsOnce, abc.ABC):
     """A normal of fixed deviation around one estimate; implements `HasLogProb`."""
 
     def __init__(self, event: Event, net: nn.Module, temperature: float):
@@ -65,7 +65,7 @@ class PointHead(Head, abc.ABC):
         return fit - fit.detach()
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
-        x = self.estimate(c)
+        x = self.estimate(c).repeat_interleave(rows // size(c), 0)
         deviation = self.log_deviation.exp()
         if self.temperature > 0:
             noise = draws.normal(x.shape, generator=generator, like=x)

@@ -16,7 +16,8 @@ they have come to (`Event.recovery`). Of K draws at each position the one that i
 
 so that with a large K the states are likely ones that stay near the demonstrated. With K = 1 they are those of the head
 itself, from which the way back may be longer than any step that it knows: training can then diverge. A lesson costs a
-draw, and is meant for the end of a training that began with the truth (`start_from` of a config).
+draw, and is meant for the end of a training that began with the truth (`start_from` of a config). Where an event is a
+sum of steps the way back depends on all earlier ones, so that an order must draw these first (`Order.in_time`).
 
 Sources: Bengio et al. 2015 (arXiv:1506.03099), and Mihaylova and Martins 2019 (arXiv:1906.07651) for one pass, of
 scheduled sampling; Ross et al. 2011 (arXiv:1011.0686) for learning on states of one's own; Zhang et al. 2024

@@ -12,7 +12,7 @@ from torch import nn
 from embodied_gen import draws
 from embodied_gen.events import Binary, Trajectory
 from embodied_gen.heads import Guide, HopfieldHead, associate, association_energy
-from embodied_gen.heads.gibbs import cooling, every_state, gibbs, signs
+from embodied_gen.heads.gibbs import cooling, every_state, gibbs
 from tests.heads.analytic import Constant
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -60,7 +60,7 @@ def test_two_stored_patterns_are_recalled_from_themselves_and_from_a_part(start,
 @given(st.integers(2, 8), st.integers(0, 1000))
 def test_recall_never_raises_the_energy_and_ends_where_no_unit_wants_to_flip(units, seed):
     head = random(units, seed)
-    x = signs((6, 1, units), generator=draws.generator(seed, 2), like=torch.zeros(()))
+    x = draws.signs((6, 1, units), generator=draws.generator(seed, 2), like=torch.zeros(()))
     c = torch.zeros(6, 0)
     energies = [head.energy(head.recall(x, c, sweeps=k), c) for k in (0, 1, 2, 60)]
     for before, after in pairwise(energies):
@@ -71,7 +71,7 @@ def test_recall_never_raises_the_energy_and_ends_where_no_unit_wants_to_flip(uni
 
 def test_hebbs_memories_are_recalled_with_a_tenth_of_the_units_wrong():
     head = network(100)
-    patterns = signs((5, 1, 100), generator=draws.generator(0), like=torch.zeros(()))
+    patterns = draws.signs((5, 1, 100), generator=draws.generator(0), like=torch.zeros(()))
     head.store(patterns)
     wrong = draws.uniform(patterns.shape, generator=draws.generator(1), like=patterns) < 0.1
     assert head.recall(torch.where(wrong, -patterns, patterns), torch.zeros(5, 0)).equal(patterns)
@@ -173,7 +173,7 @@ def test_the_last_sweep_is_at_the_last_temperature(sweeps):
 def test_annealing_finds_the_lowest_state():
     head = random(10, 7)
     energy = head.energy(states(10), torch.zeros(1024, 0))
-    x = signs((20, 1, 10), generator=draws.generator(0), like=torch.zeros(()))
+    x = draws.signs((20, 1, 10), generator=draws.generator(0), like=torch.zeros(()))
     c = torch.zeros(20, 0)
     found = gibbs(lambda x: head.energy(x, c), x, cooling(60, 5.0, 0.05), generator=draws.generator(1))
     lowest = energy.min().item()
@@ -181,7 +181,7 @@ def test_annealing_finds_the_lowest_state():
 
 
 def test_units_that_are_not_free_stay():
-    x = signs((50, 1, 4), generator=draws.generator(0), like=torch.zeros(()))
+    x = draws.signs((50, 1, 4), generator=draws.generator(0), like=torch.zeros(()))
     free = torch.zeros_like(x, dtype=torch.bool)
     free[..., 1] = True
     moved = gibbs(lambda x: x.new_zeros(len(x)), x, [1.0] * 3, generator=draws.generator(1), free=free)
@@ -199,7 +199,7 @@ def test_the_continuous_network_never_raises_its_energy(beta, seed):
 
 
 def test_the_continuous_network_recalls_in_one_step_where_it_is_sharp_and_averages_where_it_is_not():
-    patterns = signs((20, 64), generator=draws.generator(0), like=torch.zeros(()))
+    patterns = draws.signs((20, 64), generator=draws.generator(0), like=torch.zeros(()))
     noisy = patterns + 0.5 * draws.normal(patterns.shape, generator=draws.generator(1), like=patterns)
     torch.testing.assert_close(associate(patterns, noisy, beta=4.0), patterns)
     blurred = associate(patterns, noisy, beta=1e-9)

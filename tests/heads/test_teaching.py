@@ -112,12 +112,11 @@ ORDERS = {
     "given": Given,
     "in turn": lambda positions: InTurn(Shuffled(3), positions // 3),
     "in step": lambda positions: InStep(Shuffled(3), positions // 3),
-    "shuffled": Shuffled,
 }
 
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
-def test_closed_loop_asks_for_the_way_back_from_its_own_draws_in_every_order(order):
+def test_closed_loop_asks_for_the_way_back_from_its_own_draws_in_every_order_that_is_in_time(order):
     event = EVENTS["scene"].double()
     head, exercise, (heard, asked) = lesson(ClosedLoop(1), event, order, rows=6)
     x, _ = two(event, 6)
@@ -126,6 +125,29 @@ def test_closed_loop_asks_for_the_way_back_from_its_own_draws_in_every_order(ord
     there = torch.empty_like(asked).scatter(1, places.unsqueeze(-1).expand_as(asked), asked).view_as(x)
     torch.testing.assert_close(there, event.recovery(x, own))
     assert not torch.allclose(heard, exercise.values)
+    assert head.order.in_time
+    for position in range(heard.shape[1]):  # of what is drawn from here on the decoder cannot know
+        other = heard.clone()
+        other[:, position:] += 1
+        torch.testing.assert_close(exercise.recovery(other)[:, position], exercise.recovery(heard)[:, position])
+
+
+@pytest.mark.parametrize("sequence", ["shuffled", "learned"])
+@pytest.mark.parametrize("event", ["path", "walk", "scene"])
+def test_closed_loop_of_steps_that_are_not_drawn_in_time_is_named(event, sequence):
+    block = AutoregressiveBlock.model_validate(
+        {
+            "emission": {"kind": "mixtures"},
+            "order": {"kind": "positions", "sequence": sequence},
+            "teaching": {"kind": "closed_loop"},
+        }
+    )
+    shape = EVENTS[event].shape[:-1]
+    message = rf"as a {event.title()} is their sum; got the order {sequence.title()}\. Set head.order.sequence to given"
+    with pytest.raises(ValueError, match=message):
+        block.build(EVENTS[event], lambda width: Blank((*shape, width)))
+    head = block.build(EVENTS["trajectory"], lambda width: Blank((5, width)))  # entries that stand alone
+    assert isinstance(head.teaching, ClosedLoop)
 
 
 def test_one_draw_a_position_is_a_draw_of_the_head():

@@ -101,9 +101,9 @@ CROSSED = [[0, 0], [1, 1], [1, 0], [0, 1]]
         ({"kind": "on_road", "points": CROSSED}, ": a region must not cross itself: Self-intersection[0.5"),
         (
             {"kind": "acceleration_limit", "limit": float("inf")},
-            ": limit and period must be positive and finite; got inf",
+            ".limit: Input should be a finite number; got inf",
         ),
-        ({"kind": "curvature_limit", "limit": float("inf")}, ": limit must be positive and finite; got inf"),
+        ({"kind": "curvature_limit", "limit": float("nan")}, ".limit: Input should be a finite number; got nan"),
         ({"kind": "keep_in_region", "points": []}, ": a polygon needs at least three corners; got 0."),
         ({"kind": "speed_limit", "limit": 130}, ".limit: must lie in [0, 100] m/s; got 130"),
         (
