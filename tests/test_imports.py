@@ -13,6 +13,7 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 
 # A part of embodied_gen imports itself and parts of earlier lines.
 LAYERS = (
+    "rounding",
     "softmax",
     "draws context config well_known_text outlines assignment",
     "nets graphs boxes",

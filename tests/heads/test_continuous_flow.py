@@ -84,7 +84,7 @@ def test_what_training_charges_keeps_ways_so_straight_that_few_steps_tell_the_de
     torch.set_default_dtype(torch.float32)
     free, charged = surprises(bent(0.0)), surprises(bent(0.1))
     truth = math.log(0.1) + (1 + math.log(2 * math.pi) + math.log(2)) / 2
-    assert charged[0] - charged[1] < 0.03 < free[0] - free[1]
+    assert 5 * abs(charged[0] - charged[1]) < free[0] - free[1]
     assert truth < charged[0] < truth + 0.12 < free[0]
 
 

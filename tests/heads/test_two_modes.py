@@ -39,7 +39,7 @@ FAMILIES = {
 }
 # Each takes more than five seconds; codes and words learn more slowly than others how little events vary.
 DEAR = ("autoregressive_words", "bnaf", "info_nce_uniform", "maximum_likelihood", "residual_flow")
-STEPS = {"vqvae": 300, "autoregressive_words": 600}
+STEPS = {"vqvae": 300, "gan_relativistic": 200, "autoregressive_words": 600}
 
 
 def head_of(family):
