@@ -10,6 +10,7 @@ from rich.table import Table
 
 from embodied_gen import detection, provenance
 from embodied_gen.commands.console import console, parse
+from embodied_gen.commands.task import check_run
 from embodied_gen.demos.boxed_images import BoxedImages
 from embodied_gen.detection import spreads
 from embodied_gen.detection.data import BoxedBlock
@@ -68,6 +69,7 @@ def evaluate(folder: Path, arguments: list[str]) -> None:
     """Scores the run in a folder, which is among the arguments."""
     data = load_config(folder)[0].data
     parsed = parse(Arguments, "evaluate", arguments, run=str(folder), data=data)
+    check_run(folder, parsed.run)
     for name in ("batch", "threads", "draw_steps"):
         if getattr(parsed, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} must be at least 1; got {getattr(parsed, name)}.")

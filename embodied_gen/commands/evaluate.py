@@ -16,7 +16,7 @@ from embodied_gen.blocks import EnvBlock
 from embodied_gen.commands import detector_scores, forecast_scores, segmenter_scores
 from embodied_gen.commands.agents import agent_of
 from embodied_gen.commands.console import console, parse, progress
-from embodied_gen.commands.task import EXAMPLE, Surroundings, env_block_of, run_among, surroundings_of
+from embodied_gen.commands.task import EXAMPLE, Surroundings, check_run, env_block_of, run_among, surroundings_of
 from embodied_gen.control import Agent
 from embodied_gen.detection import is_run
 from embodied_gen.rollouts import Episode
@@ -86,6 +86,7 @@ def main(arguments: list[str]) -> None:
         segmenter_scores.evaluate(named, arguments)
         return
     parsed = parse(Arguments, "evaluate", arguments, run=tyro.MISSING, env=env_block_of(arguments))
+    check_run(named, parsed.run)
     if parsed.video < 0:
         raise ValueError(f"--video must be at least 0; got {parsed.video}.")
     if parsed.threads < 1:

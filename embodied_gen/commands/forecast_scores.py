@@ -11,6 +11,7 @@ import tyro
 from embodied_gen import experiment, provenance
 from embodied_gen.blocks import EthUcyBlock, RecordingsControl, TracksBlock
 from embodied_gen.commands.console import console, parse, progress
+from embodied_gen.commands.task import check_run
 from embodied_gen.experiment import Experiment, Run
 from embodied_gen.forecasting import answers, scores
 from embodied_gen.forecasting.baselines import ConstantVelocity
@@ -96,6 +97,7 @@ def evaluate(folder: Path, arguments: list[str]) -> None:
     """Scores the run in a folder, which is among the arguments."""
     config, _ = experiment.load_config(folder)
     parsed = parse(Arguments, "evaluate", arguments, run=str(folder), data=config.data)
+    check_run(folder, parsed.run)
     for name, least in (("draws", 1), ("seed", 0), ("threads", 1)):
         if getattr(parsed, name) < least:
             raise ValueError(f"--{name} must be at least {least}; got {getattr(parsed, name)}.")

@@ -17,7 +17,7 @@ from embodied_gen.commands.console import console, parse
 from embodied_gen.commands.map_plans import MapPlans
 from embodied_gen.commands.questions import Question, question_of
 from embodied_gen.commands.scenes import ScenePlans, block_of
-from embodied_gen.commands.task import EXAMPLE, Surroundings, env_block_of, surroundings_of
+from embodied_gen.commands.task import EXAMPLE, Surroundings, check_run, env_block_of, run_among, surroundings_of
 from embodied_gen.experiment import Run
 from embodied_gen.heads import Certified, Guide
 from embodied_gen.training import files
@@ -84,6 +84,7 @@ class Group:
 def main(arguments: list[str]) -> None:
     """Runs the verb."""
     parsed = parse(Arguments, "plan", arguments, run=tyro.MISSING, env=env_block_of(arguments))
+    check_run(run_among(arguments), parsed.run)
     if parsed.n < 1:
         raise ValueError(f"--n must be at least 1; got {parsed.n}.")
     if parsed.seed < 0:

@@ -13,6 +13,7 @@ from rich.table import Table
 from embodied_gen import experiment, provenance
 from embodied_gen.blocks import LabelledImagesBlock, LabelledSetBlock, LabelsBlock, SegmentationControl
 from embodied_gen.commands.console import console, parse
+from embodied_gen.commands.task import check_run
 from embodied_gen.heads import HasMarginals
 from embodied_gen.images.segmenter import Judged, Segmenter, judge
 from embodied_gen.training import files
@@ -59,6 +60,7 @@ def evaluate(folder: Path, arguments: list[str]) -> None:
     """Scores the run in a folder, which is among the arguments."""
     data = experiment.load_config(folder)[0].data
     parsed = parse(Arguments, "evaluate", arguments, run=str(folder), data=data)
+    check_run(folder, parsed.run)
     if parsed.threads < 1:
         raise ValueError(f"--threads must be at least 1; got {parsed.threads}.")
     torch.set_num_threads(parsed.threads)

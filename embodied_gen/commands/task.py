@@ -32,10 +32,23 @@ def run_among(arguments: list[str]) -> Path | None:
     return next((Path(word) for word in _words(arguments) if (Path(word) / "config.json").is_file()), None)
 
 
+def check_run(found: Path | None, parsed: str) -> None:
+    """Raises `ValueError` where flags were read for what was found among the arguments, and RUN is another run."""
+    if found != Path(parsed) and (Path(parsed) / "config.json").is_file():
+        raise ValueError(
+            f"flags were read for {found or 'no run'}, but RUN is {parsed}. Name RUN before all flags, and once."
+        )
+
+
 def _words(arguments: list[str]) -> list[str]:
-    """Arguments that are neither flags nor follow one."""
+    """Arguments that are neither flags nor the value of one."""
     pairs = zip(["", *arguments], arguments, strict=False)
-    return [word for before, word in pairs if not before.startswith("-") and not word.startswith("-")]
+    return [word for before, word in pairs if not _takes_next(before) and not word.startswith("-")]
+
+
+def _takes_next(word: str) -> bool:
+    """Whether the next argument is the value of a flag; `--flag=value` has its own, and `-0.5` is a value."""
+    return word.startswith("--") and "=" not in word
 
 
 @final

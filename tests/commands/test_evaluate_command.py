@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from embodied_gen import experiment
+from embodied_gen.commands.task import env_block_of
 from embodied_gen.evaluate import BLOCK, evaluate
 from planners import read_guide
 
@@ -211,3 +212,25 @@ def test_what_does_not_fit_together_is_told_with_the_remedy(
     outcome = cli("evaluate", {"own": own_run}.get(run, run), *CPU, *flags)
     assert outcome.status == 2 and "Traceback" not in outcome.err
     assert sentence in outcome.err, outcome.err
+
+
+@pytest.mark.parametrize("before", [["--episodes=3"], ["--seed", "-1"], ["--env.kwargs.x", "-0.5"], ["-h"], []])
+def test_the_environment_is_that_of_the_run_wherever_flags_stand(before, planner):
+    flags = [*before, str(planner), "--n=3", "--device", "cpu"]
+    assert env_block_of(flags) == experiment.load_config(planner)[0].env
+
+
+def test_flags_with_their_values_before_the_run_score_it_in_its_own_environment(cli, planner):
+    assert cli("evaluate", planner, *CPU).status == 0
+    after = record_of(planner)
+    assert cli("evaluate", "--episodes=3", "--workers=1", "--device=cpu", planner).status == 0
+    before = record_of(planner)
+    assert before["env"] == after["env"] == {"id": "embodied/Reach-v0", "kwargs": {"max_episode_steps": 5}}
+    assert before["episodes"] == after["episodes"]
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "plan"])
+def test_a_run_that_the_flags_were_not_read_for_is_refused(verb, cli, planner):
+    outcome = cli(verb, "--device", "cpu", "--", planner)
+    sentence = f"flags were read for no run, but RUN is {planner}. Name RUN before all flags, and once."
+    assert (outcome.status, outcome.err) == (2, f"embodied-gen {verb}: {sentence}\n")

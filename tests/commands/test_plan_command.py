@@ -47,6 +47,16 @@ def test_plans_are_drawn_and_their_numbers_lie_beside_the_picture(cli, own_run, 
     assert np.array(group["plans"]).shape == (5, 8, 2) and group["feasible"] == [True] * 5 and group["margins"] == {}
 
 
+def test_flags_with_their_values_before_the_run_plan_in_its_own_environment(cli, tmp_path):
+    run = tiny.untrained_run(tmp_path / "planner", tiny.PLANNER)
+    records = []
+    for order in (["--n=2", "--device=cpu", run], [run, "--n", 2, "--device", "cpu"]):
+        outcome = cli("plan", *order)
+        assert outcome.status == 0, outcome.err
+        records.append(record_of(run / "plan.json"))
+    assert records[0] == records[1]
+
+
 def test_plans_are_samples_of_the_predictor_from_the_first_observation(cli, own_run, tmp_path):
     assert cli("plan", own_run, *CPU, "--n", 3, "--seed", 17).status == 0
     run = experiment.load(own_run)
