@@ -7,6 +7,7 @@ resumed ends with the same weights as one that was not, bit for bit on a CPU. Wh
 next, such as Markov chains, are buffers that move between steps: they are part of the state that is saved.
 """
 
+import copy
 import math
 import time
 import warnings
@@ -128,7 +129,8 @@ class _Loop:
         # Before the model is distributed, as buffers are then, and after it was copied: no draw needs chains.
         if self._chained:
             self._carry_on(self._batch(0)[1], 0)
-        self.model: nn.Module = _distributed(_compiled(predictor, settings.compile), processes)
+        unused = processes.count > 1 and processes.any(self._leaves_out())
+        self.model: nn.Module = _distributed(_compiled(predictor, settings.compile), processes, unused)
         self.step = 0
         # First window whose loss was not finite (-1: none of this process's, but the gradient) and its step, or -1;
         # read only now and then, and before every checkpoint.
@@ -208,6 +210,16 @@ class _Loop:
         head = self.predictor.head
         return isinstance(head, HasChains) and head.chains is not None
 
+    def _leaves_out(self) -> bool:
+        """Whether the loss leaves parameters out, as scores do with the last bias of an energy."""
+        _, batch = self._batch(0)
+        draws.reseed(self.noise, self.course.seed, _NOISE, 0, self.processes.rank)
+        model = copy.deepcopy(self.predictor)  # a loss may change buffers
+        with autocast(self.precision, self.processes.device):
+            losses = model(batch.observations, batch.value, batch.valid, self.noise)
+        losses.mean().backward()
+        return any(part.grad is None for part in model.parameters() if part.requires_grad)
+
     def _carry_on(self, batch: Batch, step: int) -> None:
         """Chains as they are before a step; several processes read those of the first."""
         draws.reseed(self.noise, self.course.seed, _CHAINS, step, self.processes.rank)
@@ -262,11 +274,12 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
     return settings.rate * (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
 
-def _distributed(model: nn.Module, processes: Processes) -> nn.Module:
+def _distributed(model: nn.Module, processes: Processes, unused: bool) -> nn.Module:
+    """The model with shared gradients; to look for parameters that are not used costs time, and a warning of torch."""
     if processes.count == 1:
         return model
     ids = [processes.device.index] if processes.device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+    return nn.parallel.DistributedDataParallel(model, device_ids=ids, find_unused_parameters=unused)
 
 
 def _compiled(predictor: Predictor, wanted: bool) -> nn.Module:

@@ -4,12 +4,14 @@ import errno
 import os
 import random
 import shutil
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import tiny
 import torch
+from torch import distributed
 
 from embodied_gen import experiment
 from embodied_gen.demos.windows import Windows
@@ -25,7 +27,18 @@ SHORT = {"steps": 12, "checkpoint_every": 5, "log_every": 4, "validate_every": 6
 MARK = 12345.0
 
 
-def train(run, *, config=None, predictor=None, course=COURSE, resume=False, episodes=None, report=None, held_out=None):
+def train(
+    run,
+    *,
+    config=None,
+    predictor=None,
+    course=COURSE,
+    resume=False,
+    episodes=None,
+    report=None,
+    held_out=None,
+    processes=ALONE,
+):
     config = config or tiny.experiment_of(train=SHORT)
     predictor = predictor or experiment.build(config, tiny.windows_of(config, episodes))
     sink = report or (lambda step, values: None)
@@ -37,7 +50,7 @@ def train(run, *, config=None, predictor=None, course=COURSE, resume=False, epis
         run=run,
         course=course,
         resume=resume,
-        processes=ALONE,
+        processes=processes,
         report=sink,
     )
 
@@ -413,3 +426,27 @@ def test_a_batch_larger_than_the_data_takes_several_passes(tmp_path):
     config = tiny.experiment_of(train={**SHORT, "batch": 100})
     train(tmp_path, config=config)
     assert len(Windows(tiny.episodes_of(), history=1, horizon=1)) == 31 < 100
+
+
+@pytest.fixture
+def group():
+    """A group of one process, whose mean is its own."""
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    yield Processes(0, 2, torch.device("cpu"))
+    distributed.destroy_process_group()
+
+
+SCORES = [
+    {"kind": "energy", "objective": {"kind": kind}} for kind in ("denoising_score", "sliced_score", "implicit_score")
+]
+
+
+@pytest.mark.parametrize("head", [HEADS["denoising"], HEADS["adversarial"], *SCORES], ids=str)
+def test_sharing_gradients_with_nobody_changes_nothing_also_where_a_loss_leaves_parameters_out(
+    head, group, tmp_path, monkeypatch
+):
+    config = tiny.experiment_of(head=head, event={"kind": "trajectory"}, train={"steps": 3})
+    train(tmp_path / "shared", config=config, processes=group)
+    monkeypatch.setattr(sys.modules["embodied_gen.training.fit"], "_distributed", lambda model, *_: model)
+    train(tmp_path / "own", config=config, processes=group)
+    assert state(tmp_path / "shared") == state(tmp_path / "own")
