@@ -15,7 +15,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from embodied_gen import __version__
 from embodied_gen.training import files
+from embodied_gen.training.precision import Precision
 
 
 @final
@@ -49,6 +51,7 @@ def save(
     module: nn.Module,
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
+    precision: Precision,
 ) -> None:
     """Replaces the training state, then the averaged weights, of a run after `step` steps.
 
@@ -58,8 +61,8 @@ def save(
     tensors = {f"module.{name}": value for name, value in module.state_dict().items()}
     tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
     tensors |= _moments(module, optimizer)
-    note = {"step": step, "seed": course.seed, "fingerprint": course.fingerprint, "torch": torch.__version__}
-    files.write_tensors(state_path(run), tensors, note)
+    note = {"step": step, "seed": course.seed, "fingerprint": course.fingerprint}
+    files.write_tensors(state_path(run), tensors, note | _arithmetic(precision))
     save_model(run, step, average)
 
 
@@ -72,7 +75,14 @@ def save_model(run: Path, step: int, average: nn.Module) -> None:
     files.write_tensors(model_path(run), average.state_dict(), {"step": step})
 
 
-def load(run: Path, course: Course, module: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def load(
+    run: Path,
+    course: Course,
+    module: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    precision: Precision,
+) -> int:
     """Restores a training state in place and returns the number of steps taken.
 
     Raises:
@@ -80,7 +90,7 @@ def load(run: Path, course: Course, module: nn.Module, average: nn.Module, optim
         ValueError: If the file is damaged, or belongs to another course than the one asked for.
 
     Warns:
-        UserWarning: If another version of torch wrote the file.
+        UserWarning: If another version of torch or of this library, or another precision, wrote the file.
     """
     tensors, note = files.read_tensors(state_path(run))
     if not {"step", "seed", "fingerprint"} <= note.keys():
@@ -94,9 +104,12 @@ def load(run: Path, course: Course, module: nn.Module, average: nn.Module, optim
             "now, so it cannot go on exactly. Resume with the same ones (run/config.json holds them), "
             "or train into another folder with --out."
         )
-    if note.get("torch") != torch.__version__:
+    now = _arithmetic(precision)
+    other = [name for name in now if note.get(name) != now[name]]
+    if other:
+        before, after = (", ".join(f"{name} {of.get(name, 'unknown')}" for name in other) for of in (note, now))
         warnings.warn(
-            f"{state_path(run)} was written with torch {note.get('torch')} and goes on with {torch.__version__}: "
+            f"{state_path(run)} was written with {before} and goes on with {after}: "
             "the weights will be close to those of an uninterrupted run, not identical.",
             stacklevel=2,
         )
@@ -104,6 +117,11 @@ def load(run: Path, course: Course, module: nn.Module, average: nn.Module, optim
     average.load_state_dict(_part(tensors, "average."))
     _restore_moments(_part(tensors, "optimizer."), module, optimizer)
     return int(note["step"])
+
+
+def _arithmetic(precision: Precision) -> dict[str, str]:
+    """What the last digits of weights depend on beside the course."""
+    return {"torch": torch.__version__, "embodied-gen": __version__, "precision": precision}
 
 
 def _moments(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -137,7 +137,8 @@ class _Loop:
         self.broken = torch.full((2,), -1, dtype=torch.long, device=processes.device)
 
     def restore(self) -> None:
-        self.step = checkpoint.load(self.run, self.course, self.predictor, self.average.module, self.optimizer)
+        models = self.predictor, self.average.module
+        self.step = checkpoint.load(self.run, self.course, *models, self.optimizer, self.precision)
         if self.processes.first:  # killed between the two files of a checkpoint, the weights are older than the state
             checkpoint.save_model(self.run, self.step, self.average.module)
 
@@ -263,7 +264,8 @@ class _Loop:
     def _save(self) -> None:
         self._stop_if_broken()
         if self.processes.first:
-            checkpoint.save(self.run, self.step, self.course, self.predictor, self.average.module, self.optimizer)
+            models = self.predictor, self.average.module
+            checkpoint.save(self.run, self.step, self.course, *models, self.optimizer, self.precision)
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:

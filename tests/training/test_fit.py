@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import sys
+from contextlib import nullcontext
 from itertools import pairwise
 
 import numpy as np
@@ -253,13 +254,22 @@ def test_a_run_goes_on_in_its_own_course_only(tmp_path, course):
     assert snapshot(tmp_path) == before
 
 
-def test_a_state_of_another_torch_goes_on_and_says_that_it_is_not_exact(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("where", "name"), [(torch, "torch"), (checkpoint, "embodied-gen")])
+def test_a_state_of_another_version_goes_on_and_says_that_it_is_not_exact(where, name, tmp_path, monkeypatch):
     train(tmp_path)
-    monkeypatch.setattr(torch, "__version__", "99.0.0")
-    with pytest.warns(
-        UserWarning, match=r"was written with torch .* and goes on with 99.0.0: the weights will be close"
-    ):
+    monkeypatch.setattr(where, "__version__", "99.0.0")
+    sentence = rf"was written with {name} [^,]* and goes on with {name} 99.0.0: the weights will be close"
+    with pytest.warns(UserWarning, match=sentence):
         train(tmp_path, resume=True)
+
+
+def test_a_state_of_another_precision_goes_on_and_says_that_it_is_not_exact(tmp_path, monkeypatch):
+    config = tiny.experiment_of(train=SHORT | {"precision": "auto"})
+    for precision in ("bf16", "fp32"):
+        monkeypatch.setattr(sys.modules["embodied_gen.training.fit"], "resolve", lambda *_, now=precision: now)
+        sentence = "was written with precision bf16 and goes on with precision fp32: the weights will be close"
+        with pytest.warns(UserWarning, match=sentence) if precision == "fp32" else nullcontext():
+            train(tmp_path, config=config, resume=True)
 
 
 def test_weights_in_the_place_of_the_state_are_refused(tmp_path):
