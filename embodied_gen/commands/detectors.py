@@ -55,7 +55,7 @@ def teach(detection: Detection, boxed: Boxed, run: Path, *, resume: bool, proces
     course = Course(detection.fingerprint(examples.digest(), processes.count), detection.seed)
     said = f"{seen.images:,} images, {len(seen):,} with mirrors"
     if processes.first:
-        prepare(run, resume, save=lambda: save_config(run, detection, images), load=load_config)
+        prepare(run, resume, detection, course, save=lambda: save_config(run, detection, images), load=load_config)
         console.print(
             f"{detection.name}: detector {detection.detector.kind}, {parameters_of(predictor):,} parameters; {said}; "
             f"on {processes.device}, into {run}",

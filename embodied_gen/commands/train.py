@@ -65,7 +65,7 @@ def teach(experiment: Experiment, lessons: Lessons, run: Path, resume: bool, pro
     course = Course(experiment.fingerprint(lessons.digest + begun, processes.count), experiment.seed)
     if processes.first:
         sizes = sizes_of(predictor)
-        prepare(run, resume, save=lambda: save_config(run, experiment, sizes), load=load_config)
+        prepare(run, resume, experiment, course, save=lambda: save_config(run, experiment, sizes), load=load_config)
         _introduce(experiment, predictor, lessons, run, processes.device)
     learn(
         predictor,

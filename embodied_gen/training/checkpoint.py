@@ -10,7 +10,7 @@ state is one file, replaced in one rename. The fingerprint is a hash of all that
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +75,23 @@ def save_model(run: Path, step: int, average: nn.Module) -> None:
     files.write_tensors(model_path(run), average.state_dict(), {"step": step})
 
 
+def check(run: Path, course: Course) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the note of a training state, where it belongs to a course; see `load` for what is raised."""
+    tensors, note = files.read_tensors(state_path(run))
+    if not {"step", "seed", "fingerprint"} <= note.keys():
+        raise ValueError(
+            f"{state_path(run)} is no training state (its note is {note}). It was left as it is; "
+            "restore it from a copy or train again into another folder."
+        )
+    if note["seed"] != course.seed or note["fingerprint"] != course.fingerprint:
+        raise ValueError(
+            f"{run} was trained with another configuration, data set, seed or number of processes than asked for "
+            "now, so it cannot go on exactly. Resume with the same ones (run/config.json holds them), "
+            "or train into another folder with --out."
+        )
+    return tensors, note
+
+
 def load(
     run: Path,
     course: Course,
@@ -92,18 +109,7 @@ def load(
     Warns:
         UserWarning: If another version of torch or of this library, or another precision, wrote the file.
     """
-    tensors, note = files.read_tensors(state_path(run))
-    if not {"step", "seed", "fingerprint"} <= note.keys():
-        raise ValueError(
-            f"{state_path(run)} is no training state (its note is {note}). It was left as it is; "
-            "restore it from a copy or train again into another folder."
-        )
-    if note["seed"] != course.seed or note["fingerprint"] != course.fingerprint:
-        raise ValueError(
-            f"{run} was trained with another configuration, data set, seed or number of processes than asked for "
-            "now, so it cannot go on exactly. Resume with the same ones (run/config.json holds them), "
-            "or train into another folder with --out."
-        )
+    tensors, note = check(run, course)
     now = _arithmetic(precision)
     other = [name for name in now if note.get(name) != now[name]]
     if other:

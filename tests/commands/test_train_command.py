@@ -9,6 +9,7 @@ import pytest
 import safetensors.torch
 import tiny
 import torch
+import yaml
 
 from embodied_gen import experiment
 from embodied_gen.demos import store
@@ -101,6 +102,40 @@ def test_resuming_with_another_config_data_or_seed_is_refused(flags, cli, config
         "Resume with the same ones .*or train into another folder with --out",
     )
     assert snapshot(own_run) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"name": "other"}, 'has name "tiny", not "other" as asked for'),
+        ({"env": {"kwargs": {"max_speed": 0.3}}}, 'has env .*"kwargs": {}.*, not .*"max_speed": 0.3.* as asked for'),
+    ],
+)
+def test_resuming_under_another_name_or_in_another_environment_is_refused(
+    changes, sentence, cli, tiny_data, own_run, tmp_path
+):
+    before, config = snapshot(own_run), tiny.config_file(tmp_path, tiny_data, **changes)
+    refused(
+        cli("train", config, *CPU, "--out", own_run, "--resume"),
+        rf"{own_run} {sentence}\. Resume with its own \(run/config.json holds it\), or train into another folder with",
+    )
+    assert snapshot(own_run) == before
+
+
+def test_how_a_planner_executes_may_change_and_its_config_says_so(cli, tiny_data, tmp_path):
+    control = {"kind": "planner", "state": [0, 1], "goal": [2, 3], "reaches": [0, 1], "horizon": 4, "strides": 2}
+    content = tiny.content(tiny_data, event={"kind": "trajectory"}) | {"control": control}
+    (tmp_path / "planner.yaml").write_text(yaml.safe_dump(content))
+    command = ["train", "planner.yaml", *CPU, *FEW, "--out", "run", "--resume"]
+    assert cli(*command).status == 0
+    before = weights(tmp_path / "run")
+    outcome = cli(*command, "--control.candidates", 7)
+    assert outcome.status == 0, outcome.err
+    run = experiment.load(tmp_path / "run")
+    assert run.experiment.control.candidates == 7 and weights(tmp_path / "run") == before
+    kept = snapshot(tmp_path / "run")
+    refused(cli(*command, "--control.candidates", 8, "--seed", 1), "run was trained with another configuration")
+    assert snapshot(tmp_path / "run") == kept
 
 
 def test_resuming_with_data_that_changed_under_the_same_name_is_refused(cli, own_run, tiny_data, tmp_path):
