@@ -55,13 +55,18 @@ def joined(device: str = "auto") -> Iterator[Processes]:
     """Joins the other processes of a torchrun launch, or stands alone.
 
     Args:
-        device: "auto" takes a GPU where there is one; else as torch names it.
+        device: "auto" takes a GPU where there is one; else as torch names it. Each process takes its own GPU.
 
     Raises:
-        ValueError: If the device does not exist.
+        ValueError: If the device does not exist, or is one GPU for several processes.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     local = int(os.environ.get("LOCAL_RANK", "0"))
+    if count > 1 and device.startswith("cuda:"):
+        raise ValueError(
+            f"each of {count} processes takes a GPU of its own; got the device {device!r} for all. Use 'cuda' or "
+            "'auto', and CUDA_VISIBLE_DEVICES to choose among GPUs."
+        )
     chosen = resolve_device(device, local)
     if count == 1:
         yield Processes(0, 1, chosen)
@@ -76,11 +81,17 @@ def joined(device: str = "auto") -> Iterator[Processes]:
 def resolve_device(device: str, local: int = 0) -> torch.device:
     """The device of a name.
 
+    Args:
+        device: As torch names it, or "auto" for a GPU where there is one.
+        local: Number of the GPU where the name has none.
+
     Raises:
         ValueError: If the name is unknown or the device is absent.
     """
     if device == "auto":
-        device = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        device = f"cuda:{local}"
     try:
         chosen = torch.device(device)
         torch.zeros(1, device=chosen)

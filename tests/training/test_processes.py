@@ -27,6 +27,22 @@ def test_auto_takes_the_processor_where_there_is_no_gpu(monkeypatch):
     assert resolve_device("auto") == CPU
 
 
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+@pytest.mark.parametrize("local", [0, 3])
+def test_each_process_takes_the_gpu_of_its_number(name, local, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch, "zeros", lambda *size, device: None)
+    assert resolve_device(name, local) == torch.device("cuda", local)
+    assert resolve_device("cuda:1", local) == torch.device("cuda", 1)
+
+
+def test_one_gpu_for_several_processes_is_refused(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    sentence = "each of 2 processes takes a GPU of its own; got the device 'cuda:1' for all. Use 'cuda' or 'auto', and"
+    with pytest.raises(ValueError, match=sentence), joined("cuda:1"):
+        pass
+
+
 def test_precisions_stand_and_auto_becomes_one_of_them():
     assert precision.resolve("fp32", CPU) == "fp32"
     assert precision.resolve("bf16", CPU) == "bf16"
