@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from embodied_gen import yaml_file
+
 
 class Block(BaseModel):
     """A part of a config: immutable, no unknown keys, finite numbers."""
@@ -40,7 +42,7 @@ def read(path: Path, model: type[Whole], what: str) -> Whole:
         hint = f" Did you mean {near[0]}?" if near else ""
         raise FileNotFoundError(f"there is no {what} file {path}.{hint}")
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml_file.load(path)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     return parse(content, model, str(path))
@@ -49,7 +51,7 @@ def read(path: Path, model: type[Whole], what: str) -> Whole:
 def keys_of(path: Path) -> frozenset[str]:
     """The keys of a config file, by which its kind is told; none where it cannot be read, which `read` explains."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml_file.load(path)
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
         return frozenset()
     return frozenset(map(str, content)) if isinstance(content, Mapping) else frozenset()

@@ -15,6 +15,7 @@ PACKAGES = ("embodied_gen", "planners", "envs")
 LAYERS = (
     "rounding",
     "softmax",
+    "yaml_file",
     "draws context config well_known_text outlines assignment",
     "nets graphs boxes",
     "events",

@@ -6,7 +6,7 @@ from typing import Any, Literal, final
 import yaml
 from pydantic import Field
 
-from embodied_gen import config
+from embodied_gen import config, yaml_file
 from embodied_gen.config import Block
 from embodied_gen.images.sets import Recipe
 
@@ -40,7 +40,7 @@ class ImageConfig(Block):
 def describes(path: Path) -> bool:
     """Whether a file is a config whose data are images; False where it cannot be read, which its reader will tell."""
     try:
-        content: Any = yaml.safe_load(path.read_text())
+        content: Any = yaml_file.load(path)
         return bool(content["data"]["kind"] == "images")
     except (OSError, yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError):
         return False
