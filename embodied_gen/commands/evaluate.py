@@ -64,7 +64,7 @@ class Arguments:
     video: int = 0
     """Animate the first K episodes as GIFs in the run's folder videos/."""
     json: str | None = None
-    """Write the record here instead of RUN/eval.json."""
+    """Write the record here instead of RUN/eval.json; FILE.json has lerobot's layout beside it in FILE_info.json."""
     workers: int | None = None
     """Processes that hold the environments; as many as cores where not given."""
     device: str = "auto"
@@ -106,8 +106,12 @@ def main(arguments: list[str]) -> None:
     record |= _evaluate(agent, maker, parsed)
     target = Path(parsed.json) if parsed.json else run.folder / "eval.json"
     files.write_json(target, record)
-    videos = record_videos(agent, maker, run.folder / "videos", [e["seed"] for e in record["episodes"][: parsed.video]])
-    files.write_json(target.with_name("eval_info.json"), evaluation.lerobot_info(record, [str(v) for v in videos]))
+    info = target.with_name(f"{target.stem}_info.json")
+    files.write_json(info, evaluation.lerobot_info(record, []))  # kept where videos cannot be made
+    if parsed.video:
+        seeds = [episode["seed"] for episode in record["episodes"][: parsed.video]]
+        videos = record_videos(agent, maker, run.folder / "videos", seeds)
+        files.write_json(info, evaluation.lerobot_info(record, [str(video) for video in videos]))
     console.print(table(record))
     console.print(f"written: {target}", soft_wrap=True)
 

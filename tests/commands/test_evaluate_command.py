@@ -56,12 +56,20 @@ def test_videos_are_written_and_named(cli, own_run):
     assert info["overall"]["video_paths"] == [str(path) for path in paths]
 
 
+def test_records_of_one_folder_each_keep_their_own_info(cli, own_run):
+    for count, name in ((2, "eval.json"), (1, "other.json")):
+        assert cli("evaluate", own_run, *FEW, "--episodes", count, "--json", own_run / name).status == 0
+    counts = {path.name: json.loads(path.read_text())["overall"]["n_episodes"] for path in own_run.glob("*_info.json")}
+    assert counts == {"eval_info.json": 2, "other_info.json": 1}
+
+
 def test_scores_are_kept_where_videos_cannot_be_made(cli, own_run, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     outcome = cli("evaluate", own_run, *FEW, "--video", 1)
     assert outcome.status == 2
     assert "pip install 'embodied-gen[viz]'" in outcome.err
     assert len(json.loads((own_run / "eval.json").read_text())["episodes"]) == 5
+    assert json.loads((own_run / "eval_info.json").read_text())["overall"]["n_episodes"] == 5
 
 
 def test_a_single_episode_is_scored_too(cli, own_run):
