@@ -67,18 +67,24 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], note: Mapping[str, 
 
 
 def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the note of a file.
+    """The tensors and the note of a file; see `read_note` for what is raised."""
+    note = read_note(path)
+    with safetensors.safe_open(str(path), framework="pt", device=device) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, note
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """The note of a file of tensors.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is truncated, foreign, or of a newer schema.
+        ValueError: If it is truncated, damaged, foreign, or of a newer schema.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}.")
     try:
-        with safetensors.safe_open(str(path), framework="pt", device=device) as file:
+        with safetensors.safe_open(str(path), framework="pt") as file:
             header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise ValueError(
             f"{path} is truncated or not a safetensors file ({error}). "
@@ -89,8 +95,15 @@ def read_tensors(path: Path, device: str = "cpu") -> tuple[dict[str, Tensor], di
             f"{path} was not written by embodied-gen (its header says {header.get('format', 'nothing')!r}). "
             "It was left as it is; name a folder that embodied-gen train has written."
         )
-    check_schema(path, int(header["schema"]))
-    return tensors, json.loads(header["note"])
+    try:
+        schema, note = int(header["schema"]), dict(json.loads(header["note"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} has a damaged header: it must hold the number schema and note, a JSON object; got "
+            f"{', '.join(sorted(header))}. It was left as it is; restore it from a copy."
+        ) from error
+    check_schema(path, schema)
+    return note
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

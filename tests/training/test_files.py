@@ -105,13 +105,25 @@ def damaged(tmp_path, what):
         path.write_bytes(safetensors.torch.save(TENSORS, {"format": "pt"}))
     elif what == "without header":
         path.write_bytes(safetensors.torch.save(TENSORS))
+    elif what in HEADERS:
+        path.write_bytes(safetensors.torch.save(TENSORS, {"format": "embodied-gen", **HEADERS[what]}))
     else:
         header = {"format": "embodied-gen", "schema": str(files.SCHEMA + 1), "note": "{}"}
         path.write_bytes(safetensors.torch.save(TENSORS, header))
     return path
 
 
+HEADERS = {
+    "no schema": {"note": "{}"},
+    "no number": {"schema": "one", "note": "{}"},
+    "no note": {"schema": "1"},
+    "half a note": {"schema": "1", "note": '{"step": '},
+    "a list of notes": {"schema": "1", "note": "[1]"},
+}
 DAMAGES = {
+    **dict.fromkeys(
+        HEADERS, "has a damaged header: it must hold the number schema and note, a JSON object; got format"
+    ),
     "truncated": "is truncated or not a safetensors file",
     "cut in the header": "is truncated or not a safetensors file",
     "empty": "is truncated or not a safetensors file",

@@ -41,6 +41,18 @@ def test_half_a_line_at_the_end_is_left_out_and_then_dropped(tmp_path):
     assert [json.loads(text)["step"] for text in path.read_text().splitlines()] == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    "damage", [b'{"loss": 1.0}', b"[3]", b"3", b'{"step": "3"}', b'{"step": 3, "lo\xff": 1', b"\xff\xfe"]
+)
+def test_a_damaged_line_ends_the_log_and_is_dropped_with_what_follows(damage, tmp_path):
+    fill(tmp_path, 0, [1, 2])
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(path.read_bytes() + damage + b'\n{"step": 4}\n')
+    assert [line["step"] for line in read(path)] == [1, 2]
+    fill(tmp_path, 2, [3])
+    assert [line["step"] for line in read(path)] == [1, 2, 3]
+
+
 def test_a_line_is_on_the_disk_as_soon_as_it_is_added(tmp_path):
     log = MetricsLog(tmp_path, 0)
     log.add(1, {"loss": 1.0})
