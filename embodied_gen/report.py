@@ -2,6 +2,7 @@
 
 import base64
 import html
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Entry:
         evaluation: The record of eval.json.
         plan: Picture of plans, a PNG file.
         plan_record: The JSON beside the picture.
-        animations: GIF files of episodes.
+        animations: GIF files of episodes of the evaluation.
     """
 
     name: str
@@ -52,8 +53,7 @@ def render(entries: Sequence[Entry], comparison: Mapping[str, Any] | None) -> st
         comparison: Of the runs on the same seeds, where they share them.
     """
     sections = [_scores(entries)]
-    if comparison is not None:
-        sections.append(_differences(comparison))
+    sections.append(_differences(comparison) if comparison is not None else _why_none(entries))
     sections += [_modes(entries), _plans(entries), _animations(entries), _curves(entries), _details(entries)]
     title = "embodied-gen: " + ", ".join(entry.name for entry in entries)
     return (
@@ -64,9 +64,18 @@ def render(entries: Sequence[Entry], comparison: Mapping[str, Any] | None) -> st
 
 
 def _scores(entries: Sequence[Entry]) -> str:
-    scored = [(entry.name, entry.evaluation) for entry in entries if entry.evaluation is not None]
-    if not scored:
+    groups: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+    for entry in entries:
+        if entry.evaluation is not None:
+            alike = json.dumps([entry.evaluation["env"], entry.evaluation["seeds"]], sort_keys=True)
+            groups.setdefault(alike, []).append((entry.name, entry.evaluation))
+    if not groups:
         return "<p>None of these runs was evaluated yet: <code>embodied-gen evaluate RUN</code>.</p>"
+    return "<h2>Scores</h2>\n" + "".join(map(_scores_alike, groups.values()))
+
+
+def _scores_alike(scored: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """The scores of runs on the same seeds of one environment."""
     rows = []
     for name, record in scored:
         summary, latency = record["summary"], record["latency"]
@@ -88,10 +97,28 @@ def _scores(entries: Sequence[Entry]) -> str:
         [record["summary"]["success_rate"] for _, record in scored],
         [record["summary"]["success_interval"] for _, record in scored],
     )
-    first = scored[0][1]
-    seeds = f"{first['seeds']['count']} episodes from seed {first['seeds']['first']}"
-    caption = f"Closed loop in {first['env']['id']}, {seeds}; every episode has its own seed."
-    return "<h2>Scores</h2>\n" + _table(head, rows) + _figure(pictures.inline(picture), caption)
+    env, seeds = scored[0][1]["env"], scored[0][1]["seeds"]
+    variant = ", ".join(f"{name} {value}" for name, value in env["kwargs"].items())
+    where = env["id"] + (f" ({variant})" if variant else "")
+    caption = (
+        f"Closed loop in {where}, {seeds['count']} episodes from seed {seeds['first']}; every episode has its own."
+    )
+    return _table(head, rows) + _figure(pictures.inline(picture), caption)
+
+
+def _why_none(entries: Sequence[Entry]) -> str:
+    """Why there are no differences; nothing where there is nothing to compare."""
+    unscored = [entry.name for entry in entries if entry.evaluation is None]
+    if len(entries) < 2 or len(unscored) == len(entries):
+        return ""
+    if unscored:
+        reason = f"there are no scores in an environment of {', '.join(unscored)}"
+    else:
+        reason = "the runs were scored in several environments or on several seeds"
+    return (
+        f"<p>No differences are shown, as {html.escape(reason)}. All runs must be evaluated in one environment, with "
+        "the same <code>--seed</code> and <code>--episodes</code>.</p>"
+    )
 
 
 def _differences(comparison: Mapping[str, Any]) -> str:
@@ -105,9 +132,11 @@ def _differences(comparison: Mapping[str, Any]) -> str:
                 f"[{low:+.3f}, {high:+.3f}]",
                 f"{pair['only_run']} / {pair['only_reference']}",
                 f"{pair['mcnemar_p']:.2g}",
+                f"{pair['mcnemar_p_holm']:.2g}",
             ]
         )
-    head = ["same seeds", "difference of success", "95 % interval", "only it / only the other", "exact McNemar p"]
+    only = "only it / only the other"
+    head = ["same seeds", "difference of success", "95 % interval", only, "exact McNemar p", "p (Holm)"]
     return "<h2>Differences</h2>\n" + _table(head, rows)
 
 

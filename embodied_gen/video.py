@@ -37,7 +37,7 @@ def record_videos(policy: Agent, maker: EnvMaker, folder: Path, seeds: Sequence[
     rate = float(env.metadata.get("render_fps", 30))
     paths = []
     for seed in seeds:
-        path = folder / f"episode-{seed}.gif"
+        path = path_of(folder, seed)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_gif(path, frames_of(env, agent, seed), rate)
         paths.append(path)
@@ -57,6 +57,11 @@ def frames_of(env: gym.Env, agent: RecedingHorizon, seed: int) -> list[np.ndarra
         frames.append(_picture(env))
         ended = bool(terminated or truncated)
     return frames
+
+
+def path_of(folder: Path, seed: int) -> Path:
+    """Where the episode of a seed is kept."""
+    return folder / f"episode-{seed}.gif"
 
 
 def write_gif(path: Path, frames: Sequence[np.ndarray], rate: float) -> None:

@@ -1,6 +1,6 @@
 """`embodied-gen report`: runs become one HTML file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from embodied_gen.commands.console import console, parse
 from embodied_gen.report import Entry, render
 from embodied_gen.training import files
 from embodied_gen.training.metrics_log import read
+from embodied_gen.video import path_of
 
 _ANIMATIONS = 3  # of each run, so that the file stays light
 
@@ -53,15 +54,22 @@ def entry_of(folder: Path, name: str) -> Entry:
     """
     config, _ = experiment.load_config(folder)
     plan, record = folder / "plan.png", folder / "plan.json"
+    evaluation = read_record(folder) if (folder / "eval.json").is_file() else None
     return Entry(
         name=name,
         config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
         log=read(folder / "metrics.jsonl"),
-        evaluation=read_record(folder) if (folder / "eval.json").is_file() else None,
+        evaluation=evaluation,
         plan=plan if plan.is_file() else None,
         plan_record=_plan_record(record) if record.is_file() else None,
-        animations=sorted((folder / "videos").glob("*.gif"))[:_ANIMATIONS],
+        animations=_animations(folder / "videos", evaluation)[:_ANIMATIONS],
     )
+
+
+def _animations(folder: Path, evaluation: Mapping[str, Any] | None) -> list[Path]:
+    """Those of episodes of the evaluation; others may be in the folder, of earlier ones."""
+    paths = [path_of(folder, episode["seed"]) for episode in evaluation["episodes"]] if evaluation else []
+    return [path for path in paths if path.is_file()]
 
 
 def _plan_record(path: Path) -> dict[str, Any]:

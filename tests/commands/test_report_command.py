@@ -1,5 +1,6 @@
 """`embodied-gen report` makes one file of whatever runs hold."""
 
+import json
 import re
 import shutil
 
@@ -43,6 +44,72 @@ def test_it_shows_scores_differences_plans_and_animations(cli, own_run, tmp_path
     ):
         assert part in page, part
     assert page.count("data:image/gif") == 2
+
+
+def record_of(run):
+    return json.loads((run / "eval.json").read_text())
+
+
+@pytest.fixture
+def scored(tiny_run, tmp_path, cli):
+    """A run that was evaluated, and two copies of it."""
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    assert cli("evaluate", run, *FEW).status == 0
+    return [run, *(shutil.copytree(run, tmp_path / name) for name in ("second", "third"))]
+
+
+@pytest.mark.parametrize(
+    ("change", "caption"),
+    [
+        ({"env": {"id": "embodied/Reach-v0", "kwargs": {}}}, "Closed loop in embodied/Reach-v0, 3 episodes"),
+        (
+            {"env": {"id": "embodied/Avoid-v0", "kwargs": {"max_speed": 0.3}}},
+            "embodied/Avoid-v0 (max_speed 0.3), 3 epi",
+        ),
+        ({"seeds": {"first": 7, "count": 9}}, "Closed loop in embodied/Avoid-v0, 9 episodes from seed 7"),
+    ],
+)
+def test_every_score_stands_over_its_own_environment_and_seeds(change, caption, cli, scored, tmp_path):
+    (scored[1] / "eval.json").write_text(json.dumps(record_of(scored[1]) | change))
+    assert cli("report", *scored).status == 0
+    tables = (tmp_path / "report.html").read_text().split("<table>")
+    assert len(tables) == 3 and "Closed loop in embodied/Avoid-v0, 3 episodes from seed 1000000" in tables[1]
+    assert "<td>third</td>" in tables[1] and "<td>second</td>" not in tables[1]
+    assert caption in tables[2] and "<td>second</td>" in tables[2]
+    assert "No differences are shown, as the runs were scored in several environments or on several seeds" in tables[2]
+    assert "<h2>Differences</h2>" not in tables[2]
+
+
+def test_it_says_which_run_keeps_differences_from_being_shown(cli, scored, tmp_path):
+    (scored[2] / "eval.json").unlink()
+    assert cli("report", *scored).status == 0
+    assert (
+        "No differences are shown, as there are no scores in an environment of third"
+        in (tmp_path / "report.html").read_text()
+    )
+
+
+def test_differences_of_several_runs_are_adjusted(cli, scored, tmp_path):
+    changed = record_of(scored[0])
+    for episode in changed["episodes"]:
+        episode["success"] = not episode["success"]
+    (scored[1] / "eval.json").write_text(json.dumps(changed))
+    assert cli("report", *scored).status == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "<th>p (Holm)</th>" in page
+    first, second = re.findall(r"against run</td>.*?</tr>", page)
+    assert re.findall(r">([\d.]+)<", first)[-2:] == ["0.25", "0.5"] and re.findall(r">([\d.]+)<", second)[-2:] == [
+        "1",
+        "1",
+    ]
+
+
+def test_animations_of_earlier_seeds_are_left_out(cli, own_run, tmp_path):
+    assert cli("evaluate", own_run, *FEW, "--video", 1).status == 0
+    assert cli("evaluate", own_run, *FEW, "--seed", 2_000_000, "--video", 2).status == 0
+    assert cli("report", own_run).status == 0
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/gif") == 2 and "episode seed 1000000" not in page
 
 
 def test_two_runs_of_one_name_are_told_apart(cli, own_run, tmp_path):
