@@ -30,7 +30,8 @@ class Entry:
         name: Unique in the report.
         config: The run's config, as text.
         log: Lines of metrics.jsonl.
-        evaluation: The record of eval.json.
+        evaluation: The record of eval.json, of what acts in an environment.
+        measured: That of what is scored on data: `scores`, or `rows` of them.
         plan: Picture of plans, a PNG file.
         plan_record: The JSON beside the picture.
         animations: GIF files of episodes of the evaluation.
@@ -40,6 +41,7 @@ class Entry:
     config: str
     log: Sequence[Mapping[str, float]]
     evaluation: Mapping[str, Any] | None
+    measured: Mapping[str, Any] | None
     plan: Path | None
     plan_record: Mapping[str, Any] | None
     animations: Sequence[Path]
@@ -52,7 +54,7 @@ def render(entries: Sequence[Entry], comparison: Mapping[str, Any] | None) -> st
         entries: Runs, at least one.
         comparison: Of the runs on the same seeds, where they share them.
     """
-    sections = [_scores(entries)]
+    sections = [_scores(entries), _measures(entries)]
     sections.append(_differences(comparison) if comparison is not None else _why_none(entries))
     sections += [_modes(entries), _plans(entries), _animations(entries), _curves(entries), _details(entries)]
     title = "embodied-gen: " + ", ".join(entry.name for entry in entries)
@@ -70,6 +72,8 @@ def _scores(entries: Sequence[Entry]) -> str:
             alike = json.dumps([entry.evaluation["env"], entry.evaluation["seeds"]], sort_keys=True)
             groups.setdefault(alike, []).append((entry.name, entry.evaluation))
     if not groups:
+        if any(entry.measured is not None for entry in entries):
+            return ""
         return "<p>None of these runs was evaluated yet: <code>embodied-gen evaluate RUN</code>.</p>"
     return "<h2>Scores</h2>\n" + "".join(map(_scores_alike, groups.values()))
 
@@ -104,6 +108,30 @@ def _scores_alike(scored: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
         f"Closed loop in {where}, {seeds['count']} episodes from seed {seeds['first']}; every episode has its own."
     )
     return _table(head, rows) + _figure(pictures.inline(picture), caption)
+
+
+def _measures(entries: Sequence[Entry]) -> str:
+    """A table for each run that is scored on data, a column for each of its rows."""
+    parts = []
+    for entry in entries:
+        if entry.measured is None:
+            continue
+        columns = [_flat(row) for row in entry.measured.get("rows") or [entry.measured["scores"]]]
+        names = dict.fromkeys(name for column in columns for name in column)
+        rows = [[name, *(column.get(name, "") for column in columns)] for name in names]
+        parts.append(_table([entry.name, *[""] * len(columns)], rows))
+    return "<h2>Scores on data</h2>\n" + "".join(parts) if parts else ""
+
+
+def _flat(scores: Mapping[str, Any]) -> dict[str, str]:
+    """Scores by name, those of classes too, as text; what there is no number for is empty."""
+    found: dict[str, str] = {}
+    for name, value in scores.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}, {part}": text for part, text in _flat(value).items()}
+        elif value is None or isinstance(value, str | int | float):
+            found[name] = "" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    return found
 
 
 def _why_none(entries: Sequence[Entry]) -> str:
@@ -185,10 +213,10 @@ def _details(entries: Sequence[Entry]) -> str:
     parts = ["<h2>Provenance</h2>"]
     for entry in entries:
         text = entry.config
-        if entry.evaluation is not None:
-            versions = ", ".join(f"{name} {version}" for name, version in entry.evaluation["versions"].items())
-            machine = ", ".join(f"{name} {value}" for name, value in entry.evaluation["machine"].items())
-            text += f"\nevaluated with {versions}\non {machine}"
+        record = entry.evaluation or entry.measured or {}
+        for what, key in (("evaluated with", "versions"), ("on", "machine")):
+            if key in record:
+                text += f"\n{what} " + ", ".join(f"{name} {value}" for name, value in record[key].items())
         parts.append(f"<details><summary>{html.escape(entry.name)}</summary><pre>{html.escape(text)}</pre></details>")
     return "\n".join(parts)
 

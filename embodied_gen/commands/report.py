@@ -11,6 +11,8 @@ import yaml
 from embodied_gen import experiment
 from embodied_gen.commands.compare import compare, names_of, read_record
 from embodied_gen.commands.console import console, parse
+from embodied_gen.config import Block
+from embodied_gen.detection import experiment as detector
 from embodied_gen.report import Entry, render
 from embodied_gen.training import files
 from embodied_gen.training.metrics_log import read
@@ -23,8 +25,8 @@ _ANIMATIONS = 3  # of each run, so that the file stays light
 class Arguments:
     """Writes one self-contained HTML file about one or more runs.
 
-    It shows whatever exists in the folders: scores with intervals, differences on the same seeds, ways taken, plans,
-    animations, training curves, settings and versions.
+    It shows whatever exists in the folders: scores with intervals, differences on the same seeds, scores on data of
+    what acts in no environment, ways taken, plans, animations, training curves, settings and versions.
     """
 
     runs: tyro.conf.Positional[tuple[str, ...]]
@@ -52,18 +54,27 @@ def entry_of(folder: Path, name: str) -> Entry:
         FileNotFoundError: If the folder is not a run.
         ValueError: If a file in it is damaged.
     """
-    config, _ = experiment.load_config(folder)
+    of_detector = detector.is_run(folder)
+    config: Block = detector.load_config(folder)[0] if of_detector else experiment.load_config(folder)[0]
     plan, record = folder / "plan.png", folder / "plan.json"
-    evaluation = read_record(folder) if (folder / "eval.json").is_file() else None
+    measured = _measured(folder / "eval.json")
+    evaluation = read_record(folder) if measured is None and (folder / "eval.json").is_file() else None
     return Entry(
         name=name,
         config=yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False),
         log=read(folder / "metrics.jsonl"),
         evaluation=evaluation,
+        measured=measured,
         plan=plan if plan.is_file() else None,
         plan_record=_plan_record(record) if record.is_file() else None,
         animations=_animations(folder / "videos", evaluation)[:_ANIMATIONS],
     )
+
+
+def _measured(path: Path) -> dict[str, Any] | None:
+    """The record of what is scored on data; None without one, or where it is of episodes."""
+    record = files.read_json(path) if path.is_file() else {}
+    return record if {"scores", "rows"} & record.keys() else None
 
 
 def _animations(folder: Path, evaluation: Mapping[str, Any] | None) -> list[Path]:

@@ -58,7 +58,7 @@ def record_of(folder):
     return json.loads((folder / "eval.json").read_text())
 
 
-def test_every_protocol_is_scored_as_the_library_scores_it_by_hand(cli, run):
+def test_every_protocol_is_scored_as_the_library_scores_it_by_hand(cli, run, tmp_path):
     outcome = cli("evaluate", run, *FEW, "--seed", 4)
     assert outcome.status == 0, outcome.err
     loaded, record = experiment.load(run), record_of(run)
@@ -78,6 +78,8 @@ def test_every_protocol_is_scored_as_the_library_scores_it_by_hand(cli, run):
     assert markdown([row_of(row) for row in expected]) in outcome.out and "walk, alone too: " in outcome.out
     assert f"written: {run / 'eval.json'}" in outcome.out
     assert (record["schema"], record["run"], record["head"], record["step"]) == (1, "small", "mixture", 1)
+    assert cli("report", run).status == 0
+    assert all(f">{name}</td>" in (tmp_path / "report.html").read_text() for name in ("small, draws", "Schöller"))
     assert record["seed"] == 4 and record["data"] == loaded.experiment.data.model_dump(mode="json")
     assert "torch" in record["versions"] and "cores" in record["machine"]
 

@@ -112,6 +112,35 @@ def test_animations_of_earlier_seeds_are_left_out(cli, own_run, tmp_path):
     assert page.count("data:image/gif") == 2 and "episode seed 1000000" not in page
 
 
+FORECASTS = {"rows": [{"scene": "eth", "draws": 1, "ade": 0.5}, {"scene": "zara", "draws": 20, "ade": None}]}
+SEGMENTS = {"scores": {"mean_iou": 0.25, "classes": {"road & way": 1.0, "sky": None}}}
+
+
+@pytest.mark.parametrize(
+    ("record", "lines"),
+    [
+        (FORECASTS, [["scene", "eth", "zara"], ["draws", "1", "20"], ["ade", "0.500", ""]]),
+        (SEGMENTS, [["mean_iou", "0.250"], ["classes, road &amp; way", "1.000"], ["classes, sky", ""]]),
+    ],
+)
+def test_scores_on_data_are_a_plain_table(record, lines, cli, own_run, tmp_path):
+    (own_run / "eval.json").write_text(json.dumps({"schema": 1, "versions": {"torch": "2.0"}, **record}))
+    outcome = cli("report", own_run)
+    assert outcome.status == 0, outcome.err
+    page = (tmp_path / "report.html").read_text()
+    table = page[page.index("Scores on data") : page.index("</table>")]
+    assert [re.findall(r"<td[^>]*>([^<]*)</td>", line) for line in table.split("<tr>")[2:]] == lines
+    assert "evaluated with torch 2.0" in page and "None of these runs was evaluated" not in page
+
+
+def test_runs_scored_on_data_stand_beside_those_scored_in_an_environment(cli, scored, tmp_path):
+    (scored[2] / "eval.json").write_text(json.dumps({"schema": 1, **SEGMENTS}))
+    assert cli("report", *scored).status == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "<h2>Scores</h2>" in page and "<h2>Scores on data</h2>" in page
+    assert "there are no scores in an environment of third" in page
+
+
 def test_two_runs_of_one_name_are_told_apart(cli, own_run, tmp_path):
     twin = shutil.copytree(own_run, tmp_path / "twin" / own_run.name)
     assert cli("report", own_run, twin).status == 0

@@ -104,6 +104,9 @@ def test_a_detector_is_trained_described_scored_and_goes_on(path, folder, cli, t
     assert ("spread" in record) == (kind == "denoising")
     examples, classes = loaded.detection.data.testing()
     assert record["scores"] == asdict(score(detections(loaded.predictor, examples), examples, classes))
+    assert cli("report", run).status == 0
+    page = (tmp_path / "report.html").read_text()
+    assert f'<td>ap50</td><td class="number">{record["scores"]["ap50"]:.3f}</td>' in page and "pyramid:" in page
     refused = cli(*train)
     assert refused.status == 2 and "holds a training run already" in refused.err
     before = files.read_tensors(checkpoint.model_path(run))[0]
