@@ -64,10 +64,10 @@ def config_of(arguments: list[str]) -> tuple[str, Experiment]:
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Advance]:
+def progress(title: str, total: int, *, done: int = 0) -> Iterator[Advance]:
     """A bar with the time that is left, or a line now and then where the output is no terminal.
 
-    Yields a function that advances by one and shows a note.
+    Yields a function that advances by one and shows a note. What was done before is no part of the rate.
     """
     if console.is_terminal:
         columns = (
@@ -80,17 +80,17 @@ def progress(title: str, total: int) -> Iterator[Advance]:
             TextColumn("{task.fields[note]}"),
         )
         with Progress(*columns, console=console) as bar:
-            task = bar.add_task(title, total=total, note="")
+            task = bar.add_task(title, total=total, completed=done, note="")
             yield lambda note: bar.update(task, advance=1, note=note)
         return
-    lines = _Lines(title, total)
+    lines = _Lines(title, total, done)
     yield lines.advance
     lines.end()
 
 
 class _Lines:
-    def __init__(self, title: str, total: int):
-        self._title, self._total, self._done, self._note = title, total, 0, ""
+    def __init__(self, title: str, total: int, done: int):
+        self._title, self._total, self._first, self._done, self._note = title, total, done, done, ""
         self._start = self._last = time.monotonic()
 
     def advance(self, note: str) -> None:
@@ -105,7 +105,7 @@ class _Lines:
 
     def _say(self) -> None:
         elapsed = time.monotonic() - self._start
-        left = elapsed / max(self._done, 1) * (self._total - self._done)
+        left = elapsed / max(self._done - self._first, 1) * (self._total - self._done)
         console.print(
             f"{self._title}: {self._done}/{self._total} in {elapsed:.0f} s, {left:.0f} s left  {self._note}",
             soft_wrap=True,

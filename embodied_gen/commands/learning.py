@@ -70,19 +70,18 @@ def learn(
     processes: Processes,
 ) -> None:
     """Trains a predictor into a run folder; see `fit` for the arguments and what is raised."""
-    bar = progress("train", settings.steps) if processes.first else nullcontext(_say_nothing)
+    first = checkpoint.steps_taken(run) if resume else 0
+    bar = progress("train", settings.steps, done=first) if processes.first else nullcontext(_say_nothing)
     with bar as advance:
-        shown, done = "", 0
+        shown = ""
 
         def report(step: int, values: dict[str, float]) -> None:
-            nonlocal shown, done
+            nonlocal shown
             if "loss" in values:
                 shown = f"loss {values['loss']:.4f}"
             if "held_out_loss" in values:
                 shown += f", held out {values['held_out_loss']:.4f}"
-            for _ in range(step - done):  # many at once where a run is resumed
-                advance(shown)
-            done = step
+            advance(shown)
 
         fit(
             predictor,

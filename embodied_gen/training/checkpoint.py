@@ -75,9 +75,15 @@ def save_model(run: Path, step: int, average: nn.Module) -> None:
     files.write_tensors(model_path(run), average.state_dict(), {"step": step})
 
 
-def check(run: Path, course: Course) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors and the note of a training state, where it belongs to a course; see `load` for what is raised."""
-    tensors, note = files.read_tensors(state_path(run))
+def steps_taken(run: Path) -> int:
+    """Steps of a run's training state, 0 where there is none; see `files.read_note` for what is raised."""
+    path = state_path(run)
+    return int(files.read_note(path).get("step", 0)) if path.is_file() else 0
+
+
+def check(run: Path, course: Course) -> dict[str, Any]:
+    """The note of a training state, where it belongs to a course; see `load` for what is raised."""
+    note = files.read_note(state_path(run))
     if not {"step", "seed", "fingerprint"} <= note.keys():
         raise ValueError(
             f"{state_path(run)} is no training state (its note is {note}). It was left as it is; "
@@ -89,7 +95,7 @@ def check(run: Path, course: Course) -> tuple[dict[str, Tensor], dict[str, Any]]
             "now, so it cannot go on exactly. Resume with the same ones (run/config.json holds them), "
             "or train into another folder with --out."
         )
-    return tensors, note
+    return note
 
 
 def load(
@@ -109,7 +115,8 @@ def load(
     Warns:
         UserWarning: If another version of torch or of this library, or another precision, wrote the file.
     """
-    tensors, note = check(run, course)
+    note = check(run, course)
+    tensors, _ = files.read_tensors(state_path(run))
     now = _arithmetic(precision)
     other = [name for name in now if note.get(name) != now[name]]
     if other:

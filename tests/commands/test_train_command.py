@@ -155,6 +155,7 @@ def test_a_finished_run_resumed_stays_as_it_is(cli, config, own_run):
     outcome = cli("train", config, *CPU, "--out", own_run, "--resume")
     assert outcome.status == 0, outcome.err
     assert (weights(own_run), read(own_run / "metrics.jsonl")) == before
+    assert re.search(r"^train: 40/40 in \d+ s, 0 s left", outcome.out, re.MULTILINE), outcome.out
 
 
 def harm(path, how):
