@@ -66,7 +66,7 @@ class Arguments:
     json: str | None = None
     """Write the record here instead of RUN/eval.json; FILE.json has lerobot's layout beside it in FILE_info.json."""
     workers: int | None = None
-    """Processes that hold the environments; as many as cores where not given."""
+    """Processes that hold the environments; as many as cores, at most 8, where not given."""
     device: str = "auto"
     """Where the policy computes: auto, cpu, cuda."""
     threads: int = 1
@@ -91,6 +91,8 @@ def main(arguments: list[str]) -> None:
         raise ValueError(f"--video must be at least 0; got {parsed.video}.")
     if parsed.threads < 1:
         raise ValueError(f"--threads must be at least 1; got {parsed.threads}.")
+    if parsed.workers is not None and parsed.workers < 1:
+        raise ValueError(f"--workers must be at least 1; got {parsed.workers}.")
     torch.set_num_threads(parsed.threads)
     device = resolve_device(parsed.device)
     file = read_guide(Path(parsed.guide)) if parsed.guide else None

@@ -86,6 +86,8 @@ def test_a_single_episode_is_scored_too(cli, own_run):
         (["--seed", -1], "seed must be at least 0; got -1."),
         (["--threads", 0], "--threads must be at least 1; got 0."),
         (["--video", -1], "--video must be at least 0; got -1."),
+        (["--workers", 0], "--workers must be at least 1; got 0."),
+        (["--workers", -2], "--workers must be at least 1; got -2."),
     ],
 )
 def test_impossible_numbers_are_refused_and_leave_the_last_scores(flags, message, cli, own_run):
