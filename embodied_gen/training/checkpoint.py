@@ -1,7 +1,8 @@
 """Checkpoints: all that a run needs to go on exactly as if nothing had happened.
 
     run/model.safetensors         averaged weights, bounds and statistics: what is deployed
-    run/state/last.safetensors    weights, averaged weights, moments of AdamW; step, seed and fingerprint
+    run/state/last.safetensors    weights, averaged weights, moments of AdamW; step, seed, fingerprint,
+                                  precision and versions
 
 Random numbers and the order of the data are functions of the seed and the step, so these two stand for them. The
 state is one file, replaced in one rename. The fingerprint is a hash of all that fixes the course of a run.
