@@ -10,6 +10,7 @@ Only numpy and gymnasium are imported, since workers load this module.
 import abc
 import difflib
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, final
@@ -256,8 +257,18 @@ class SerialSlots(Slots):
 
 
 def succeeded(info: Mapping[str, Any]) -> bool:
-    """Whether the info of an episode's last step says that the task is done; false where it says nothing."""
-    return bool(info.get("is_success", info.get("success", False)))
+    """Whether the info of an episode's last step says that the task is done; false where it says nothing.
+
+    Raises:
+        ValueError: If what it says is not one number or truth value.
+    """
+    value = _plain(info.get("is_success", info.get("success")))
+    if not isinstance(value, bool | int | float | None):
+        raise ValueError(
+            f"is_success, or success, in an environment's info must be one number or truth value; got {value!r}. "
+            "Wrap the environment to say whether the whole task is done."
+        )
+    return bool(value)
 
 
 def make_slots(maker: EnvMaker, num: int, workers: int) -> Slots:
@@ -279,6 +290,11 @@ def make_slots(maker: EnvMaker, num: int, workers: int) -> Slots:
 
 
 def _scalars(info: Mapping[str, Any]) -> dict[str, Any]:
-    arrays = (np.generic, np.ndarray)
-    plain = {k: v.item() if isinstance(v, arrays) and v.ndim == 0 else v for k, v in info.items()}
+    succeeded(info)  # what cannot be judged is refused, not dropped
+    plain = {k: _plain(v) for k, v in info.items()}
     return {k: v for k, v in plain.items() if isinstance(v, bool | int | float | str)}
+
+
+def _plain(value: Any) -> Any:
+    """The one element of an array or tensor as a Python scalar; anything else as it is."""
+    return value.item() if hasattr(value, "item") and math.prod(np.shape(value)) == 1 else value

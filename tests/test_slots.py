@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from embodied_gen.slots import Chunk, EnvMaker, SerialSlots, make_slots
+from embodied_gen.slots import Chunk, EnvMaker, SerialSlots, make_slots, succeeded
 from embodied_gen.slots_process import ProcessSlots
 
 
@@ -350,3 +350,55 @@ def test_a_chunk_is_done_when_it_is_terminated_or_truncated():
     flags = np.array([False, True, False, True]), np.array([False, False, True, True])
     empty = np.zeros((4, 0))
     assert Chunk(empty, empty, empty, *flags, infos=[]).done.tolist() == [False, True, True, True]
+
+
+class Judged(gym.Env):
+    """Ends at once and says of its success what it was told to."""
+
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float64)
+
+    def __init__(self, said):
+        self.said = said
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1), {}
+
+    def step(self, action):
+        return np.zeros(1), 0.0, True, False, {"is_success": self.said}
+
+
+gym.register(id="SlotsTest/Judged-v0", entry_point=f"{__name__}:Judged")
+
+
+def tensor(value):
+    import torch  # here, since workers import this module
+
+    return torch.tensor(value)
+
+
+def judged(said):
+    """Success as evaluation sees it."""
+    with SerialSlots(EnvMaker("SlotsTest/Judged-v0", {"said": said}), 1) as slots:
+        slots.reset([0], [0])
+        return succeeded(slots.run([0], np.zeros((1, 1, 1))).infos[0])
+
+
+@pytest.mark.parametrize("true", [True, False])
+@pytest.mark.parametrize(
+    "form", [bool, float, np.bool_, lambda true: np.array([true]), lambda true: tensor([[true]]), tensor]
+)
+def test_success_of_one_element_is_the_same_in_evaluation_and_in_collection(form, true):
+    assert judged(form(true)) is succeeded({"is_success": form(true)}) is true
+
+
+def test_an_info_that_says_nothing_of_success_is_none():
+    assert not succeeded({}) and not judged(None)
+
+
+@pytest.mark.parametrize("said", [np.array([True, False]), np.zeros(0), [True], "no"])
+@pytest.mark.parametrize("judge", [judged, lambda said: succeeded({"success": said})])
+def test_success_that_is_not_one_value_is_refused(judge, said):
+    with pytest.raises(ValueError, match=r"info must be one number or truth value; got .*Wrap the environment to say"):
+        judge(said)
