@@ -49,7 +49,8 @@ class EnvMaker:
             The environment.
 
         Raises:
-            ValueError: If the id is not registered, or `kwargs` or `keys` do not fit the environment.
+            ValueError: If the id is not registered, or `kwargs` or `keys` do not fit the environment; if
+                `max_episode_steps` is another number than `episode_steps` of an environment that has this attribute.
             ImportError: If one of `imports` cannot be imported.
         """
         for name in self.imports:
@@ -61,6 +62,7 @@ class EnvMaker:
             raise ValueError(self._unregistered()) from error
         except (gym.error.Error, TypeError) as error:
             raise ValueError(f"Environment {self.id!r} cannot be made with {kwargs}: {error}.") from error
+        self._check_steps(env)
         if self.keys:
             env = self._filtered(env)
         space = env.observation_space
@@ -70,6 +72,14 @@ class EnvMaker:
         close = difflib.get_close_matches(self.id, gym.registry.keys(), n=3, cutoff=0.5)
         hint = f"the closest are {', '.join(close)}" if close else "none is close"
         return f"Environment id {self.id!r} is not registered after importing {list(self.imports)}; {hint}."
+
+    def _check_steps(self, env: gym.Env) -> None:
+        own, asked = getattr(env.unwrapped, "episode_steps", None), self.kwargs.get("max_episode_steps")
+        if own is not None and asked not in (None, own):
+            raise ValueError(
+                f"Episodes of {self.id} take {own} steps, which are part of its task; max_episode_steps must be {own} "
+                f"or left out; got {asked}."
+            )
 
     def _filtered(self, env: gym.Env) -> gym.Env:
         space = env.observation_space

@@ -21,7 +21,8 @@ alone, and offers a scripted demonstrator through `env.unwrapped.expert()` (see 
 
 import gymnasium
 
-# id, class, longest episode [control steps]. PointMaze ends by itself: only streams of goals are so long.
+# id, class, longest episode [control steps]. PointMaze ends by itself: only streams of goals are so long. Where the
+# number of steps is part of the task, the environment has it as `episode_steps`; `EnvMaker` takes no other limit.
 _ENVIRONMENTS = (
     ("embodied/Avoid-v0", "envs.avoid:AvoidEnv", 100),
     ("embodied/Crowd-v0", "envs.crowd:CrowdEnv", 200),

@@ -1,8 +1,9 @@
 """Crowd-v0: a robot crosses a plaza among people who give way, or a recording of people who do not.
 
 The robot is a disc that moves in any direction: its velocity follows the commanded one by at most A_MAX T a step, and
-never exceeds V_MAX. Control at 10 Hz for 20 s. People are discs that walk by social forces (`envs.social_force`) and
-see the robot as one of them, or repeat a recording (`envs.track_replay`).
+never exceeds V_MAX. Control at 10 Hz; an episode is cut off after 20 s, which is Gymnasium's limit and may be changed
+there, or where a recording ends. People are discs that walk by social forces (`envs.social_force`) and see the robot as
+one of them, or repeat a recording (`envs.track_replay`).
 
 Within a step robot and people move on straight lines, so that the smallest distance of a pair is that of a point from a
 segment: no collision is missed between steps. An episode ends with a collision, or as a success where the robot's
@@ -28,7 +29,7 @@ from envs.social_force import PERIOD, Array, SocialForce
 from envs.track_replay import Recording, Replay
 
 STEPS = 200
-"""Steps of an episode."""
+"""Steps that a recording lasts for after any first one; the registered limit."""
 HALF = 6.0
 """Half of the width of the plaza [m]."""
 ROBOT, PERSON = 0.3, 0.2
@@ -108,7 +109,7 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         self._collision = self._closest < 0
         reward = self._advance()
         terminated = self._collision or self._success
-        return self._observation(), reward, terminated, not terminated and self._steps >= STEPS, self._info()
+        return self._observation(), reward, terminated, not terminated and self._ended, self._info()
 
     def render(self) -> NDArray[np.uint8] | None:
         """The plaza from above, 400 pixels wide, or None without a render mode."""
@@ -158,6 +159,11 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     @property
     def _success(self) -> bool:
         return bool(np.isfinite(self._time_to_goal))
+
+    @property
+    def _ended(self) -> bool:
+        """Whether nobody would be there any more."""
+        return isinstance(self._people, Replay) and self._people.ended
 
     def _drawn_people(self) -> SocialForce | Replay:
         if self._recording is None:

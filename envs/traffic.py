@@ -31,7 +31,7 @@ from envs.sites import OFF_ROAD, Site
 from envs.traffic_view import frame, scene
 
 STEPS = 100
-"""Steps of an episode."""
+"""Steps of an episode, over which its reference is measured."""
 ENOUGH = 0.5
 """Share of the reference that is a success."""
 OTHERS = ("idm", "recorded")
@@ -61,6 +61,8 @@ class TrafficEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    episode_steps = STEPS
+    """Steps of an episode; another limit would judge it before its end."""
 
     def __init__(
         self,

@@ -402,3 +402,23 @@ def test_an_info_that_says_nothing_of_success_is_none():
 def test_success_that_is_not_one_value_is_refused(judge, said):
     with pytest.raises(ValueError, match=r"info must be one number or truth value; got .*Wrap the environment to say"):
         judge(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "own"),
+    [("Traffic", {}, 100), ("PointMaze", {"maze": "umaze"}, 300), ("PointMaze", {"maze": "large"}, 800)],
+)
+@pytest.mark.parametrize("asked", [50, 1000])
+def test_a_limit_that_would_change_the_task_is_refused(name, kwargs, own, asked):
+    id = f"embodied/{name}-v0"
+    assert EnvMaker(id, kwargs | {"max_episode_steps": own}, ("envs",))().unwrapped.episode_steps == own
+    with pytest.raises(ValueError, match=f"{id} take {own} steps, .*must be {own} or left out; got {asked}"):
+        EnvMaker(id, kwargs | {"max_episode_steps": asked}, ("envs",))()
+
+
+def test_a_stream_of_goals_is_cut_off_where_it_is_asked_for():
+    maker = EnvMaker("embodied/PointMaze-v0", {"goals": "stream", "max_episode_steps": 350}, ("envs",))
+    with SerialSlots(maker, 1) as slots:
+        slots.reset([0], [0])
+        chunk = slots.run([0], np.zeros((1, 400, 2)))
+        assert chunk.steps.tolist() == [350] and chunk.truncated.all()

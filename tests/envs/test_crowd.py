@@ -156,6 +156,29 @@ def test_who_stands_still_runs_out_of_time(env):
         assert truncated == (step == 200) and info["time_to_goal"] == np.inf
 
 
+def steps_of(env, seed=0):
+    """Of a robot that stands still, to the end of the episode."""
+    env.reset(seed=seed)
+    for step in range(1, 2000):
+        _, _, terminated, truncated, _ = env.step(np.zeros(2, np.float32))
+        if terminated or truncated:
+            return step, terminated
+
+
+@pytest.mark.parametrize("limit", [50, 200, 300])
+def test_the_limit_of_steps_is_the_one_asked_for(limit):
+    assert steps_of(gymnasium.make(NAME, pedestrians=1, max_episode_steps=limit)) == (limit, False)
+
+
+def test_an_episode_ends_with_its_recording_while_people_are_still_there(tmp_path):
+    path = tmp_path / "corners.txt"
+    np.savetxt(path, [(frame, 2 + side, 20 * side, 20 * side) for frame in range(80) for side in (-1, 1)])
+    env = gymnasium.make(NAME, tracks=str(path), max_episode_steps=1000)
+    steps, terminated = steps_of(env)
+    assert 200 <= steps < len(Recording(path)) and not terminated
+    assert env.unwrapped._people.present.sum() == 2 and env.unwrapped._people.ended
+
+
 def test_a_recording_is_repeated_between_its_frames(recording):
     whole = Recording(recording)
     rows = np.loadtxt(recording)
