@@ -57,7 +57,8 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         render_mode: "rgb_array" or None.
 
     Raises:
-        ValueError: If an argument is out of range, or the recording is wrong or has more people at once than slots.
+        ValueError: If an argument is out of range, or the recording is wrong, too short, or has more people at once than
+            slots.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
@@ -168,7 +169,7 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     def _drawn_people(self) -> SocialForce | Replay:
         if self._recording is None:
             return SocialForce(self.layout.people, HALF, self.np_random)
-        last = max(len(self._recording) - _BEFORE - STEPS, 1)
+        last = len(self._recording) - _BEFORE - STEPS
         return Replay(self._recording, int(self.np_random.integers(last)), self.layout.people)
 
     def _drawn_robot(self) -> Array:
@@ -235,5 +236,10 @@ def _recording(path: str, slots: int) -> Recording:
         raise ValueError(
             f"{path} has {recording.crowd} people at once, more than the {slots} slots of an observation. "
             f"Set pedestrians to {recording.crowd} or more."
+        )
+    if len(recording) <= _BEFORE + STEPS:
+        raise ValueError(
+            f"{path} lasts {len(recording) * PERIOD:.1f} s; an episode takes more than "
+            f"{(_BEFORE + STEPS) * PERIOD:.1f} s of a recording. Give a longer one."
         )
     return recording

@@ -172,7 +172,7 @@ def test_the_limit_of_steps_is_the_one_asked_for(limit):
 
 def test_an_episode_ends_with_its_recording_while_people_are_still_there(tmp_path):
     path = tmp_path / "corners.txt"
-    np.savetxt(path, [(frame, 2 + side, 20 * side, 20 * side) for frame in range(80) for side in (-1, 1)])
+    walk(path, 80)
     env = gymnasium.make(NAME, tracks=str(path), max_episode_steps=1000)
     steps, terminated = steps_of(env)
     assert 200 <= steps < len(Recording(path)) and not terminated
@@ -215,6 +215,25 @@ def test_wrong_recordings_are_refused(tmp_path, text, sentence):
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"wrong\.txt.*{sentence}"):
         CrowdEnv(tracks=str(path))
+
+
+def walk(path, frames):
+    """A recording of two people who stand far away from where robots start."""
+    np.savetxt(path, [(frame, 2 + side, 20 * side, 20 * side) for frame in range(frames) for side in (-1, 1)])
+
+
+@pytest.mark.parametrize(("frames", "lasts"), [(8, "2.8"), (57, "22.4"), (58, "22.8")])
+def test_a_recording_that_is_shorter_than_an_episode_is_refused(tmp_path, frames, lasts):
+    walk(tmp_path / "short.txt", frames)
+    with pytest.raises(ValueError, match=rf"short\.txt lasts {lasts} s; an episode takes more than 22.8 s .*longer"):
+        CrowdEnv(tracks=str(tmp_path / "short.txt"))
+
+
+def test_the_shortest_recording_has_people_to_the_end_of_an_episode(tmp_path):
+    walk(tmp_path / "enough.txt", 59)
+    env = gymnasium.make(NAME, tracks=str(tmp_path / "enough.txt"))
+    for seed in range(3):
+        assert steps_of(env, seed) == (200, False) and env.unwrapped._people.present.sum() == 2
 
 
 def test_a_person_twice_in_a_frame_is_refused(tmp_path):
