@@ -57,8 +57,8 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         render_mode: "rgb_array" or None.
 
     Raises:
-        ValueError: If an argument is out of range, or the recording is wrong, too short, or has more people at once than
-            slots.
+        ValueError: If an argument is out of range, or the recording is wrong, too short, or has more people at once
+            than slots.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
