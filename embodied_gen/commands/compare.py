@@ -141,7 +141,7 @@ def _successes(comparison: dict[str, Any]) -> Table:
         Column("against the first", overflow="fold"),
         "success",
         "95 % interval",
-        "detectable",
+        Column("detectable", no_wrap=True),
         "only it / only first",
         "McNemar p",
         "p (Holm)",
