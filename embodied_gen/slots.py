@@ -221,10 +221,16 @@ class SerialSlots(Slots):
     def __init__(self, maker: EnvMaker, num: int) -> None:
         if num < 1:
             raise ValueError(f"num must be >= 1; got {num}.")
-        self._envs = [maker() for _ in range(num)]
-        observations, actions = self._envs[0].observation_space, self._envs[0].action_space
-        if not isinstance(actions, Box) or len(actions.shape) != 1:
-            raise ValueError(f"Slots need actions in a Box of shape (A,); {maker.id} has {actions}.")
+        self._envs: list[gym.Env] = []
+        try:
+            for _ in range(num):
+                self._envs.append(maker())
+            observations, actions = self._envs[0].observation_space, self._envs[0].action_space
+            if not isinstance(actions, Box) or len(actions.shape) != 1:
+                raise ValueError(f"Slots need actions in a Box of shape (A,); {maker.id} has {actions}.")
+        except BaseException:
+            self.close()
+            raise
         assert isinstance(observations, Box)
         super().__init__(num=num, observation_space=observations, action_space=actions)
 

@@ -35,6 +35,11 @@ class Recording:
     """
 
     def __init__(self, path: str | Path) -> None:
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"a recording must be a text file of rows `frame pedestrian x y` [m]; there is no file {path}. "
+                "Name one, or make people up: embodied-gen data crowd --out FILE."
+            )
         column, pedestrians, places = track_rows.read(path)
         people, row = np.unique(pedestrians, return_inverse=True)
         low, high = places.min(0), places.max(0)

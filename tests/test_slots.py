@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 
@@ -203,6 +204,8 @@ def test_a_wrong_recipe_reads_the_same_in_one_process_and_in_two(make):
         make(EnvMaker(FRAGILE.id, imports=FRAGILE.imports, keys=("beta", "zeta")), 2)
     with pytest.raises(ValueError, match="Box of shape"):
         make(EnvMaker("CartPole-v1"), 2)
+    with pytest.raises(FileNotFoundError, match=r"^a recording must be a text file .* no file absent.txt. Name one"):
+        make(EnvMaker("embodied/Crowd-v0", {"tracks": "absent.txt"}, ("envs",)), 2)
 
 
 def test_a_recipe_survives_pickling():
@@ -370,6 +373,40 @@ class Judged(gym.Env):
 
 
 gym.register(id="SlotsTest/Judged-v0", entry_point=f"{__name__}:Judged")
+
+
+class Closing(gym.Env):
+    """Has a file in a folder from when it is made until it is closed; refuses to be the one too many."""
+
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float64)
+
+    def __init__(self, folder, most):
+        if len(os.listdir(folder)) >= most:
+            raise FileNotFoundError(f"there is no place left in {folder}.")
+        self.file = tempfile.NamedTemporaryFile(dir=folder)
+
+    def close(self):
+        self.file.close()
+
+
+gym.register(id="SlotsTest/Closing-v0", entry_point=f"{__name__}:Closing")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_closing_ends_the_environments(tmp_path, workers):
+    maker = EnvMaker("SlotsTest/Closing-v0", {"folder": str(tmp_path), "most": 9}, (__name__,))
+    with make_slots(maker, 3, workers):
+        assert len(os.listdir(tmp_path)) == 3
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_recipe_that_fails_later_leaves_no_environment_open_and_reads_the_same(tmp_path, workers):
+    maker = EnvMaker("SlotsTest/Closing-v0", {"folder": str(tmp_path), "most": 2}, (__name__,))
+    with pytest.raises(FileNotFoundError, match=f"^there is no place left in {tmp_path}"):
+        make_slots(maker, 6, workers)
+    assert os.listdir(tmp_path) == []
 
 
 def tensor(value):
