@@ -16,7 +16,8 @@ imported when an environment is made.
     embodied/Traffic-v0    a vehicle among others, `map="crossing" | "merge"` or a CommonRoad or Lanelet2 file
 
 Every environment writes `info["is_success"]` at every step, is a function of its seed and the actions
-alone, and offers a scripted demonstrator through `env.unwrapped.expert()` (see `envs.expert.Expert`).
+alone, and offers a scripted demonstrator through `env.unwrapped.expert()` (see `envs.expert.Expert`). It sees what a
+policy sees, but for those of Terrain and TerrainWay, which know the hidden cost, and Tabletop, which knows true boxes.
 """
 
 import gymnasium

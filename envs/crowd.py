@@ -22,6 +22,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from envs.actions import check_action
+from envs.arguments import check_whole
 from envs.crowd_expert import CrowdExpert
 from envs.crowd_layout import EVERY, OBSERVED, CrowdLayout
 from envs.drawing import BLUE, GREEN, INK, ORANGE, RED, Drawing, check_render_mode
@@ -65,8 +66,7 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
     def __init__(self, *, pedestrians: int = 12, tracks: str | None = None, render_mode: str | None = None) -> None:
         check_render_mode(render_mode)
-        if not (isinstance(pedestrians, int) and 1 <= pedestrians <= 128):
-            raise ValueError(f"pedestrians must be a whole number in 1..128; got {pedestrians!r}.")
+        check_whole("pedestrians", pedestrians, 1, 128)
         self.render_mode = render_mode
         self.layout = CrowdLayout(pedestrians)
         self._recording = None if tracks is None else _recording(tracks, pedestrians)

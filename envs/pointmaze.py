@@ -33,7 +33,8 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
 from envs.actions import check_action
-from envs.drawing import BLUE, GREEN, INK, Drawing
+from envs.arguments import check_choice
+from envs.drawing import BLUE, GREEN, INK, Drawing, check_render_mode
 
 GOAL_RADIUS = 0.45
 """Largest distance from the goal that counts as success [m]."""
@@ -71,12 +72,9 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012
 
     def __init__(self, *, maze: str = "umaze", goals: str = "fixed", render_mode: str | None = None) -> None:
-        if goals not in _GOALS:
-            raise ValueError(f"goals must be one of {', '.join(_GOALS)}; got {goals!r}.")
-        if maze not in _MAZES:
-            raise ValueError(f"maze must be one of {', '.join(_MAZES)}; got {maze!r}.")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f'render_mode must be "rgb_array" or None; got {render_mode!r}.')
+        check_choice("goals", goals, _GOALS)
+        check_choice("maze", maze, _MAZES)
+        check_render_mode(render_mode)
         self.maze = maze
         self.goals = goals
         self.render_mode = render_mode

@@ -246,7 +246,7 @@ def test_a_person_twice_in_a_frame_is_refused(tmp_path):
 def test_wrong_arguments_are_refused(recording):
     with pytest.raises(ValueError, match=r"3 people at once, more than the 2 slots.*Set pedestrians to 3"):
         CrowdEnv(tracks=str(recording), pedestrians=2)
-    for people in (0, 129, 2.5):
+    for people in (0, 129, 2.5, True, "4"):
         with pytest.raises(ValueError, match=r"pedestrians must be a whole number in 1\.\.128"):
             CrowdEnv(pedestrians=people)
     env = CrowdEnv()

@@ -145,6 +145,8 @@ def test_frames_show_the_ball():
 def test_unknown_mazes_and_bad_actions_are_refused():
     with pytest.raises(ValueError, match="umaze, medium, large; got 'huge'"):
         PointMazeEnv(maze="huge")
+    with pytest.raises(ValueError, match=r"umaze, medium, large; got \['umaze'\]"):
+        PointMazeEnv(maze=["umaze"])
     with pytest.raises(ValueError, match="goals must be one of fixed, random, stream; got 'none'"):
         PointMazeEnv(goals="none")
     env = PointMazeEnv()
