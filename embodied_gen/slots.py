@@ -50,7 +50,7 @@ class EnvMaker:
 
         Raises:
             ValueError: If the id is not registered, or `kwargs` or `keys` do not fit the environment; if
-                `max_episode_steps` is another number than `episode_steps` of an environment that has this attribute.
+                `max_episode_steps` is outside of `limits_of_steps`, least and largest, of an environment that has them.
             ImportError: If one of `imports` cannot be imported.
         """
         for name in self.imports:
@@ -74,11 +74,11 @@ class EnvMaker:
         return f"Environment id {self.id!r} is not registered after importing {list(self.imports)}; {hint}."
 
     def _check_steps(self, env: gym.Env) -> None:
-        own, asked = getattr(env.unwrapped, "episode_steps", None), self.kwargs.get("max_episode_steps")
-        if own is not None and asked not in (None, own):
+        limits, asked = getattr(env.unwrapped, "limits_of_steps", None), self.kwargs.get("max_episode_steps")
+        if limits is not None and asked is not None and not limits[0] <= asked <= limits[1]:
             raise ValueError(
-                f"Episodes of {self.id} take {own} steps, which are part of its task; max_episode_steps must be {own} "
-                f"or left out; got {asked}."
+                f"max_episode_steps must be in {limits[0]}..{limits[1]}, since the number of steps is part of the task "
+                f"of {self.id}; got {asked}. Leave it out."
             )
 
     def _filtered(self, env: gym.Env) -> gym.Env:

@@ -23,7 +23,7 @@ policy sees, but for those of Terrain and TerrainWay, which know the hidden cost
 import gymnasium
 
 # id, class, longest episode [control steps]. PointMaze ends by itself: only streams of goals are so long. Where the
-# number of steps is part of the task, the environment has it as `episode_steps`; `EnvMaker` takes no other limit.
+# number of steps is part of the task, the environment has `limits_of_steps`, and `EnvMaker` takes no others.
 _ENVIRONMENTS = (
     ("embodied/Avoid-v0", "envs.avoid:AvoidEnv", 100),
     ("embodied/Crowd-v0", "envs.crowd:CrowdEnv", 200),

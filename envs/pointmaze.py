@@ -66,7 +66,8 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         ValueError: If there is no such maze.
 
     Attributes:
-        episode_steps: Steps of an episode; None with a stream of goals, where Gymnasium's limit alone ends it.
+        limits_of_steps: Least and largest limit of steps that Gymnasium may set, for the largest is part of the task;
+            None with a stream of goals, which that limit alone ends.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012
@@ -79,7 +80,7 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         self.goals = goals
         self.render_mode = render_mode
         self.goal_cell, steps = _MAZES[maze]
-        self.episode_steps = None if goals == "stream" else steps
+        self.limits_of_steps = None if goals == "stream" else (1, steps)
         self._inner, self.walls = _simulator(maze)
         self.free_cells = np.argwhere(~self.walls)
         half = np.array([self.walls.shape[1], self.walls.shape[0]]) / 2
@@ -117,7 +118,7 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
             self._inner.goal = self._anywhere()
             observation[4:6] = self._inner.goal
         self._steps += 1
-        truncated = self.episode_steps is not None and self._steps >= self.episode_steps
+        truncated = self.limits_of_steps is not None and self._steps >= self.limits_of_steps[1]
         return observation, float(success), False, truncated, {"is_success": success}
 
     def render(self) -> NDArray[np.uint8] | None:

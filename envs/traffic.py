@@ -62,8 +62,8 @@ class TrafficEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
-    episode_steps = STEPS
-    """Steps of an episode; another limit would judge it before its end."""
+    limits_of_steps = (STEPS, STEPS)
+    """Of another length an episode could not be judged."""
 
     def __init__(
         self,

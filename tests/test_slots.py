@@ -442,14 +442,19 @@ def test_success_that_is_not_one_value_is_refused(judge, said):
 
 
 @pytest.mark.parametrize(
-    ("name", "kwargs", "own"),
-    [("Traffic", {}, 100), ("PointMaze", {"maze": "umaze"}, 300), ("PointMaze", {"maze": "large"}, 800)],
+    ("name", "kwargs", "limits", "asked"),
+    [
+        ("Traffic", {}, (100, 100), 50),
+        ("Traffic", {}, (100, 100), 200),
+        ("PointMaze", {"maze": "umaze"}, (1, 300), 500),
+        ("PointMaze", {"maze": "large"}, (1, 800), 10_000),
+    ],
 )
-@pytest.mark.parametrize("asked", [50, 1000])
-def test_a_limit_that_would_change_the_task_is_refused(name, kwargs, own, asked):
+def test_a_limit_that_would_change_the_task_is_refused(name, kwargs, limits, asked):
     id = f"embodied/{name}-v0"
-    assert EnvMaker(id, kwargs | {"max_episode_steps": own}, ("envs",))().unwrapped.episode_steps == own
-    with pytest.raises(ValueError, match=f"{id} take {own} steps, .*must be {own} or left out; got {asked}"):
+    for limit in limits:
+        EnvMaker(id, kwargs | {"max_episode_steps": limit}, ("envs",))()
+    with pytest.raises(ValueError, match=rf"must be in {limits[0]}\.\.{limits[1]}, .* of {id}; got {asked}\. Leave it"):
         EnvMaker(id, kwargs | {"max_episode_steps": asked}, ("envs",))()
 
 

@@ -29,7 +29,7 @@ def test_a_stream_has_a_new_goal_whenever_the_last_is_reached():
     expert = env.expert()
     observation, _ = env.reset(seed=0)
     expert.reset(0)
-    assert env.episode_steps is None
+    assert env.limits_of_steps is None
     reached = 0
     for _ in range(1500):
         last = observation
