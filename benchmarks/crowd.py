@@ -83,8 +83,10 @@ def main() -> None:
     if arguments.episodes < 1:
         raise ValueError(f"episodes must be at least 1; got {arguments.episodes}.")
     torch.set_num_threads(1)
-    env = CrowdEnv(pedestrians=_people(arguments), tracks=arguments.tracks)
-    arms = {name: arm_of(name, env, Path(arguments.run), Path(arguments.ways)) for name in arguments.arms}
+    env = gymnasium.make("embodied/Crowd-v0", pedestrians=_people(arguments), tracks=arguments.tracks)
+    plaza = env.unwrapped
+    assert isinstance(plaza, CrowdEnv)
+    arms = {name: arm_of(name, plaza, Path(arguments.run), Path(arguments.ways)) for name in arguments.arms}
     target = _target(arguments)
     record = begun(target, arguments, arms)
     for name, arm in arms.items():

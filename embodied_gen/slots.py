@@ -10,6 +10,7 @@ Only numpy and gymnasium are imported, since workers load this module.
 import abc
 import difflib
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self, final
@@ -48,7 +49,8 @@ class EnvMaker:
             The environment.
 
         Raises:
-            ValueError: If the id is not registered, or `kwargs` or `keys` do not fit the environment.
+            ValueError: If the id is not registered, or `kwargs` or `keys` do not fit the environment; if
+                `max_episode_steps` is outside of `limits_of_steps`, least and largest, of an environment that has them.
             ImportError: If one of `imports` cannot be imported.
         """
         for name in self.imports:
@@ -60,6 +62,7 @@ class EnvMaker:
             raise ValueError(self._unregistered()) from error
         except (gym.error.Error, TypeError) as error:
             raise ValueError(f"Environment {self.id!r} cannot be made with {kwargs}: {error}.") from error
+        self._check_steps(env)
         if self.keys:
             env = self._filtered(env)
         space = env.observation_space
@@ -69,6 +72,14 @@ class EnvMaker:
         close = difflib.get_close_matches(self.id, gym.registry.keys(), n=3, cutoff=0.5)
         hint = f"the closest are {', '.join(close)}" if close else "none is close"
         return f"Environment id {self.id!r} is not registered after importing {list(self.imports)}; {hint}."
+
+    def _check_steps(self, env: gym.Env) -> None:
+        limits, asked = getattr(env.unwrapped, "limits_of_steps", None), self.kwargs.get("max_episode_steps")
+        if limits is not None and asked is not None and not limits[0] <= asked <= limits[1]:
+            raise ValueError(
+                f"max_episode_steps must be in {limits[0]}..{limits[1]}, since the number of steps is part of the task "
+                f"of {self.id}; got {asked}. Leave it out."
+            )
 
     def _filtered(self, env: gym.Env) -> gym.Env:
         space = env.observation_space
@@ -210,10 +221,16 @@ class SerialSlots(Slots):
     def __init__(self, maker: EnvMaker, num: int) -> None:
         if num < 1:
             raise ValueError(f"num must be >= 1; got {num}.")
-        self._envs = [maker() for _ in range(num)]
-        observations, actions = self._envs[0].observation_space, self._envs[0].action_space
-        if not isinstance(actions, Box) or len(actions.shape) != 1:
-            raise ValueError(f"Slots need actions in a Box of shape (A,); {maker.id} has {actions}.")
+        self._envs: list[gym.Env] = []
+        try:
+            for _ in range(num):
+                self._envs.append(maker())
+            observations, actions = self._envs[0].observation_space, self._envs[0].action_space
+            if not isinstance(actions, Box) or len(actions.shape) != 1:
+                raise ValueError(f"Slots need actions in a Box of shape (A,); {maker.id} has {actions}.")
+        except BaseException:
+            self.close()
+            raise
         assert isinstance(observations, Box)
         super().__init__(num=num, observation_space=observations, action_space=actions)
 
@@ -256,8 +273,18 @@ class SerialSlots(Slots):
 
 
 def succeeded(info: Mapping[str, Any]) -> bool:
-    """Whether the info of an episode's last step says that the task is done; false where it says nothing."""
-    return bool(info.get("is_success", info.get("success", False)))
+    """Whether the info of an episode's last step says that the task is done; false where it says nothing.
+
+    Raises:
+        ValueError: If what it says is not one number or truth value.
+    """
+    value = _plain(info.get("is_success", info.get("success")))
+    if not isinstance(value, bool | int | float | None):
+        raise ValueError(
+            f"is_success, or success, in an environment's info must be one number or truth value; got {value!r}. "
+            "Wrap the environment to say whether the whole task is done."
+        )
+    return bool(value)
 
 
 def make_slots(maker: EnvMaker, num: int, workers: int) -> Slots:
@@ -279,6 +306,11 @@ def make_slots(maker: EnvMaker, num: int, workers: int) -> Slots:
 
 
 def _scalars(info: Mapping[str, Any]) -> dict[str, Any]:
-    arrays = (np.generic, np.ndarray)
-    plain = {k: v.item() if isinstance(v, arrays) and v.ndim == 0 else v for k, v in info.items()}
+    succeeded(info)  # what cannot be judged is refused, not dropped
+    plain = {k: _plain(v) for k, v in info.items()}
     return {k: v for k, v in plain.items() if isinstance(v, bool | int | float | str)}
+
+
+def _plain(value: Any) -> Any:
+    """The one element of an array or tensor as a Python scalar; anything else as it is."""
+    return value.item() if hasattr(value, "item") and math.prod(np.shape(value)) == 1 else value

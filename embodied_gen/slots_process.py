@@ -33,7 +33,8 @@ BOOT = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); sys.path[:] = sys.argv[2:]; "
     "from embodied_gen.slots_process import serve; serve(int(sys.argv[1]))"
 )
-RECIPE_ERRORS = {"ValueError": ValueError, "ImportError": ImportError, "ModuleNotFoundError": ImportError}
+_KINDS = (ValueError, ImportError, ModuleNotFoundError, OSError, FileNotFoundError, IsADirectoryError, PermissionError)
+RECIPE_ERRORS: dict[str, type[Exception]] = {kind.__name__: kind for kind in _KINDS}
 
 
 @final
@@ -48,6 +49,7 @@ class ProcessSlots(Slots):
     Raises:
         ValueError: If the numbers do not fit, or the environment cannot be made.
         ImportError: If one of the maker's imports is missing.
+        OSError: If a file that the environment needs cannot be read.
         RuntimeError: If a worker fails otherwise, here or in a later call.
     """
 
@@ -203,12 +205,15 @@ def serve(descriptor: int) -> None:
     """
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     slots: list[SerialSlots] = []
-    with Connection(descriptor) as connection:
-        while True:
-            try:
+    try:
+        with Connection(descriptor) as connection:
+            while True:
                 connection.send(_reply(slots, connection))
-            except (EOFError, BrokenPipeError, ConnectionResetError):
-                return
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    finally:
+        for made in slots:
+            made.close()
 
 
 def _watch(parent: int) -> None:

@@ -16,12 +16,14 @@ imported when an environment is made.
     embodied/Traffic-v0    a vehicle among others, `map="crossing" | "merge"` or a CommonRoad or Lanelet2 file
 
 Every environment writes `info["is_success"]` at every step, is a function of its seed and the actions
-alone, and offers a scripted demonstrator through `env.unwrapped.expert()` (see `envs.expert.Expert`).
+alone, and offers a scripted demonstrator through `env.unwrapped.expert()` (see `envs.expert.Expert`). It sees what a
+policy sees, but for those of Terrain and TerrainWay, which know the hidden cost, and Tabletop, which knows true boxes.
 """
 
 import gymnasium
 
-# id, class, longest episode [control steps]. PointMaze ends by itself: only streams of goals are so long.
+# id, class, longest episode [control steps]. PointMaze ends by itself: only streams of goals are so long. Where the
+# number of steps is part of the task, the environment has `limits_of_steps`, and `EnvMaker` takes no others.
 _ENVIRONMENTS = (
     ("embodied/Avoid-v0", "envs.avoid:AvoidEnv", 100),
     ("embodied/Crowd-v0", "envs.crowd:CrowdEnv", 200),

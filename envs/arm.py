@@ -20,6 +20,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.arguments import check_positive
+
 WORKSPACE = np.array([0.5, 0.4])
 """Half extents of the workspace [m]: x in [-0.5, 0.5], y in [-0.4, 0.4]."""
 EFFECTOR_RADIUS = 0.015
@@ -105,8 +107,7 @@ class Arm:
     """
 
     def __init__(self, *, posts: NDArray[np.float64], post_radius: float, max_speed: float, scenery: str = "") -> None:
-        if not max_speed > 0:
-            raise ValueError(f"max_speed must be a positive speed [m/s]; got {max_speed}.")
+        check_positive("max_speed", max_speed, "m/s")
         cylinders = "".join(_POST.format(x=x, y=y, radius=post_radius) for x, y in posts)
         self.model = mujoco.MjModel.from_xml_string(
             _MODEL.format(

@@ -1,8 +1,9 @@
 """Crowd-v0: a robot crosses a plaza among people who give way, or a recording of people who do not.
 
 The robot is a disc that moves in any direction: its velocity follows the commanded one by at most A_MAX T a step, and
-never exceeds V_MAX. Control at 10 Hz for 20 s. People are discs that walk by social forces (`envs.social_force`) and
-see the robot as one of them, or repeat a recording (`envs.track_replay`).
+never exceeds V_MAX. Control at 10 Hz; an episode is cut off after 20 s, which is Gymnasium's limit and may be changed
+there, or where a recording ends. People are discs that walk by social forces (`envs.social_force`) and see the robot as
+one of them, or repeat a recording (`envs.track_replay`).
 
 Within a step robot and people move on straight lines, so that the smallest distance of a pair is that of a point from a
 segment: no collision is missed between steps. An episode ends with a collision, or as a success where the robot's
@@ -21,6 +22,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from envs.actions import check_action
+from envs.arguments import check_whole
 from envs.crowd_expert import CrowdExpert
 from envs.crowd_layout import EVERY, OBSERVED, CrowdLayout
 from envs.drawing import BLUE, GREEN, INK, ORANGE, RED, Drawing, check_render_mode
@@ -28,7 +30,7 @@ from envs.social_force import PERIOD, Array, SocialForce
 from envs.track_replay import Recording, Replay
 
 STEPS = 200
-"""Steps of an episode."""
+"""Steps that a recording lasts for after any first one; the registered limit."""
 HALF = 6.0
 """Half of the width of the plaza [m]."""
 ROBOT, PERSON = 0.3, 0.2
@@ -56,15 +58,15 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         render_mode: "rgb_array" or None.
 
     Raises:
-        ValueError: If an argument is out of range, or the recording is wrong or has more people at once than slots.
+        ValueError: If an argument is out of range, or the recording is wrong, too short, or has more people at once
+            than slots.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
 
     def __init__(self, *, pedestrians: int = 12, tracks: str | None = None, render_mode: str | None = None) -> None:
         check_render_mode(render_mode)
-        if not (isinstance(pedestrians, int) and 1 <= pedestrians <= 128):
-            raise ValueError(f"pedestrians must be a whole number in 1..128; got {pedestrians!r}.")
+        check_whole("pedestrians", pedestrians, 1, 128)
         self.render_mode = render_mode
         self.layout = CrowdLayout(pedestrians)
         self._recording = None if tracks is None else _recording(tracks, pedestrians)
@@ -108,7 +110,7 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         self._collision = self._closest < 0
         reward = self._advance()
         terminated = self._collision or self._success
-        return self._observation(), reward, terminated, not terminated and self._steps >= STEPS, self._info()
+        return self._observation(), reward, terminated, not terminated and self._ended, self._info()
 
     def render(self) -> NDArray[np.uint8] | None:
         """The plaza from above, 400 pixels wide, or None without a render mode."""
@@ -159,10 +161,15 @@ class CrowdEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     def _success(self) -> bool:
         return bool(np.isfinite(self._time_to_goal))
 
+    @property
+    def _ended(self) -> bool:
+        """Whether nobody would be there any more."""
+        return isinstance(self._people, Replay) and self._people.ended
+
     def _drawn_people(self) -> SocialForce | Replay:
         if self._recording is None:
             return SocialForce(self.layout.people, HALF, self.np_random)
-        last = max(len(self._recording) - _BEFORE - STEPS, 1)
+        last = len(self._recording) - _BEFORE - STEPS
         return Replay(self._recording, int(self.np_random.integers(last)), self.layout.people)
 
     def _drawn_robot(self) -> Array:
@@ -229,5 +236,10 @@ def _recording(path: str, slots: int) -> Recording:
         raise ValueError(
             f"{path} has {recording.crowd} people at once, more than the {slots} slots of an observation. "
             f"Set pedestrians to {recording.crowd} or more."
+        )
+    if len(recording) <= _BEFORE + STEPS:
+        raise ValueError(
+            f"{path} lasts {len(recording) * PERIOD:.1f} s; an episode takes more than "
+            f"{(_BEFORE + STEPS) * PERIOD:.1f} s of a recording. Give a longer one."
         )
     return recording

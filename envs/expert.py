@@ -3,6 +3,9 @@
 An expert is a policy a = pi(o; xi): it sees only the observation o that a learned policy sees, plus the
 random choices xi (route, speed, offsets) which it draws once per episode from its own generator. Without
 such choices a demonstration set would have a single mode, and every generative head would look alike.
+
+Three experts are privileged: those of Terrain-v0 and TerrainWay-v0 read the hidden cost, which demonstrations are there
+to tell, and that of Tabletop-v0 reads the true boxes.
 """
 
 from typing import Any, Protocol

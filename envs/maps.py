@@ -42,9 +42,9 @@ def read_map(source: str | Path) -> Scenario:
         return Scenario(RoadMap("crossing", _crossing()), (), PERIOD)
     if source == "merge":
         return Scenario(RoadMap("merge", _merge()), (), PERIOD)
+    if not (isinstance(source, str | Path) and Path(source).is_file()):
+        raise ValueError(f"a map must be one of {', '.join(BUILT_IN)} or the path of a file; got {source!r}.")
     path = Path(source)
-    if not path.is_file():
-        raise ValueError(f"a map must be one of {', '.join(BUILT_IN)} or the path of a file; got {str(source)!r}.")
     root = next(xml_file.read(path))
     if root.tag == "commonRoad":
         return commonroad.read(path)

@@ -23,6 +23,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from envs.actions import check_action
+from envs.arguments import check_whole
 from envs.drawing import BLUE, GREEN, GRID, ORANGE, Drawing, check_render_mode
 
 GOAL_RADIUS = 0.05
@@ -47,8 +48,7 @@ def spaces(dimension: int) -> tuple[Box[np.float64], Box[np.float32]]:
     Raises:
         ValueError: If the dimension is out of range.
     """
-    if not 1 <= dimension <= LARGEST:
-        raise ValueError(f"dimension must lie between 1 and {LARGEST}; got {dimension}.")
+    check_whole("dimension", dimension, 1, LARGEST)
     place = np.full(dimension, _OVERSHOOT)
     low = np.concatenate([-place, np.full(dimension, -_SPEED), np.zeros(2 * dimension)])
     high = np.concatenate([1 + place, np.full(dimension, _SPEED), np.ones(2 * dimension)])

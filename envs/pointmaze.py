@@ -3,13 +3,14 @@
 Observation o = (x, y, vx, vy, gx, gy) [m], [m/s], [m]; action = force in [-1, 1]^2; control at 100 Hz. Cell
 (i, j) of the maze has its centre at x = j + 1/2 - W/2, y = H/2 - i - 1/2 [m]. The task continues after the
 goal is reached: reward 1 at every step with |x - g| <= 0.45 m, end after 300, 600 or 800 steps.
+The number of steps is part of the task.
 
 Physics, maps and radius are Gymnasium-Robotics' PointMaze; starts and goals are D4RL's Maze2D: start uniform
 over the free cells, +-0.1 m, velocity 0.1 N(0, I); goal in the middle of a fixed cell. (D4RL's radius is
 0.5 m, so its reference scores do not carry over; measure the expert instead.)
 
 With a stream of goals the ball goes on from where it is, as in D4RL's data of a million steps, which are one
-trajectory; here they are cut into episodes of 10,000 steps, each from a new start.
+trajectory; here Gymnasium's limit cuts them into episodes of 10,000 steps, each from a new start.
 
 The expert is D4RL's: 50 Q-iterations on the grid with discount 0.99, reward 1 for entering the target cell
 and the actions stay, up, down, left, right; the greedy cells, all but the last shifted by -0.2 U[0, 1]^2 in
@@ -32,7 +33,8 @@ from numpy.typing import NDArray
 from shapely.geometry import Polygon
 
 from envs.actions import check_action
-from envs.drawing import BLUE, GREEN, INK, Drawing
+from envs.arguments import check_choice
+from envs.drawing import BLUE, GREEN, INK, Drawing, check_render_mode
 
 GOAL_RADIUS = 0.45
 """Largest distance from the goal that counts as success [m]."""
@@ -40,7 +42,6 @@ GOAL_RADIUS = 0.45
 # name: goal cell (row, column), episode length [control steps]
 _MAZES = {"umaze": ((1, 1), 300), "medium": ((6, 6), 600), "large": ((7, 9), 800)}
 _GOALS = ("fixed", "random", "stream")
-_STREAM = 10_000  # control steps of an episode with a stream of goals
 _REACHED = 0.1  # distance at which a stream goes on to its next goal [m]
 _BALL_RADIUS = 0.1
 _SPREAD = 0.1  # half width of the uniform noise on start and random goal [m]
@@ -63,23 +64,23 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     Raises:
         ImportError: If Gymnasium-Robotics is not installed.
         ValueError: If there is no such maze.
+
+    Attributes:
+        limits_of_steps: Least and largest limit of steps that Gymnasium may set, for the largest is part of the task;
+            None with a stream of goals, which that limit alone ends.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 100}  # noqa: RUF012
 
     def __init__(self, *, maze: str = "umaze", goals: str = "fixed", render_mode: str | None = None) -> None:
-        if goals not in _GOALS:
-            raise ValueError(f"goals must be one of {', '.join(_GOALS)}; got {goals!r}.")
-        if maze not in _MAZES:
-            raise ValueError(f"maze must be one of {', '.join(_MAZES)}; got {maze!r}.")
-        if render_mode not in (None, "rgb_array"):
-            raise ValueError(f'render_mode must be "rgb_array" or None; got {render_mode!r}.')
+        check_choice("goals", goals, _GOALS)
+        check_choice("maze", maze, _MAZES)
+        check_render_mode(render_mode)
         self.maze = maze
         self.goals = goals
         self.render_mode = render_mode
-        self.goal_cell, self.max_steps = _MAZES[maze]
-        if goals == "stream":
-            self.max_steps = _STREAM
+        self.goal_cell, steps = _MAZES[maze]
+        self.limits_of_steps = None if goals == "stream" else (1, steps)
         self._inner, self.walls = _simulator(maze)
         self.free_cells = np.argwhere(~self.walls)
         half = np.array([self.walls.shape[1], self.walls.shape[0]]) / 2
@@ -117,7 +118,8 @@ class PointMazeEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
             self._inner.goal = self._anywhere()
             observation[4:6] = self._inner.goal
         self._steps += 1
-        return observation, float(success), False, self._steps >= self.max_steps, {"is_success": success}
+        truncated = self.limits_of_steps is not None and self._steps >= self.limits_of_steps[1]
+        return observation, float(success), False, truncated, {"is_success": success}
 
     def render(self) -> NDArray[np.uint8] | None:
         """A drawing of the maze from above, 40 px per cell, or None without a render mode."""

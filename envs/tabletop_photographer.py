@@ -13,6 +13,7 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.arguments import is_whole
 from envs.tabletop_scene import LARGEST, TabletopScene, empty_model
 from envs.tabletop_surroundings import CAMERA
 from envs.tabletop_view import View, boxes_of, seen
@@ -33,7 +34,8 @@ class Photographer:
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
-        if len(size) != 2 or not all(16 <= side <= most for side, most in zip(size, LARGEST, strict=True)):
+        pair = np.shape(size) == (2,) and all(is_whole(*each) for each in zip(size, (16, 16), LARGEST, strict=True))
+        if not pair:
             raise ValueError(f"size must be a width and a height from 16 to {LARGEST[0]} and {LARGEST[1]}; got {size}.")
         self.size = (int(size[0]), int(size[1]))
         self._renderer = _started(self.size)

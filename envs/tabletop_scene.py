@@ -9,13 +9,14 @@ A scene is a function of its seed: things, surroundings and poses to the last bi
 """
 
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
 from envs import tabletop_cup, tabletop_surroundings, tabletop_things
+from envs.arguments import is_whole
 from envs.pinhole import Pinhole
 from envs.tabletop_cup import Cup
 from envs.tabletop_surroundings import numbers
@@ -139,9 +140,10 @@ def scene_of(seed: int | Sequence[int], count: tuple[int, int]) -> TabletopScene
     return TabletopScene(np.random.default_rng(seed), count)
 
 
-def check_count(count: Sequence[int]) -> None:
+def check_count(count: Any) -> None:
     """Raises `ValueError` unless it is a smallest and a largest number of things that scenes can have."""
-    if len(count) != 2 or not 0 <= count[0] <= count[1] <= MOST:
+    pair = np.shape(count) == (2,) and all(is_whole(number, 0, MOST) for number in count)
+    if not pair or count[0] > count[1]:
         raise ValueError(
             f"things must be a smallest and a largest number between 0 and {MOST}, such as (2, 10); got {count}."
         )

@@ -30,6 +30,7 @@ from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
 from envs.actions import check_action
+from envs.arguments import check_whole
 from envs.drawing import check_render_mode
 from envs.rover import CONTROL_PERIOD, Rover
 from envs.terrain_expert import TerrainExpert
@@ -78,7 +79,8 @@ class TerrainEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     ) -> None:
         check_render_mode(render_mode)
         self._sites = sites_of(map, preference, size)
-        if not (1 <= near <= size and near % 2):
+        check_whole("near", near, 1, size)
+        if near % 2 == 0:
             raise ValueError(f"near must be an odd number of cells up to {size}; got {near}.")
         self.render_mode = render_mode
         self.near = near

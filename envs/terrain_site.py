@@ -15,6 +15,7 @@ import shapely
 from numpy.typing import NDArray
 from shapely.geometry import MultiPolygon, Polygon
 
+from envs.arguments import check_choice, check_whole
 from envs.cell_graph import CellGraph, Ways
 from envs.terrain_cost import PREFERENCES, Preference, true_cost
 from envs.terrain_demos import drawn
@@ -204,17 +205,16 @@ def sites_of(map: str | Path | TerrainMap | None, preference: str, size: int) ->
     Raises:
         ValueError: If an argument is out of range or the map is not understood.
     """
-    if preference not in PREFERENCES:
-        raise ValueError(f"preference must be one of {', '.join(PREFERENCES)}; got {preference!r}.")
-    if not SMALLEST <= size <= 512:
-        raise ValueError(f"size must lie between {SMALLEST} and 512 cells; got {size}.")
+    check_choice("preference", preference, PREFERENCES)
+    check_whole("size", size, SMALLEST, 512)
     taste = PREFERENCES[preference]
     if map is None:
         return NewMaps(taste, size)
-    return Windows(map if isinstance(map, TerrainMap) else _read(Path(map)), taste, size)
+    return Windows(map if isinstance(map, TerrainMap) else _read(map), taste, size)
 
 
-def _read(path: Path) -> TerrainMap:
-    if not path.is_file():
-        raise ValueError(f"map must be a terrain or the path of a file, .osm or .npz; there is no file {path}.")
+def _read(source: str | Path) -> TerrainMap:
+    if not (isinstance(source, str | Path) and Path(source).is_file()):
+        raise ValueError(f"map must be a terrain or the path of a file, .osm or .npz; there is no file {source}.")
+    path = Path(source)
     return read_town(path, cell=CELL) if path.suffix == ".osm" else load(path)

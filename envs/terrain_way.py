@@ -14,6 +14,8 @@ may be repeated. Reward: -(true cost of the way), and -100 where it begins elsew
 enters an obstacle or leaves the map. Success: it does none of these and ends in the cell of the goal. The episode ends
 at once.
 
+Drawn are the cheapest way over cells and the last action, as far as it is free.
+
 `info`: as Terrain-v0's; `regret` compares with the cheapest way over cells.
 """
 
@@ -26,11 +28,15 @@ from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
 from envs.actions import check_action
+from envs.arguments import check_whole
+from envs.drawing import check_render_mode
 from envs.polylines import arc_length, at
 from envs.terrain import CRASH_PRICE, Observation
 from envs.terrain_map import TerrainMap
 from envs.terrain_site import TerrainSite, sites_of
+from envs.terrain_view import frame
 
+_MOST = 10_000  # moves of a way
 _PIECE = 0.05  # of a way, over the side of a cell
 
 
@@ -42,19 +48,27 @@ class TerrainWayEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         map: None for a new map at each reset; else as `TerrainEnv`'s.
         preference: "roads" or "green", the true cost.
         size: Cells along a side of the map of an episode.
-        moves: Moves of a way T, >= 1.
+        moves: Moves of a way T, from 1 to 10,000.
+        render_mode: "rgb_array" or None.
 
     Raises:
         ValueError: If an argument is out of range or the map is not understood.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 1}  # noqa: RUF012
 
     def __init__(
-        self, *, map: str | Path | TerrainMap | None = None, preference: str = "roads", size: int = 64, moves: int = 96
+        self,
+        *,
+        map: str | Path | TerrainMap | None = None,
+        preference: str = "roads",
+        size: int = 64,
+        moves: int = 96,
+        render_mode: str | None = None,
     ) -> None:
-        if moves < 1:
-            raise ValueError(f"a way needs one move or more; got {moves}.")
+        check_render_mode(render_mode)
+        check_whole("moves", moves, 1, _MOST)
+        self.render_mode = render_mode
         self._sites, self.moves = sites_of(map, preference, size), moves
         self._site: TerrainSite | None = None
         side, count = size * self._sites.cell, len(self._sites.names)
@@ -68,6 +82,7 @@ class TerrainWayEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         """Draw a map, a start and a goal; `options` are not used."""
         super().reset(seed=seed)
         self._site = self._sites.draw(self.np_random)
+        self._shown, self._failed = self.site.start[None], False
         return self._observation(), self._info(0.0, self.site.start, good=False, collision=False)
 
     def step(self, action: NDArray[np.float32]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -83,8 +98,13 @@ class TerrainWayEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         begins, ends = (site.cell_of(a) == site.cell_of(b) for a, b in ((way[0], site.start), (way[-1], site.goal)))
         collision = before < len(path) - 1
         info = self._info(cost, path[before], good=begins and ends and not collision, collision=collision)
-        reward = -cost - CRASH_PRICE * (collision or not begins)
+        self._shown, self._failed = path[: before + 1], collision or not begins
+        reward = -cost - CRASH_PRICE * self._failed
         return self._observation(), reward, True, False, info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """The map from above with the last way and the cheapest one, shape `(384, 384, 3)`; None without a mode."""
+        return None if self.render_mode is None else frame(self.site, self._shown, failed=self._failed)
 
     def expert(self) -> "WayExpert":
         """A demonstrator that knows the true cost of the map of the running episode."""

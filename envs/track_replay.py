@@ -35,6 +35,11 @@ class Recording:
     """
 
     def __init__(self, path: str | Path) -> None:
+        if not Path(path).is_file():
+            raise FileNotFoundError(
+                f"a recording must be a text file of rows `frame pedestrian x y` [m]; there is no file {path}. "
+                "Name one, or make people up: embodied-gen data crowd --out FILE."
+            )
         column, pedestrians, places = track_rows.read(path)
         people, row = np.unique(pedestrians, return_inverse=True)
         low, high = places.min(0), places.max(0)
@@ -70,6 +75,7 @@ class Replay:
         positions: [m], shape `(P, 2)`; zero where nobody is.
         numbers: Who is who, shape `(P,)`; 0 for nobody.
         present: Whether somebody is in a slot, shape `(P,)`.
+        ended: Whether the recording has no further step.
     """
 
     def __init__(self, recording: Recording, first: int, slots: int) -> None:
@@ -82,6 +88,11 @@ class Replay:
         """One step further; the guest is not noticed. After the last step nobody is there."""
         self._at += 1
         self._read()
+
+    @property
+    def ended(self) -> bool:
+        """See the class."""
+        return self._at + 1 >= len(self._recording)
 
     def _read(self) -> None:
         ended = self._at >= len(self._recording)

@@ -19,6 +19,7 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from envs.actions import check_action
+from envs.arguments import check_choice, check_whole
 from envs.boxes import between, overlapping
 from envs.company import PERIOD, Company, Reactive, Replayed, recorded
 from envs.drawing import check_render_mode
@@ -31,7 +32,7 @@ from envs.sites import OFF_ROAD, Site
 from envs.traffic_view import frame, scene
 
 STEPS = 100
-"""Steps of an episode."""
+"""Steps of an episode, over which its reference is measured."""
 ENOUGH = 0.5
 """Share of the reference that is a success."""
 OTHERS = ("idm", "recorded")
@@ -61,6 +62,8 @@ class TrafficEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    limits_of_steps = (STEPS, STEPS)
+    """Of another length an episode could not be judged."""
 
     def __init__(
         self,
@@ -71,13 +74,12 @@ class TrafficEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         render_mode: str | None = None,
     ) -> None:
         check_render_mode(render_mode)
-        if not (isinstance(agents, int) and 1 <= agents <= 64):
-            raise ValueError(f"agents must be a whole number in 1..64; got {agents!r}.")
-        if others not in OTHERS:
-            raise ValueError(f"others must be one of {', '.join(OTHERS)}; got {others!r}.")
+        check_whole("agents", agents, 1, 64)
+        check_choice("others", others, OTHERS)
         self.render_mode, self.others = render_mode, others
         self.layout = Layout(agents)
-        self._sites = [Site(read_map(source)) for source in ([map] if isinstance(map, str) else map)]
+        sources = map if isinstance(map, Sequence) and not isinstance(map, str) else [map]
+        self._sites = [Site(read_map(source)) for source in sources]
         if not self._sites:
             raise ValueError("map must name at least one map; got none.")
         if others == "recorded":

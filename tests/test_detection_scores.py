@@ -224,6 +224,16 @@ def test_precision_and_recall_are_those_of_counting_the_likely_ones(seed, likely
         assert found.f1 == pytest.approx(2 * sum(hits) / (len(hits) + things))
 
 
+def test_a_probability_that_is_above_one_by_rounding_is_one():
+    above = [1 + 1e-6, 0.5]
+    one = expected_calibration_error([1, 0.5], [True, False])
+    assert expected_calibration_error(above, [True, False]) == pytest.approx(one, abs=1e-6)
+
+
+def test_samples_that_are_not_there_need_not_be_numbers():
+    assert coverage([[1, 2, 3, np.nan]], [2], [0.5], there=[[True] * 3 + [False]]) == coverage([[1, 2, 3]], [2], [0.5])
+
+
 def test_answers_of_nothing_and_of_the_truth():
     _, truth = drawn(2)
     assert answers(truth, truth, 3) == (1, 1) and answers(truth, truth, 3).f1 == 1
@@ -254,6 +264,15 @@ BAD = [
     (lambda: central_intervals(np.zeros((3, 1))), r"two or more of each number be there; got \(3, 1\)"),
     (lambda: central_intervals(np.zeros((2, 4)), there=np.eye(2, 4)), "two or more .* Leave out numbers with fewer"),
     (lambda: central_intervals(np.zeros((2, 4)), there=np.ones((1, 4))), r"got \(2, 4\) and \(1, 4\)"),
+    (lambda: expected_calibration_error([0.2, 1.7], [True, True]), r"in \[0, 1\]; got 0.2 to 1.7\. Give no logits"),
+    (lambda: expected_calibration_error([-0.2], [True]), r"probabilities must lie in \[0, 1\]; got -0.2 to -0.2"),
+    (
+        lambda: expected_calibration_error([0.5, np.nan], [True, True]),
+        "probabilities must be finite; 1 entries are not",
+    ),
+    (lambda: coverage([[1, 2, np.nan]], [1.5]), "samples must be finite; 1 entries are not"),
+    (lambda: coverage([[1, 2, 3]], [np.inf]), "truth must be finite; 1 entries are not"),
+    (lambda: central_intervals([[1, 2, -np.inf]], there=[[True] * 3]), "samples must be finite; 1 entries are not"),
     (lambda: coverage(np.zeros((3, 4)), np.zeros(3), [1.0]), r"strictly between 0 and 1; got \[1.0\]"),
 ]
 

@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 
@@ -12,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from embodied_gen.slots import Chunk, EnvMaker, SerialSlots, make_slots
+from embodied_gen.slots import Chunk, EnvMaker, SerialSlots, make_slots, succeeded
 from embodied_gen.slots_process import ProcessSlots
 
 
@@ -203,6 +204,8 @@ def test_a_wrong_recipe_reads_the_same_in_one_process_and_in_two(make):
         make(EnvMaker(FRAGILE.id, imports=FRAGILE.imports, keys=("beta", "zeta")), 2)
     with pytest.raises(ValueError, match="Box of shape"):
         make(EnvMaker("CartPole-v1"), 2)
+    with pytest.raises(FileNotFoundError, match=r"^a recording must be a text file .* no file absent.txt. Name one"):
+        make(EnvMaker("embodied/Crowd-v0", {"tracks": "absent.txt"}, ("envs",)), 2)
 
 
 def test_a_recipe_survives_pickling():
@@ -350,3 +353,114 @@ def test_a_chunk_is_done_when_it_is_terminated_or_truncated():
     flags = np.array([False, True, False, True]), np.array([False, False, True, True])
     empty = np.zeros((4, 0))
     assert Chunk(empty, empty, empty, *flags, infos=[]).done.tolist() == [False, True, True, True]
+
+
+class Judged(gym.Env):
+    """Ends at once and says of its success what it was told to."""
+
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float64)
+
+    def __init__(self, said):
+        self.said = said
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(1), {}
+
+    def step(self, action):
+        return np.zeros(1), 0.0, True, False, {"is_success": self.said}
+
+
+gym.register(id="SlotsTest/Judged-v0", entry_point=f"{__name__}:Judged")
+
+
+class Closing(gym.Env):
+    """Has a file in a folder from when it is made until it is closed; refuses to be the one too many."""
+
+    action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+    observation_space = gym.spaces.Box(-1, 1, (1,), np.float64)
+
+    def __init__(self, folder, most):
+        if len(os.listdir(folder)) >= most:
+            raise FileNotFoundError(f"there is no place left in {folder}.")
+        self.file = tempfile.NamedTemporaryFile(dir=folder)
+
+    def close(self):
+        self.file.close()
+
+
+gym.register(id="SlotsTest/Closing-v0", entry_point=f"{__name__}:Closing")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_closing_ends_the_environments(tmp_path, workers):
+    maker = EnvMaker("SlotsTest/Closing-v0", {"folder": str(tmp_path), "most": 9}, (__name__,))
+    with make_slots(maker, 3, workers):
+        assert len(os.listdir(tmp_path)) == 3
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_recipe_that_fails_later_leaves_no_environment_open_and_reads_the_same(tmp_path, workers):
+    maker = EnvMaker("SlotsTest/Closing-v0", {"folder": str(tmp_path), "most": 2}, (__name__,))
+    with pytest.raises(FileNotFoundError, match=f"^there is no place left in {tmp_path}"):
+        make_slots(maker, 6, workers)
+    assert os.listdir(tmp_path) == []
+
+
+def tensor(value):
+    import torch  # here, since workers import this module
+
+    return torch.tensor(value)
+
+
+def judged(said):
+    """Success as evaluation sees it."""
+    with SerialSlots(EnvMaker("SlotsTest/Judged-v0", {"said": said}), 1) as slots:
+        slots.reset([0], [0])
+        return succeeded(slots.run([0], np.zeros((1, 1, 1))).infos[0])
+
+
+@pytest.mark.parametrize("true", [True, False])
+@pytest.mark.parametrize(
+    "form", [bool, float, np.bool_, lambda true: np.array([true]), lambda true: tensor([[true]]), tensor]
+)
+def test_success_of_one_element_is_the_same_in_evaluation_and_in_collection(form, true):
+    assert judged(form(true)) is succeeded({"is_success": form(true)}) is true
+
+
+def test_an_info_that_says_nothing_of_success_is_none():
+    assert not succeeded({}) and not judged(None)
+
+
+@pytest.mark.parametrize("said", [np.array([True, False]), np.zeros(0), [True], "no"])
+@pytest.mark.parametrize("judge", [judged, lambda said: succeeded({"success": said})])
+def test_success_that_is_not_one_value_is_refused(judge, said):
+    with pytest.raises(ValueError, match=r"info must be one number or truth value; got .*Wrap the environment to say"):
+        judge(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "limits", "asked"),
+    [
+        ("Traffic", {}, (100, 100), 50),
+        ("Traffic", {}, (100, 100), 200),
+        ("PointMaze", {"maze": "umaze"}, (1, 300), 500),
+        ("PointMaze", {"maze": "large"}, (1, 800), 10_000),
+    ],
+)
+def test_a_limit_that_would_change_the_task_is_refused(name, kwargs, limits, asked):
+    id = f"embodied/{name}-v0"
+    for limit in limits:
+        EnvMaker(id, kwargs | {"max_episode_steps": limit}, ("envs",))()
+    with pytest.raises(ValueError, match=rf"must be in {limits[0]}\.\.{limits[1]}, .* of {id}; got {asked}\. Leave it"):
+        EnvMaker(id, kwargs | {"max_episode_steps": asked}, ("envs",))()
+
+
+def test_a_stream_of_goals_is_cut_off_where_it_is_asked_for():
+    maker = EnvMaker("embodied/PointMaze-v0", {"goals": "stream", "max_episode_steps": 350}, ("envs",))
+    with SerialSlots(maker, 1) as slots:
+        slots.reset([0], [0])
+        chunk = slots.run([0], np.zeros((1, 400, 2)))
+        assert chunk.steps.tolist() == [350] and chunk.truncated.all()

@@ -19,9 +19,9 @@ from embodied_gen.demos.collect import fill
 class Arguments:
     """Runs the scripted expert of a config's environment and writes a Minari dataset.
 
-    The expert sees the observations that a policy sees. Prints its success with a 95 % interval. What
-    the config says of the environment and the data can be given here too, as in --env.kwargs.dimension 8
-    --data.dataset embodied/particle-8d/expert-v0.
+    Most experts see only the observations that a policy sees; docs/environments.md names those that know more.
+    Prints its success with a 95 % interval. What the config says of the environment and the data can be given here
+    too, as in --env.kwargs.dimension 8 --data.dataset embodied/particle-8d/expert-v0.
     """
 
     config: tyro.conf.Positional[str]

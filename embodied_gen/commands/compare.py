@@ -1,6 +1,7 @@
 """`embodied-gen compare`: scores of several runs on the same seeds are compared."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ class Arguments:
 
     Each run is compared with the first: difference of success with Newcombe's paired interval, exact McNemar test
     (adjusted after Holm for several comparisons), difference of return with a bootstrap interval, and the smallest
-    difference that so many paired episodes detect with a probability of 0.8.
+    difference of success that so many paired episodes detect with a probability of 0.8, where there is one.
     """
 
     runs: tyro.conf.Positional[tuple[str, ...]]
@@ -99,7 +100,7 @@ def _pair(reference: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
     )
     returns = [np.array([e["sum_reward"] for e in r["episodes"]]) for r in (record, reference)]
     rng = np.random.default_rng(0)
-    discordant = (only_new + only_old) / len(new)
+    detectable = statistics.minimum_detectable_effect_paired(len(new), (only_new + only_old) / len(new))
     return {
         "success_difference": (only_new - only_old) / len(new),
         "success_difference_interval": list(statistics.newcombe_paired(both, only_new, only_old, neither)),
@@ -110,14 +111,16 @@ def _pair(reference: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
         "return_difference_interval": list(statistics.bootstrap_paired_difference(*returns, rng=rng))
         if len(new) > 1
         else None,
-        "detectable_difference": statistics.minimum_detectable_effect_paired(len(new), discordant)
-        if discordant
-        else None,
+        "detectable_difference": detectable if math.isfinite(detectable) else None,  # JSON knows no infinity
     }
 
 
 def tables(comparison: dict[str, Any]) -> list[Table]:
-    """The scores of the runs, and their differences from the first."""
+    """The scores of the runs, and their differences of success and of return from the first."""
+    return [_scores(comparison), _successes(comparison), _returns(comparison)]
+
+
+def _scores(comparison: dict[str, Any]) -> Table:
     scores = Table(Column("run", overflow="fold"), "success", "95 % interval", "return", "length", "entropy of modes")
     for run in comparison["runs"]:
         low, high = run["success_interval"]
@@ -130,22 +133,38 @@ def tables(comparison: dict[str, Any]) -> list[Table]:
             f"{run['length']['mean']:.4g}",
             "" if entropy is None else f"{entropy:.3f}",
         )
+    return scores
+
+
+def _successes(comparison: dict[str, Any]) -> Table:
     differences = Table(
         Column("against the first", overflow="fold"),
         "success",
         "95 % interval",
+        Column("detectable", no_wrap=True),
         "only it / only first",
         "McNemar p",
         "p (Holm)",
     )
     for pair in comparison["pairs"]:
         low, high = pair["success_difference_interval"]
+        detectable = pair["detectable_difference"]
         differences.add_row(
             pair["run"],
             f"{pair['success_difference']:+.3f}",
             f"[{low:+.3f}, {high:+.3f}]",
+            "-" if detectable is None else f"{detectable:.3f}",
             f"{pair['only_run']} / {pair['only_reference']}",
             f"{pair['mcnemar_p']:.2g}",
             f"{pair['mcnemar_p_holm']:.2g}",
         )
-    return [scores, differences]
+    return differences
+
+
+def _returns(comparison: dict[str, Any]) -> Table:
+    differences = Table(Column("against the first", overflow="fold"), "return", "95 % interval")
+    for pair in comparison["pairs"]:
+        interval = pair["return_difference_interval"]
+        shown = "-" if interval is None else f"[{interval[0]:+.4g}, {interval[1]:+.4g}]"
+        differences.add_row(pair["run"], f"{pair['return_difference']:+.4g}", shown)
+    return differences

@@ -1,7 +1,7 @@
 """Collection: a scripted expert fills a store of demonstrations.
 
 Episode i resets the environment and the expert with the seed `seed + i`; where only successes are kept, further
-seeds follow until enough are found. The expert sees what a policy sees.
+seeds follow until enough are found. What an expert knows beside the observations, its environment says.
 
 An expert that never errs shows nothing of how errors are mended, and a policy that errs a little is soon where nobody
 has shown the way. With a disturbance d the environment is now and then given another action than the expert's,

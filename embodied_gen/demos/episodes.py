@@ -23,6 +23,9 @@ class Episodes:
         actions: Physical units, float32, shape `(S, A)`.
         starts: First step of each episode and S at the end, int64, shape `(number of episodes + 1,)`.
         source: Where they come from, for messages.
+
+    Raises:
+        ValueError: If there is no step, a number is not finite, or the three do not fit each other.
     """
 
     observations: Tensor
@@ -33,6 +36,13 @@ class Episodes:
     def __post_init__(self) -> None:
         if len(self) < 1 or len(self.actions) == 0:
             raise ValueError(f"{self.source} holds no episodes. Collect some: embodied-gen collect CONFIG.")
+        observed, steps = len(self.observations), len(self.actions)
+        if observed != steps or (int(self.starts[0]), int(self.starts[-1])) != (0, steps):
+            raise ValueError(
+                f"{self.source} must have as many observations as actions, and starts from 0 to that number; got "
+                f"{observed} observations, {steps} actions and starts from {int(self.starts[0])} to "
+                f"{int(self.starts[-1])}. Repair or drop the episodes that differ."
+            )
         for name, values in (("observations", self.observations), ("actions", self.actions)):
             self._check_finite(name, values)
 

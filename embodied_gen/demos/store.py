@@ -5,6 +5,7 @@ collection leaves nothing that looks like a dataset. Source: minari.farama.org.
 """
 
 import errno
+import itertools
 import os
 import shutil
 import tempfile
@@ -125,8 +126,11 @@ def read(dataset: str, *, root: Path, episodes: int | None = None) -> Episodes:
 
     Raises:
         FileNotFoundError: If there is no such dataset.
-        ValueError: If it cannot be read, has too few episodes, or spaces that are not flat boxes.
+        ValueError: If `episodes` is below 1, or the dataset cannot be read, has too few episodes, an episode whose
+            observations and actions do not fit each other, or spaces that are not flat boxes.
     """
+    if episodes is not None and episodes < 1:
+        raise ValueError(f"data.episodes must be at least 1, or null for all episodes; got {episodes}.")
     minari = _minari()
     folder = root / dataset
     if not (folder / "data").is_dir():
@@ -135,8 +139,8 @@ def read(dataset: str, *, root: Path, episodes: int | None = None) -> Episodes:
         )
     try:
         stored = minari.MinariDataset(folder / "data")
-        recorded = [episode for _, episode in zip(range(episodes or 2**62), stored.iterate_episodes(), strict=False)]
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        recorded = list(itertools.islice(stored.iterate_episodes(), episodes))
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise ValueError(
             f"the dataset in {folder} cannot be read ({type(error).__name__}: {error}). "
             "Delete the folder and collect it again."
@@ -148,7 +152,20 @@ def read(dataset: str, *, root: Path, episodes: int | None = None) -> Episodes:
         raise ValueError(
             f"{dataset} has {len(recorded)} episodes; data.episodes asks for {episodes}. Collect more or ask for fewer."
         )
+    for index, episode in enumerate(recorded):
+        _check_shapes(episode, stored, f"dataset {dataset}: episode {index}")
     return _episodes(recorded, f"dataset {dataset}")
+
+
+def _check_shapes(episode: Any, stored: Any, what: str) -> None:
+    steps = len(episode.actions)
+    expected = (steps + 1, *stored.observation_space.shape), (steps, *stored.action_space.shape)
+    got = episode.observations.shape, episode.actions.shape
+    if got != expected:
+        raise ValueError(
+            f"{what} must have observations and actions of the spaces, and one observation more than actions: shapes "
+            f"{expected[0]} and {expected[1]}; got {got[0]} and {got[1]}. Delete the dataset and collect it again."
+        )
 
 
 def _episodes(recorded: Sequence[Any], source: str) -> Episodes:

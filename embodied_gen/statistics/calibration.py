@@ -17,19 +17,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from embodied_gen.statistics.interval import check_finite
+
 Numbers = NDArray[np.floating]
+
+_ROUNDING = 1e-5  # by which sums of float32 probabilities may leave [0, 1]
 
 
 def expected_calibration_error(probabilities: ArrayLike, right: ArrayLike, *, bins: int = 15) -> float:
     """The error of probabilities, in [0, 1].
 
     Args:
-        probabilities: In [0, 1], shape `(n,)`, at least one.
+        probabilities: In [0, 1] up to rounding, shape `(n,)`, at least one.
         right: Whether each came true, bool, shape `(n,)`.
         bins: Of equal width, >= 1.
 
     Raises:
-        ValueError: If shapes differ, there is none, or bins is out of range.
+        ValueError: If shapes differ, there is none, one is no probability, or bins is out of range.
     """
     sure, came_true = np.asarray(probabilities, float), np.asarray(right, bool)
     if bins < 1:
@@ -38,6 +42,9 @@ def expected_calibration_error(probabilities: ArrayLike, right: ArrayLike, *, bi
         raise ValueError(
             f"probabilities and right must have one shape (n,) with n >= 1; got {sure.shape} and {came_true.shape}."
         )
+    check_finite(sure, "probabilities")
+    if sure.min() < -_ROUNDING or sure.max() > 1 + _ROUNDING:
+        raise ValueError(f"probabilities must lie in [0, 1]; got {sure.min():g} to {sure.max():g}. Give no logits.")
     place = np.minimum((sure * bins).astype(int), bins - 1)
     gap = np.bincount(place, came_true - sure, minlength=bins)
     return float(np.abs(gap).sum() / len(sure))
@@ -57,7 +64,8 @@ def central_intervals(
         Lower and upper ends, each of shape `(levels, ...)`.
 
     Raises:
-        ValueError: If shapes do not fit, a number has fewer than two samples, or a level is out of range.
+        ValueError: If shapes do not fit, a number has fewer than two samples, one that is there is not finite, or a
+            level is out of range.
     """
     drawn = np.asarray(samples, float)
     some = np.ones(drawn.shape, bool) if there is None else np.asarray(there, bool)
@@ -66,6 +74,7 @@ def central_intervals(
             f"samples must have shape (..., n), and two or more of each number be there; got {drawn.shape} and "
             f"{some.shape}. Leave out numbers with fewer."
         )
+    check_finite(drawn[some], "samples")
     if not all(0 < level < 1 for level in levels):
         raise ValueError(f"levels must lie strictly between 0 and 1; got {list(levels)}.")
     shares = np.asarray(levels, float).reshape(-1, *[1] * (drawn.ndim - 1))
@@ -92,7 +101,7 @@ def coverage(
         One share for each level.
 
     Raises:
-        ValueError: If shapes do not fit, or a level is out of range.
+        ValueError: If shapes do not fit, a truth or a sample that is there is not finite, or a level is out of range.
     """
     drawn, true = np.asarray(samples, float), np.asarray(truth, float)
     if drawn.ndim < 1 or drawn.shape[:-1] != true.shape or drawn.shape[-1] < 2 or true.size == 0:
@@ -100,6 +109,7 @@ def coverage(
             f"samples must have shape (..., n) with n >= 2 for a truth of shape (...) that is not empty; got "
             f"{drawn.shape} and {true.shape}."
         )
+    check_finite(true, "truth")
     low, high = central_intervals(drawn, levels, there=there)
     return ((low <= true) & (true <= high)).reshape(len(levels), -1).mean(1)
 

@@ -66,6 +66,11 @@ def check_values(values: ArrayLike, name: str, least: int = 1) -> np.ndarray:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or len(array) < least:
         raise ValueError(f"{name} must be one-dimensional with at least {least} entries; got {array.shape}.")
+    check_finite(array, name)
+    return array
+
+
+def check_finite(array: np.ndarray, name: str) -> None:
+    """Raises `ValueError` unless all entries are finite; `name` is that of the argument."""
     if not np.isfinite(array).all():
         raise ValueError(f"{name} must be finite; {np.count_nonzero(~np.isfinite(array))} entries are not.")
-    return array

@@ -62,7 +62,7 @@ def test_the_numbers_equal_those_of_a_hand():
     assert pair["return_difference"] == pytest.approx(4.5 - 0.4)
     low, high = pair["return_difference_interval"]
     assert low < pair["return_difference"] < high
-    assert pair["detectable_difference"] == statistics.minimum_detectable_effect_paired(10, 0.6)
+    assert pair["detectable_difference"] is None, "too few episodes for any"
     assert comparison["runs"][1]["run"] == "new" and comparison["runs"][1]["success_rate"] == 0.8
     assert json.loads(json.dumps(comparison)) == comparison
 
@@ -74,6 +74,30 @@ def test_several_runs_are_compared_with_the_first_and_adjusted_after_holm():
     raw = [pair["mcnemar_p"] for pair in pairs]
     assert [pair["mcnemar_p_holm"] for pair in pairs] == pytest.approx(list(statistics.holm(raw)))
     assert raw[1] == 1.0 and pairs[1]["detectable_difference"] is None
+
+
+def test_the_difference_of_return_and_the_detectable_one_are_shown(cli, folder_of):
+    records = record_of(OLD * 10, returns=[float(i % 7) for i in range(100)]), record_of(NEW * 10)
+    (pair,) = compare(list(records), ["old", "new"])["pairs"]
+    assert pair["detectable_difference"] == statistics.minimum_detectable_effect_paired(100, 0.6)
+    outcome = cli("compare", folder_of("old", records[0]), folder_of("new", records[1]))
+    assert outcome.status == 0, outcome.err
+    low, high = pair["return_difference_interval"]
+    assert f"{pair['return_difference']:+.4g}" in outcome.out and f"[{low:+.4g}, {high:+.4g}]" in outcome.out
+    assert f" {pair['detectable_difference']:.3f} " in outcome.out
+
+
+def test_a_difference_that_nothing_would_detect_is_no_number_and_the_file_is_json(cli, folder_of, tmp_path):
+    assert statistics.minimum_detectable_effect_paired(10, 0.1) == np.inf
+    runs = folder_of("old", record_of([1] * 10)), folder_of("new", record_of([1] * 9 + [0]))
+    outcome = cli("compare", *runs, "--json", tmp_path / "comparison.json")
+    assert outcome.status == 0, outcome.err
+
+    def refuse(constant):
+        raise ValueError(f"{constant} is not JSON")
+
+    written = json.loads((tmp_path / "comparison.json").read_text(), parse_constant=refuse)
+    assert written["pairs"][0]["detectable_difference"] is None
 
 
 def test_a_single_episode_is_compared_too():

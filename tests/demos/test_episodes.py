@@ -109,6 +109,19 @@ def test_no_episodes_are_refused():
         numbered([3]).select(torch.tensor([], dtype=torch.long))
 
 
+@pytest.mark.parametrize(
+    ("observed", "starts", "got"),
+    [
+        (8, [0, 4, 9], "8 observations, 9 actions and starts from 0 to 9"),
+        (9, [0, 4, 10], "9 observations, 9 actions and starts from 0 to 10"),
+        (9, [1, 4, 9], "9 observations, 9 actions and starts from 1 to 9"),
+    ],
+)
+def test_observations_and_actions_of_other_numbers_are_refused(observed, starts, got):
+    with pytest.raises(ValueError, match=f"dataset bad must have as many observations as actions, .*; got {got}"):
+        Episodes(torch.zeros(observed, 3), torch.zeros(9, 2), torch.tensor(starts), "dataset bad")
+
+
 def test_a_horizon_that_no_episode_reaches_is_refused():
     episodes = numbered([3, 8, 5])
     episodes.check_horizon(8)

@@ -222,6 +222,41 @@ def test_a_damaged_data_set_is_named(tmp_path, env, file, damage):
         store.read(DATASET, root=tmp_path)
 
 
+def test_metadata_of_another_form_are_named(tmp_path, env):
+    folder = write(tmp_path, env)
+    (folder / "data" / "metadata.json").write_text("[]")
+    with pytest.raises(ValueError, match=f"the dataset in {folder} cannot be read .*Delete the folder and collect it"):
+        store.read(DATASET, root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "got"),
+    [
+        ("observations", lambda rows: rows[:4], r"\(4, 4\) and \(5, 2\)"),
+        ("observations", lambda rows: rows[:, :3], r"\(6, 3\) and \(5, 2\)"),
+        ("actions", lambda rows: np.tile(rows, 2), r"\(6, 4\) and \(5, 4\)"),
+    ],
+)
+def test_an_episode_whose_observations_and_actions_are_out_of_step_is_named(tmp_path, env, name, damage, got):
+    folder = write(tmp_path, env)
+    with h5py.File(folder / "data" / "main_data.hdf5", "r+") as file:
+        rows = damage(file[f"episode_1/{name}"][:])
+        del file[f"episode_1/{name}"]
+        file[f"episode_1/{name}"] = rows
+    expected = r"\(6, 4\) and \(5, 2\)"
+    with pytest.raises(
+        ValueError, match=f"dataset {DATASET}: episode 1 must .* shapes {expected}; got {got}. Delete the dataset and"
+    ):
+        store.read(DATASET, root=tmp_path)
+
+
+@pytest.mark.parametrize("episodes", [0, -1])
+def test_fewer_than_one_episode_cannot_be_asked_for(tmp_path, env, episodes):
+    write(tmp_path, env)
+    with pytest.raises(ValueError, match=f"data.episodes must be at least 1, or null for all episodes; got {episodes}"):
+        store.read(DATASET, root=tmp_path, episodes=episodes)
+
+
 def test_spaces_that_are_not_flat_are_named(tmp_path):
     env = gym.make("CartPole-v1")
     recording = Recording(0, np.zeros((3, 4), np.float32), np.zeros(2, np.int64), np.zeros(2), True, True)

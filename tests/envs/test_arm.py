@@ -113,9 +113,10 @@ def test_a_command_that_is_not_finite_is_refused():
         make_arm_once().drive(np.array([0.0, np.nan]))
 
 
-def test_a_speed_limit_that_is_not_positive_is_refused():
-    with pytest.raises(ValueError, match="max_speed must be a positive speed"):
-        make_arm(max_speed=0.0)
+@pytest.mark.parametrize("speed", [0.0, np.nan, np.inf, "fast", True, None])
+def test_a_speed_limit_that_is_not_positive_and_finite_is_refused(speed):
+    with pytest.raises(ValueError, match=rf"max_speed must be a positive and finite number \[m/s\]; got {speed!r}"):
+        make_arm(max_speed=speed)
 
 
 def test_a_position_out_of_reach_is_refused():

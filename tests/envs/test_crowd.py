@@ -156,6 +156,29 @@ def test_who_stands_still_runs_out_of_time(env):
         assert truncated == (step == 200) and info["time_to_goal"] == np.inf
 
 
+def steps_of(env, seed=0):
+    """Of a robot that stands still, to the end of the episode."""
+    env.reset(seed=seed)
+    for step in range(1, 2000):
+        _, _, terminated, truncated, _ = env.step(np.zeros(2, np.float32))
+        if terminated or truncated:
+            return step, terminated
+
+
+@pytest.mark.parametrize("limit", [50, 200, 300])
+def test_the_limit_of_steps_is_the_one_asked_for(limit):
+    assert steps_of(gymnasium.make(NAME, pedestrians=1, max_episode_steps=limit)) == (limit, False)
+
+
+def test_an_episode_ends_with_its_recording_while_people_are_still_there(tmp_path):
+    path = tmp_path / "corners.txt"
+    walk(path, 80)
+    env = gymnasium.make(NAME, tracks=str(path), max_episode_steps=1000)
+    steps, terminated = steps_of(env)
+    assert 200 <= steps < len(Recording(path)) and not terminated
+    assert env.unwrapped._people.present.sum() == 2 and env.unwrapped._people.ended
+
+
 def test_a_recording_is_repeated_between_its_frames(recording):
     whole = Recording(recording)
     rows = np.loadtxt(recording)
@@ -194,6 +217,25 @@ def test_wrong_recordings_are_refused(tmp_path, text, sentence):
         CrowdEnv(tracks=str(path))
 
 
+def walk(path, frames):
+    """A recording of two people who stand far away from where robots start."""
+    np.savetxt(path, [(frame, 2 + side, 20 * side, 20 * side) for frame in range(frames) for side in (-1, 1)])
+
+
+@pytest.mark.parametrize(("frames", "lasts"), [(8, "2.8"), (57, "22.4"), (58, "22.8")])
+def test_a_recording_that_is_shorter_than_an_episode_is_refused(tmp_path, frames, lasts):
+    walk(tmp_path / "short.txt", frames)
+    with pytest.raises(ValueError, match=rf"short\.txt lasts {lasts} s; an episode takes more than 22.8 s .*longer"):
+        CrowdEnv(tracks=str(tmp_path / "short.txt"))
+
+
+def test_the_shortest_recording_has_people_to_the_end_of_an_episode(tmp_path):
+    walk(tmp_path / "enough.txt", 59)
+    env = gymnasium.make(NAME, tracks=str(tmp_path / "enough.txt"))
+    for seed in range(3):
+        assert steps_of(env, seed) == (200, False) and env.unwrapped._people.present.sum() == 2
+
+
 def test_a_person_twice_in_a_frame_is_refused(tmp_path):
     path = tmp_path / "wrong.txt"
     path.write_text("0 1 2 3\n10 1 2 3\n10 1 2 4\n")
@@ -204,7 +246,7 @@ def test_a_person_twice_in_a_frame_is_refused(tmp_path):
 def test_wrong_arguments_are_refused(recording):
     with pytest.raises(ValueError, match=r"3 people at once, more than the 2 slots.*Set pedestrians to 3"):
         CrowdEnv(tracks=str(recording), pedestrians=2)
-    for people in (0, 129, 2.5):
+    for people in (0, 129, 2.5, True, "4"):
         with pytest.raises(ValueError, match=r"pedestrians must be a whole number in 1\.\.128"):
             CrowdEnv(pedestrians=people)
     env = CrowdEnv()

@@ -92,9 +92,9 @@ def test_frames_show_the_point():
     assert ParticleEnv().render() is None
 
 
-@pytest.mark.parametrize("dimension", [0, 33])
+@pytest.mark.parametrize("dimension", [0, 33, 2.0, "2", True])
 def test_other_dimensions_are_refused(dimension):
-    with pytest.raises(ValueError, match=f"dimension must lie between 1 and 32; got {dimension}"):
+    with pytest.raises(ValueError, match=rf"dimension must be a whole number in 1\.\.32; got {dimension!r}"):
         ParticleEnv(dimension=dimension)
 
 

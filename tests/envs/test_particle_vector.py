@@ -99,7 +99,7 @@ def masked(mask):
     [
         (lambda: ParticleVectorEnv(0), "num_envs and max_episode_steps must be at least 1; got 0 and 50"),
         (lambda: ParticleVectorEnv(2, max_episode_steps=0), "got 2 and 0"),
-        (lambda: ParticleVectorEnv(2, dimension=33), "dimension must lie between 1 and 32; got 33"),
+        (lambda: ParticleVectorEnv(2, dimension=33), r"dimension must be a whole number in 1\.\.32; got 33"),
         (lambda: ParticleVectorEnv(2).reset(seed=[1]), "a seed for each of the 2 episodes; got 1"),
         (lambda: ParticleVectorEnv(2).reset(seed=[]), "a seed for each of the 2 episodes; got 0"),
         (lambda: masked([True, False]), r"bool array of shape \(2,\) with at least one True; got \[True, False\]"),

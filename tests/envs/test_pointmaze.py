@@ -29,7 +29,7 @@ def test_a_stream_has_a_new_goal_whenever_the_last_is_reached():
     expert = env.expert()
     observation, _ = env.reset(seed=0)
     expert.reset(0)
-    assert env.max_steps == 10_000
+    assert env.limits_of_steps is None
     reached = 0
     for _ in range(1500):
         last = observation
@@ -145,6 +145,8 @@ def test_frames_show_the_ball():
 def test_unknown_mazes_and_bad_actions_are_refused():
     with pytest.raises(ValueError, match="umaze, medium, large; got 'huge'"):
         PointMazeEnv(maze="huge")
+    with pytest.raises(ValueError, match=r"umaze, medium, large; got \['umaze'\]"):
+        PointMazeEnv(maze=["umaze"])
     with pytest.raises(ValueError, match="goals must be one of fixed, random, stream; got 'none'"):
         PointMazeEnv(goals="none")
     env = PointMazeEnv()

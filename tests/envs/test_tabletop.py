@@ -128,6 +128,8 @@ def test_bad_arguments_and_actions_are_refused(env):
         TabletopEnv(things=(0, 3))
     with pytest.raises(ValueError, match="things must be a smallest and a largest number"):
         TabletopEnv(things=(5, 3))
+    with pytest.raises(ValueError, match=r"things must be a smallest and a largest number .*; got 4"):
+        TabletopEnv(things=4)
     with pytest.raises(ValueError, match="render_mode must be"):
         TabletopEnv(render_mode="human")
     env.reset(seed=0)

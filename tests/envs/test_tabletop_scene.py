@@ -55,7 +55,7 @@ def test_the_number_of_things_is_within_its_range():
     assert counts == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize("count", [(-1, 3), (4, 3), (0, MOST + 1), (1,)])
+@pytest.mark.parametrize("count", [(-1, 3), (4, 3), (0, MOST + 1), (1,), 4, (1.0, 2.0), (True, True), "13"])
 def test_impossible_numbers_of_things_are_refused(count):
     with pytest.raises(ValueError, match="things must be a smallest and a largest number between 0 and 40, such as"):
         scene_of(0, count)

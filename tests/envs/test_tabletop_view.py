@@ -167,7 +167,7 @@ def test_a_table_without_things_is_a_view_without_boxes(photographer):
     assert not view.instances.any() and view.rgb.any() and (view.depth > 0.3).all()
 
 
-@pytest.mark.parametrize("size", [(8, 100), (100, 5000), (100,)])
+@pytest.mark.parametrize("size", [(8, 100), (100, 5000), (100,), 100, (64.5, 48), "12"])
 def test_impossible_sizes_are_refused(size):
     with pytest.raises(ValueError, match="size must be a width and a height from 16 to 1280 and 960; got"):
         Photographer(size)

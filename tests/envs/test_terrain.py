@@ -232,7 +232,12 @@ def speck():
     ("arguments", "message"),
     [
         ({"preference": "sea"}, "preference must be one of roads, green; got 'sea'"),
-        ({"size": 8}, "size must lie between 16 and 512 cells; got 8"),
+        ({"size": 8}, r"size must be a whole number in 16\.\.512; got 8"),
+        ({"size": "64"}, r"size must be a whole number in 16\.\.512; got '64'"),
+        ({"size": 64.5}, r"size must be a whole number in 16\.\.512; got 64.5"),
+        ({"near": 11.0}, r"near must be a whole number in 1\.\.64; got 11.0"),
+        ({"preference": ["roads"]}, r"preference must be one of roads, green; got \['roads'\]"),
+        ({"map": 5}, "map must be a terrain or the path of a file, .osm or .npz; there is no file 5"),
         ({"near": 4}, "near must be an odd number of cells up to 64; got 4"),
         (
             {"map": "nowhere.osm"},

@@ -25,7 +25,22 @@ def test_gymnasium_has_no_complaint_but_that_actions_are_metres():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*symmetric and normalized space")
-        check_env(gymnasium.make(NAME, size=32, moves=40).unwrapped, skip_render_check=True)
+        check_env(gymnasium.make(NAME, size=32, moves=40, render_mode="rgb_array").unwrapped)
+
+
+def test_pictures_show_the_last_way():
+    env = gymnasium.make(NAME, size=32, moves=40, render_mode="rgb_array")
+    observation, _ = env.reset(seed=0)
+    first = env.render()
+    assert first.shape == (384, 384, 3) and first.dtype == np.uint8
+    expert = env.unwrapped.expert()
+    env.step(expert.act(observation))
+    way = env.render()
+    env.reset(seed=0)
+    assert np.array_equal(env.render(), first) and (way != first).any()
+    env.step(np.zeros(82, np.float32))
+    assert (env.render() != way).any() and (env.render() != first).any()
+    assert TerrainWayEnv().render() is None
 
 
 def test_an_episode_depends_on_its_seed_and_actions_only(assert_deterministic):
@@ -76,9 +91,11 @@ def test_ways_that_begin_or_end_elsewhere_or_enter_obstacles_fail():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TerrainWayEnv(moves=0), "a way needs one move or more; got 0"),
+        (lambda: TerrainWayEnv(moves=0), r"moves must be a whole number in 1\.\.10000; got 0"),
+        (lambda: TerrainWayEnv(moves=2.5), r"moves must be a whole number in 1\.\.10000; got 2.5"),
+        (lambda: TerrainWayEnv(render_mode="human"), 'render_mode must be "rgb_array" or None'),
         (lambda: TerrainWayEnv(preference="mud"), "preference must be one of roads, green; got 'mud'"),
-        (lambda: TerrainWayEnv(size=8), "size must lie between 16 and 512 cells; got 8"),
+        (lambda: TerrainWayEnv(size=8), r"size must be a whole number in 16\.\.512; got 8"),
         (lambda: TerrainWayEnv(map="nowhere.osm"), "there is no file nowhere.osm"),
         (lambda: TerrainWayEnv().site, "there is no map before the first reset"),
     ],
