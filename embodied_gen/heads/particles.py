@@ -259,9 +259,12 @@ def systematic(log_weight: Tensor, n: int, *, generator: draws.Generator) -> Ten
     """
     empty = log_weight.amax(1, keepdim=True) == -math.inf
     cumulated = torch.where(empty, 0.0, log_weight).softmax(1).cumsum(1)
+    whole = cumulated[:, -1:]
     u = draws.uniform((len(log_weight), 1), generator=generator, like=log_weight)
-    position = (torch.arange(n, device=log_weight.device) + u) / n * cumulated[:, -1:]
-    return torch.searchsorted(cumulated, position, right=True).clamp(max=log_weight.shape[1] - 1)
+    position = (torch.arange(n, device=log_weight.device) + u) / n * whole
+    # The last position may round to the whole, which lies behind every particle that has a weight.
+    below = torch.nextafter(whole, torch.zeros_like(whole))
+    return torch.searchsorted(cumulated, torch.minimum(position, below), right=True)
 
 
 def _rows(index: Tensor, k: int | None = None) -> Tensor:

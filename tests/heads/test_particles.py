@@ -166,6 +166,15 @@ def test_particles_of_no_weight_are_never_drawn_and_none_of_weight_are_drawn_ali
     assert index.tolist() == [[1] * 4 + [3] * 4, [0, 0, 1, 1, 2, 2, 3, 3]]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_last_position_is_that_of_a_particle_of_weight_however_it_rounds(monkeypatch, dtype):
+    almost_one = 1 - torch.finfo(dtype).eps / 2
+    monkeypatch.setattr(draws, "uniform", lambda shape, *, generator, like: like.new_full(shape, almost_one))
+    log_weight = torch.tensor([[0.0, 0.3, 0.1, -math.inf, -math.inf], [-math.inf] * 5], dtype=dtype)
+    index = systematic(log_weight, 50, generator=draws.generator(0))
+    assert index.amax(1).tolist() == [2, 4]
+
+
 @given(st.lists(st.floats(-50, 50), min_size=2, max_size=10))
 def test_the_effective_number_lies_between_one_and_all(log_weight):
     number = effective(torch.tensor([log_weight]))
