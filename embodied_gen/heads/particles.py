@@ -250,13 +250,15 @@ def systematic(log_weight: Tensor, n: int, *, generator: draws.Generator) -> Ten
     """Draws n particles of each context, each in proportion to its weight and as evenly as whole numbers allow.
 
     Args:
-        log_weight: Unnormalised, shape `(B, K)`; -inf is a weight of zero, all -inf are equal weights.
+        log_weight: Unnormalised, shape `(B, K)`; -inf and what is no number are weights of zero, which are equal ones
+            where there are no others.
         n: Draws.
         generator: One, or one for each context.
 
     Returns:
         Indices in [0, K), ascending, int64, shape `(B, n)`.
     """
+    log_weight = _weighing(log_weight)
     empty = log_weight.amax(1, keepdim=True) == -math.inf
     cumulated = torch.where(empty, 0.0, log_weight).softmax(1).cumsum(1)
     whole = cumulated[:, -1:]

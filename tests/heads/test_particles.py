@@ -161,7 +161,7 @@ def test_systematic_draws_are_as_even_as_whole_numbers_allow(log_weight, n, seed
 
 
 def test_particles_of_no_weight_are_never_drawn_and_none_of_weight_are_drawn_alike():
-    log_weight = torch.tensor([[-math.inf, 0.0, -math.inf, 0.0], [-math.inf] * 4])
+    log_weight = torch.tensor([[-math.inf, 0.0, math.nan, 0.0], [-math.inf, math.nan] * 2])
     index = systematic(log_weight, 8, generator=draws.generator(0))
     assert index.tolist() == [[1] * 4 + [3] * 4, [0, 0, 1, 1, 2, 2, 3, 3]]
 
