@@ -100,6 +100,7 @@ class Discs:
 
     def margins(self, y: Tensor) -> Tensor:
         """Distance of every segment to every disc [m], `(B, N, (T - 1) K)`; of the point where T is 1."""
+        _require_channels(y, self.channels)
         # Coordinate by coordinate: sums over an axis of two are slow, and this runs at every step of a sampler.
         a = y.select(-1, self.channels[0]).unsqueeze(-1) - self._x.like(y)  # (B, N, T, K)
         b = y.select(-1, self.channels[1]).unsqueeze(-1) - self._y.like(y)
@@ -264,7 +265,12 @@ class ReachPoint(Constraint):
 
 
 def position(y: Tensor, channels: tuple[int, int]) -> Tensor:
-    """The two channels that are a position, shape `(..., 2)`; a view where they ascend, whose gradient is cheap."""
+    """The two channels that are a position, shape `(..., 2)`; a view where they ascend, whose gradient is cheap.
+
+    Raises:
+        ValueError: If y has no such channels.
+    """
+    _require_channels(y, channels)
     first, second = channels
     if first < second:
         return y[..., first : second + 1 : second - first]
@@ -272,9 +278,16 @@ def position(y: Tensor, channels: tuple[int, int]) -> Tensor:
 
 
 def _plane(channels: Sequence[int]) -> tuple[int, int]:
-    if len(channels) != 2 or channels[0] == channels[1]:
-        raise ValueError(f"channels must name two different channels; got {list(channels)}.")
+    if len(channels) != 2 or channels[0] == channels[1] or min(channels) < 0:
+        raise ValueError(f"channels must name two different channels by numbers from 0; got {list(channels)}.")
     return channels[0], channels[1]
+
+
+def _require_channels(y: Tensor, channels: tuple[int, int]) -> None:
+    if max(channels) >= y.shape[-1]:
+        raise ValueError(
+            f"channels {list(channels)} must be channels of the path, which has {y.shape[-1]}, numbered from 0."
+        )
 
 
 def _require_positive(limit: float, period: Period) -> None:

@@ -172,9 +172,12 @@ def test_the_position_may_be_any_two_channels(make):
     wide = torch.full((2, 2, 5, 4), 99.0)
     wide[..., 3], wide[..., 1] = plane[..., 0], plane[..., 1]
     assert make((3, 1)).margins(wide).equal(make((0, 1)).margins(plane))
-    for wrong in ((1,), (1, 1), (0, 1, 2)):
-        with pytest.raises(ValueError, match=r"channels must name two different channels; got \["):
+    for wrong in ((1,), (1, 1), (0, 1, 2), (0, -1)):
+        with pytest.raises(ValueError, match=r"must name two different channels by numbers from 0; got \["):
             make(wrong)
+    for missing in ((0, 2), (2, 0), (1, 2), (3, 4)):
+        with pytest.raises(ValueError, match=rf"channels \[{missing[0]}, {missing[1]}\] must be .* path, which has 2"):
+            make(missing).margins(plane)
 
 
 @pytest.mark.parametrize(
