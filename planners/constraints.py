@@ -167,7 +167,7 @@ class _RateLimit(Constraint, abc.ABC):
             ValueError: If the path has too few way-points.
         """
         _need(y, self.order + 1, self.what)
-        return self.limit - _length(position(y, self.channels).diff(n=self.order, dim=-2)) / self.period**self.order
+        return self.limit - rate(y, self.channels, self.period, self.order)
 
 
 @final
@@ -277,6 +277,14 @@ def position(y: Tensor, channels: tuple[int, int]) -> Tensor:
     return torch.stack([y.select(-1, first), y.select(-1, second)], -1)
 
 
+def rate(y: Tensor, channels: tuple[int, int], period: Period, order: int) -> Tensor:
+    """Size of a derivative of the position, [m / s^order], `(B, N, T - order)`, with a finite gradient at zero."""
+    first, second = position(y, channels).diff(n=order, dim=-2).unbind(-1)
+    # Divided first: what rounds the size off at zero is small in its own unit, whatever the period.
+    unit = period**order
+    return _hypotenuse(first / unit, second / unit)
+
+
 def _plane(channels: Sequence[int]) -> tuple[int, int]:
     if len(channels) != 2 or channels[0] == channels[1] or min(channels) < 0:
         raise ValueError(f"channels must name two different channels by numbers from 0; got {list(channels)}.")
@@ -291,7 +299,8 @@ def _require_channels(y: Tensor, channels: tuple[int, int]) -> None:
 
 
 def _require_positive(limit: float, period: Period) -> None:
-    if not (0 < limit < math.inf and bool(torch.as_tensor(period > 0).all())):
+    known = torch.as_tensor(period)
+    if not (0 < limit < math.inf and bool(((known > 0) & known.isfinite()).all())):
         raise ValueError(f"limit and period must be positive and finite; got {limit} and {period}.")
 
 

@@ -76,7 +76,7 @@ def test_the_margin_of_a_box_is_the_least_distance_to_a_side_from_inside(path, l
 @given(paths, radii, st.floats(0.01, 1))
 def test_the_margin_of_a_speed_is_that_of_the_fastest_segment(path, limit, period):
     fastest = max(math.dist(a, b) for a, b in pairwise(path)) / period
-    assert margin(SpeedLimit(limit, period), path) == pytest.approx(limit - fastest, abs=1.1e-6 / period)
+    assert margin(SpeedLimit(limit, period), path) == pytest.approx(limit - fastest, abs=1.1e-6)
 
 
 @given(st.floats(0.2, 3), st.floats(0.1, 1), st.floats(0.05, 1), st.floats(0.1, 5))
@@ -85,7 +85,18 @@ def test_on_a_circle_curvature_and_acceleration_are_those_of_the_circle(radius, 
     assert margin(CurvatureLimit(limit), path) == pytest.approx(limit - 1 / radius, abs=1e-4)
     # The second difference of positions on a circle points to its centre: 2 r (1 - cos(angle)).
     expected = limit - 2 * radius * (1 - math.cos(angle)) / period**2
-    assert margin(AccelerationLimit(limit, period), path) == pytest.approx(expected, abs=2e-6 / period**2)
+    assert margin(AccelerationLimit(limit, period), path) == pytest.approx(expected, rel=1e-9, abs=2e-6)
+
+
+@pytest.mark.parametrize("make", [SpeedLimit, AccelerationLimit])
+@given(period=st.floats(1e-4, 10))
+def test_what_stands_still_has_no_rate_at_any_period(make, period):
+    assert margin(make(0.5, period), [(0.3, 0.4)] * 4) == pytest.approx(0.5, abs=2e-6)
+    each = torch.tensor([period, 2 * period]).view(2, 1, 1)
+    y = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(0))
+    for b in range(2):
+        alone = make(0.5, float(each[b])).margins(y[b : b + 1])
+        torch.testing.assert_close(make(0.5, each).margins(y)[b : b + 1], alone)
 
 
 def test_what_stands_still_turns_nowhere():
@@ -192,6 +203,8 @@ def test_the_position_may_be_any_two_channels(make):
         (lambda: KeepInBox((-math.inf, 0), (1, 1)), r"in both axes, all finite; got \[-inf, 0\] and \[1, 1\]"),
         (lambda: SpeedLimit(0, 1), "limit and period must be positive and finite; got 0 and 1"),
         (lambda: SpeedLimit(1, -1), "limit and period must be positive and finite; got 1 and -1"),
+        (lambda: SpeedLimit(1, math.inf), "limit and period must be positive and finite; got 1 and inf"),
+        (lambda: AccelerationLimit(1, math.nan), "limit and period must be positive and finite; got 1 and nan"),
         (lambda: ReachPoint((0, 0), 0), "tolerance must be positive; got 0"),
         (lambda: SpeedLimit(1, 1).margins(torch.zeros(1, 1, 1, 2)), "a speed needs a path of 2 way-points or more"),
         (lambda: AccelerationLimit(1, 0), "limit and period must be positive and finite; got 1 and 0"),
