@@ -197,38 +197,6 @@ class AccelerationLimit(_RateLimit):
 
 
 @final
-class CurvatureLimit(Constraint):
-    """The path turns no more sharply than a limit: curvature of the circle through three neighbouring way-points.
-
-    Args:
-        limit: [1/m], > 0; the inverse of a turning radius.
-        channels: The two channels that are the position.
-    """
-
-    def __init__(self, limit: float, *, channels: Sequence[int] = (0, 1)):
-        if not 0 < limit < math.inf:
-            raise ValueError(f"limit must be positive and finite; got {limit}.")
-        self.limit = limit
-        self.channels = _plane(channels)
-        self.name = f"curvature at most {limit:g} /m"
-
-    def margins(self, y: Tensor) -> Tensor:
-        """Limit minus curvature, 2 |a x b| / (|a| |b| |a + b|), at every inner way-point [1/m], `(B, N, T - 2)`.
-
-        Where two way-points coincide there is no circle and nothing is turned.
-
-        Raises:
-            ValueError: If the path has fewer than three way-points.
-        """
-        _need(y, 3, "a curvature")
-        step = position(y, self.channels).diff(dim=-2)
-        a, b = step[..., :-1, :], step[..., 1:, :]
-        area = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-        sides = _length(a) * _length(b) * _length(a + b)
-        return self.limit - 2 * (area.square() + 1e-24).sqrt() / sides.clamp(min=1e-9)
-
-
-@final
 class ReachPoint(Constraint):
     """The position is near a point at a time.
 

@@ -103,6 +103,37 @@ def test_what_stands_still_turns_nowhere():
     assert margin(CurvatureLimit(2.0), [(0.3, 0.4)] * 4) == pytest.approx(2, abs=1e-2)
 
 
+def curvature(first, second, turn):
+    """Of two steps of given lengths [m] with a turn between them."""
+    return (
+        -margin(CurvatureLimit(1.0), [(-first, 0.0), (0.0, 0.0), (second * math.cos(turn), second * math.sin(turn))])
+        + 1
+    )
+
+
+lengths = st.floats(1e-3, 3)
+
+
+@given(lengths, lengths, st.floats(0.01, math.pi / 2))
+def test_up_to_a_right_angle_curvature_is_that_of_the_circle(first, second, turn):
+    chord = math.hypot(first + second * math.cos(turn), second * math.sin(turn))
+    assert curvature(first, second, turn) == pytest.approx(2 * math.sin(turn) / chord, rel=1e-5)
+
+
+@given(st.floats(1e-4, 3), st.floats(0.01, math.pi))
+def test_curvature_of_steps_of_one_length_is_that_of_the_circle_at_any_turn(length, turn):
+    assert curvature(length, length, turn) == pytest.approx(2 * math.sin(turn / 2) / length, rel=1e-3)
+
+
+@given(lengths, st.floats(1, 20))
+def test_beyond_a_right_angle_curvature_grows_without_a_jump_up_to_that_of_a_reversal(length, ratio):
+    turns = np.linspace(math.pi / 2 - 1e-3, math.pi, 60)
+    grown = np.diff([curvature(length, ratio * length, turn) for turn in turns])
+    assert (grown > -1e-2 / length).all() and (grown < 0.5 / length).all() and (grown[1:] > 0).all()
+    reversal = curvature(length, ratio * length, math.pi)
+    assert reversal == pytest.approx(curvature(ratio * length, length, math.pi)) == pytest.approx(2 / length, rel=1e-5)
+
+
 @given(paths, points, radii, st.integers(0, 5), st.booleans())
 def test_the_margin_of_a_point_is_that_of_its_way_point(path, point, tolerance, step, from_the_end):
     step %= len(path)
@@ -134,9 +165,11 @@ def test_the_gradient_of_margins_is_that_of_finite_differences(constraint):
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
 def test_gradients_are_finite_where_lengths_vanish(constraint):
-    y = torch.tensor([(0.2, -0.1)] * 2 + [(0.5, 0.5)] * 2)[None, None].requires_grad_()
-    constraint.margins(y).sum().backward()
-    assert y.grad.isfinite().all()
+    still, other = (0.2, -0.1), (0.5, 0.5)
+    for path in ([still] * 2 + [other] * 2, [still, other, still, other], [still] * 4):
+        y = torch.tensor(path, dtype=torch.float32)[None, None].requires_grad_()
+        constraint.margins(y).sum().backward()
+        assert y.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
