@@ -7,7 +7,6 @@ from planners.collisions import NoCollision
 from planners.constraints import (
     AccelerationLimit,
     Constraint,
-    CurvatureLimit,
     KeepInBox,
     KeepOutDisc,
     ReachPoint,
@@ -26,6 +25,7 @@ from planners.costs import (
     TargetPoint,
     TargetSpeed,
 )
+from planners.curvature import CurvatureLimit
 from planners.dynamics import Bicycle, DoubleIntegrator, Unicycle
 from planners.guides import GuideFile, feasible, guide_of, read_guide, smallest_margin
 from planners.headway import KeepDistance

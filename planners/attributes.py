@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from planners.boxes import wrap
+from planners.constants import Choice, Constant
 from planners.constraints import Constraint, Period, _need, _require_positive
 from planners.scenes import CHANNELS, SPEED
 
@@ -123,28 +124,32 @@ class Fixed(Constraint):
                 "Fixed needs at least one value, and finite ones; set mask to true only where one is given."
             )
         self.values, self.mask, self.tolerance = values, mask, tolerance
-        self.angles = torch.zeros_like(mask)
-        self.angles[..., list(angles)] = True
+        turns = torch.zeros_like(mask)
+        turns[..., list(angles)] = True
+        # Where a mask has to be counted a device waits for it; a list of places is known before.
+        self._places, self._turns = Choice(mask.flatten().nonzero()[:, 0]), Choice(turns[mask])
+        self._mask, self._values, self._given = Choice(mask), Constant(values), Constant(values[..., mask])
         self.name = f"{int(mask.sum())} values fixed to {tolerance:g}"
 
     def margins(self, y: Tensor) -> Tensor:
         """Tolerance less the difference of every given value, in its unit, `(B, N, P)`."""
-        mask = self._fits(y)
-        off = y[..., mask] - self.values.to(y)[..., mask]
-        off = torch.where(self.angles.to(y.device)[mask], wrap(off), off)
+        self._require_fit(y)
+        entries = y.flatten(y.ndim - self.mask.ndim).index_select(-1, self._places.beside(y))
+        off = entries - self._given.like(y)
+        off = torch.where(self._turns.beside(y), wrap(off), off)
         return self.tolerance - off.abs().flatten(2)
 
     def project(self, y: Tensor) -> Tensor:
         """The given values in their places."""
-        return torch.where(self._fits(y), self.values.to(y), y)
+        self._require_fit(y)
+        return torch.where(self._mask.beside(y), self._values.like(y), y)
 
-    def _fits(self, y: Tensor) -> Tensor:
+    def _require_fit(self, y: Tensor) -> None:
         if self.mask.ndim > y.ndim - 2 or y.shape[y.ndim - self.mask.ndim :] != self.mask.shape:
             raise ValueError(
                 f"{self.name}: they are given for events that end in {tuple(self.mask.shape)}; "
                 f"got events of shape {tuple(y.shape[2:])}."
             )
-        return self.mask.to(y.device)
 
 
 def _plain(difference: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Constants: plain numbers that are read as tensors of whatever dtype and device is asked for."""
+"""Constants: plain numbers that are read as tensors of whatever dtype and device is asked for, and fixed choices."""
 
 from typing import Any, final
 
@@ -21,4 +21,22 @@ class Constant:
         """The numbers in the dtype and on the device of a tensor."""
         if self._last.dtype != y.dtype or self._last.device != y.device:
             self._last = self._exact.to(y)
+        return self._last
+
+
+@final
+class Choice:
+    """Numbers or truths of a dtype of their own, such as a mask, kept on the device where they were last used.
+
+    Args:
+        entries: Of any shape.
+    """
+
+    def __init__(self, entries: Tensor):
+        self._first = self._last = entries
+
+    def beside(self, y: Tensor) -> Tensor:
+        """The entries on the device of a tensor."""
+        if self._last.device != y.device:
+            self._last = self._first.to(y.device)
         return self._last

@@ -100,6 +100,7 @@ class Discs:
 
     def margins(self, y: Tensor) -> Tensor:
         """Distance of every segment to every disc [m], `(B, N, (T - 1) K)`; of the point where T is 1."""
+        _require_channels(y, self.channels)
         # Coordinate by coordinate: sums over an axis of two are slow, and this runs at every step of a sampler.
         a = y.select(-1, self.channels[0]).unsqueeze(-1) - self._x.like(y)  # (B, N, T, K)
         b = y.select(-1, self.channels[1]).unsqueeze(-1) - self._y.like(y)
@@ -166,7 +167,7 @@ class _RateLimit(Constraint, abc.ABC):
             ValueError: If the path has too few way-points.
         """
         _need(y, self.order + 1, self.what)
-        return self.limit - _length(position(y, self.channels).diff(n=self.order, dim=-2)) / self.period**self.order
+        return self.limit - rate(y, self.channels, self.period, self.order)
 
 
 @final
@@ -193,38 +194,6 @@ class AccelerationLimit(_RateLimit):
     """
 
     order, what, unit = 2, "an acceleration", "m/s^2"
-
-
-@final
-class CurvatureLimit(Constraint):
-    """The path turns no more sharply than a limit: curvature of the circle through three neighbouring way-points.
-
-    Args:
-        limit: [1/m], > 0; the inverse of a turning radius.
-        channels: The two channels that are the position.
-    """
-
-    def __init__(self, limit: float, *, channels: Sequence[int] = (0, 1)):
-        if not 0 < limit < math.inf:
-            raise ValueError(f"limit must be positive and finite; got {limit}.")
-        self.limit = limit
-        self.channels = _plane(channels)
-        self.name = f"curvature at most {limit:g} /m"
-
-    def margins(self, y: Tensor) -> Tensor:
-        """Limit minus curvature, 2 |a x b| / (|a| |b| |a + b|), at every inner way-point [1/m], `(B, N, T - 2)`.
-
-        Where two way-points coincide there is no circle and nothing is turned.
-
-        Raises:
-            ValueError: If the path has fewer than three way-points.
-        """
-        _need(y, 3, "a curvature")
-        step = position(y, self.channels).diff(dim=-2)
-        a, b = step[..., :-1, :], step[..., 1:, :]
-        area = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
-        sides = _length(a) * _length(b) * _length(a + b)
-        return self.limit - 2 * (area.square() + 1e-24).sqrt() / sides.clamp(min=1e-9)
 
 
 @final
@@ -264,21 +233,42 @@ class ReachPoint(Constraint):
 
 
 def position(y: Tensor, channels: tuple[int, int]) -> Tensor:
-    """The two channels that are a position, shape `(..., 2)`; a view where they ascend, whose gradient is cheap."""
+    """The two channels that are a position, shape `(..., 2)`; a view where they ascend, whose gradient is cheap.
+
+    Raises:
+        ValueError: If y has no such channels.
+    """
+    _require_channels(y, channels)
     first, second = channels
     if first < second:
         return y[..., first : second + 1 : second - first]
     return torch.stack([y.select(-1, first), y.select(-1, second)], -1)
 
 
+def rate(y: Tensor, channels: tuple[int, int], period: Period, order: int) -> Tensor:
+    """Size of a derivative of the position, [m / s^order], `(B, N, T - order)`, with a finite gradient at zero."""
+    first, second = position(y, channels).diff(n=order, dim=-2).unbind(-1)
+    # Divided first: what rounds the size off at zero is small in its own unit, whatever the period.
+    unit = period**order
+    return _hypotenuse(first / unit, second / unit)
+
+
 def _plane(channels: Sequence[int]) -> tuple[int, int]:
-    if len(channels) != 2 or channels[0] == channels[1]:
-        raise ValueError(f"channels must name two different channels; got {list(channels)}.")
+    if len(channels) != 2 or channels[0] == channels[1] or min(channels) < 0:
+        raise ValueError(f"channels must name two different channels by numbers from 0; got {list(channels)}.")
     return channels[0], channels[1]
 
 
+def _require_channels(y: Tensor, channels: tuple[int, int]) -> None:
+    if max(channels) >= y.shape[-1]:
+        raise ValueError(
+            f"channels {list(channels)} must be channels of the path, which has {y.shape[-1]}, numbered from 0."
+        )
+
+
 def _require_positive(limit: float, period: Period) -> None:
-    if not (0 < limit < math.inf and bool(torch.as_tensor(period > 0).all())):
+    known = torch.as_tensor(period)
+    if not (0 < limit < math.inf and bool(((known > 0) & known.isfinite()).all())):
         raise ValueError(f"limit and period must be positive and finite; got {limit} and {period}.")
 
 

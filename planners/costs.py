@@ -20,7 +20,7 @@ from typing import final
 from torch import Tensor
 
 from planners.constants import Constant
-from planners.constraints import Period, _length, _need, _plane, _require_positive, position
+from planners.constraints import Period, _need, _plane, _require_positive, position, rate
 from planners.headway import KeepDistance
 from planners.scenes import agents_of, checked_agents, fold, naming
 from planners.spans import require_order, span_of
@@ -89,8 +89,7 @@ class TargetSpeed(PathCost):
     def terms(self, y: Tensor) -> Tensor:
         """Squares of the difference over the unit, `(B, N, T - 1)`."""
         _need(y, 2, "a speed")
-        speed = _length(position(y, self.channels).diff(dim=-2)) / self.period
-        return ((speed - self.speed) / self.unit).square()
+        return ((rate(y, self.channels, self.period, 1) - self.speed) / self.unit).square()
 
 
 @final

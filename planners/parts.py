@@ -1,4 +1,8 @@
-"""Parts of segments: points at which something is read along paths, more of them on longer segments."""
+"""Parts of segments: points at which something is read along paths, more of them on longer segments.
+
+How many there are is known from numbers alone, so that a device waits for the host. The most that there can be would
+take no wait, but a hundred times the points.
+"""
 
 import torch
 from torch import Tensor

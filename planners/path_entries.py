@@ -7,13 +7,13 @@ from pydantic import Field
 from planners.constraints import (
     AccelerationLimit,
     Constraint,
-    CurvatureLimit,
     KeepInBox,
     KeepOutDisc,
     Period,
     ReachPoint,
     SpeedLimit,
 )
+from planners.curvature import CurvatureLimit
 from planners.dynamics import Bicycle, DoubleIntegrator, Unicycle
 from planners.entries import Entry, Length, Metres, PlaneEntry, Point, RegionEntry, Speed
 from planners.regions import KeepInRegion, KeepOutRegion, polygon_of

@@ -143,12 +143,9 @@ def fold(
     """
     paths = y[:, :, list(agents)].flatten(1, 2)
     here = present(paths)
-    shape = (y.shape[1], len(agents))
-    if here.all():
-        return parts(paths).unflatten(1, shape)
     values = parts(_held(paths, here))
     mask = _all_read(parts, here, paths) if counted is None else counted(paths, here)
-    return torch.where(mask, values, absent).unflatten(1, shape)
+    return torch.where(mask, values, absent).unflatten(1, (y.shape[1], len(agents)))
 
 
 def _somewhere(_: Tensor, here: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ from torch import Tensor
 from embodied_gen import context, draws
 from embodied_gen.heads.langevin import EAGERNESS, langevin
 from embodied_gen.heads.particles import systematic
-from embodied_gen.heads.slopes import OfRows, slope
+from embodied_gen.heads.slopes import OfRows, finite_slope, or_infinite
 
 ACCEPTED = 0.651  # share of Hamiltonian steps that the length aims at
 
@@ -53,7 +53,7 @@ class EnergySampler(abc.ABC):
 
         Args:
             potential: V in nat, of rows in multiples of M; rows that belong together lie together. Infinite where a
-                row must not be.
+                row must not be; what is no number counts as infinite.
             x: Starting places, independent of each other, shape `(M * K, *Z)`.
             generator: Draws everything.
 
@@ -132,12 +132,12 @@ class RandomWalk(Chain):
     @torch.no_grad()
     def move(self, potential: OfRows, x: Tensor, *, generator: draws.Generator) -> Tensor:
         """Chains that start where they are told: `(M, *Z)` to `(M, *Z)`, without a graph."""
-        value = potential(x)
+        value = or_infinite(potential(x))
         for _ in range(self.steps):
             u = draws.uniform((len(x),), generator=generator, like=x)
             length = context.aligned(self.step * self.span**-u, x)
             new = x + length * draws.normal(x.shape, generator=generator, like=x)
-            new_value = potential(new)
+            new_value = or_infinite(potential(new))
             x, value, _ = _accept(x, value, new, new_value, value - new_value, generator)
         return x
 
@@ -165,7 +165,7 @@ class Hamiltonian(Chain):
     @torch.no_grad()
     def move(self, potential: OfRows, x: Tensor, *, generator: draws.Generator) -> Tensor:
         """Chains that start where they are told: `(M, *Z)` to `(M, *Z)`, without a graph."""
-        value = potential(x)
+        value = or_infinite(potential(x))
         log_length = torch.full_like(value, math.log(self.step))
         for k in range(self.steps):
             jitter = 0.8 + 0.4 * draws.uniform((len(x),), generator=generator, like=x)
@@ -182,14 +182,13 @@ class Hamiltonian(Chain):
 
         A way that overflows leads to an impossible place, so that the row stays and its next leap is shorter.
         """
-        p, (value, gradient) = momentum, slope(potential, x)
+        p, (value, gradient) = momentum, finite_slope(potential, x)
         for _ in range(self.leapfrogs):
             p = p - h / 2 * gradient
             x = x + h * p
-            value, gradient = slope(potential, x)
+            value, gradient = finite_slope(potential, x)
             p = p - h / 2 * gradient
-        gain = (momentum.square() - p.square()).flatten(1).sum(1) / 2
-        return x, value.nan_to_num(nan=torch.inf, posinf=torch.inf), gain.nan_to_num(nan=-torch.inf, neginf=-torch.inf)
+        return x, value, (momentum.square() - p.square()).flatten(1).sum(1) / 2
 
 
 @final
@@ -223,7 +222,7 @@ class Resampling(EnergySampler):
         """One of the last population, in proportion to its weight."""
         k = self.candidates
         for number in range(self.rounds):
-            index = systematic(-potential(x).view(-1, k), k, generator=generator)
+            index = systematic(-or_infinite(potential(x)).view(-1, k), k, generator=generator)
             offset = torch.arange(len(index), device=x.device)[:, None] * k
             deviation = self.noise * self.shrink**number
             x = x[(index + offset).flatten()] + deviation * draws.normal(x.shape, generator=generator, like=x)
@@ -235,7 +234,7 @@ def choose(potential: OfRows, x: Tensor, k: int, *, generator: draws.Generator) 
     if k == 1:
         return x
     groups = x.unflatten(0, (-1, k))
-    chosen = draws.categorical(-potential(x).view(-1, k), generator=generator)
+    chosen = draws.categorical(-or_infinite(potential(x)).view(-1, k), generator=generator)
     return groups[torch.arange(len(groups), device=x.device), chosen]
 
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from embodied_gen import context, draws
-from embodied_gen.heads.slopes import OfRows, slope
+from embodied_gen.heads.slopes import OfRows, finite_slope
 
 ACCEPTED = 0.574  # share of accepted steps that the length aims at
 EAGERNESS = 2.0  # change of log h at the first step, for each unit that the share is off
@@ -104,17 +104,16 @@ def _move(
 
 
 def _look(potential: OfRows, z: Tensor, bound: float | None) -> _State:
-    """Potential and gradient; the gradient is zero where it is no number."""
-    value, gradient = slope(potential, z)
+    """Potential and gradient, infinite and zero where they are no numbers."""
+    value, gradient = finite_slope(potential, z)
     if value.shape != z.shape[:1]:
         raise ValueError(
             f"a potential must have shape ({len(z)},), one number for each row; got {tuple(value.shape)}. "
             "Add up over the entries of a row."
         )
-    value = torch.nan_to_num(value, nan=math.inf, posinf=math.inf)
     if bound is not None:
         value = value.masked_fill((z.abs() > bound).flatten(1).any(1), math.inf)
-    return _State(z.detach(), value, torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0))
+    return _State(z.detach(), value, gradient)
 
 
 def _sum(entries: Tensor) -> Tensor:

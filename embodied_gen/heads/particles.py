@@ -13,7 +13,8 @@ place of x_hat. With q the mixture of both, each collects the weight
 
 where the free share bounds p / q by 1 / f (a defensive mixture), and at the clean level psi is replaced by
 exp(-scale cost) on the exact constraints. Whatever psi is, the weighted particles tend to the conditional of the free
-sampler as K grows; a good psi makes few of them enough. Where the effective number (sum w)^2 / sum w^2 falls below a
+sampler as K grows; a good psi makes few of them enough. It has to be positive: where a cost is infinite at x_tilde, or
+no number, J is a large number instead. Where the effective number (sum w)^2 / sum w^2 falls below a
 share of K, the particles of that context are drawn anew in proportion to their weights, systematically. Weights are
 logarithms throughout, and are carried on otherwise.
 
@@ -42,6 +43,7 @@ from embodied_gen.heads.samplers import transition
 from embodied_gen.heads.schedules import Level
 from embodied_gen.heads.steering import settle
 from embodied_gen.heads.walk import Guidance, Walk
+from embodied_gen.heads.walls import CLIFF
 
 
 class _State(NamedTuple):
@@ -144,7 +146,8 @@ class Particles(Guidance):
     def _look(self, walk: Walk, guide: RowGuide, x: Tensor, level: Level) -> _State:
         x_hat = walk.denoise(x, level)
         guided, energy = settle(x_hat, walk.variance(level), guide, iterations=self.iterations)
-        return _State(x, x_hat, guide.project(guided), energy)
+        # An estimate is no event: where the one is impossible the other need not be, and psi has to be positive.
+        return _State(x, x_hat, guide.project(guided), energy.nan_to_num(nan=CLIFF, posinf=CLIFF))
 
     def _resample(self, log_weight: Tensor, walk: Walk) -> tuple[Tensor, Tensor]:
         """Weights and rows after drawing anew in the contexts that need it; shapes `(B, K)` and `(M,)`."""
@@ -188,14 +191,17 @@ class Particles(Guidance):
     ) -> Tensor:
         """Draws n of the clean particles by their final weights, on exact constraints.
 
-        Where no particle of a context satisfies them, the steered estimates are tried; where these do not either, the
-        one with the largest margin stands for all.
+        Where no particle of a context satisfies them at a finite cost, the steered estimates are tried; where these do
+        not either, the one with the largest margin stands for all.
         """
         contexts, k = log_weight.shape
         clean = guide.project(state.x_hat)
         both = torch.cat([part.unflatten(0, (contexts, k)) for part in (clean, state.guided)], 1)
-        margin, repaired = guide.margin(both.flatten(0, 1)).view(contexts, 2 * k).chunk(2, 1)
-        final = log_weight + exponent * state.energy.view(contexts, k) - guide.potential(clean).view(contexts, k)
+        rows = both.flatten(0, 1)
+        margin, repaired = guide.margin(rows).view(contexts, 2 * k).chunk(2, 1)
+        potential, remaining = guide.potential(rows).view(contexts, 2 * k).chunk(2, 1)
+        repaired = repaired.masked_fill(_ruled_out(remaining), -math.inf)
+        final = log_weight + exponent * state.energy.view(contexts, k) - potential
         final = _weighing(final).masked_fill(margin < 0, -math.inf)
         second = log_weight.masked_fill(repaired < 0, -math.inf)
         last = torch.where(repaired == repaired.amax(1, keepdim=True), 0.0, -math.inf)
@@ -215,6 +221,12 @@ def _blind(walk: Walk) -> _State:
 def _weighing(log_weight: Tensor) -> Tensor:
     """Weights of which those that are not a number are zero: one particle must not decide on all others."""
     return log_weight.masked_fill(log_weight.isnan(), -math.inf)
+
+
+def _ruled_out(potential: Tensor) -> Tensor:
+    """Whether particles cost infinitely much or no number, where others of their context do not, `(B, K)`."""
+    possible = potential < math.inf
+    return ~possible & possible.any(1, keepdim=True)
 
 
 def effective(log_weight: Tensor) -> Tensor:
@@ -250,18 +262,23 @@ def systematic(log_weight: Tensor, n: int, *, generator: draws.Generator) -> Ten
     """Draws n particles of each context, each in proportion to its weight and as evenly as whole numbers allow.
 
     Args:
-        log_weight: Unnormalised, shape `(B, K)`; -inf is a weight of zero, all -inf are equal weights.
+        log_weight: Unnormalised, shape `(B, K)`; -inf and what is no number are weights of zero, which are equal ones
+            where there are no others.
         n: Draws.
         generator: One, or one for each context.
 
     Returns:
         Indices in [0, K), ascending, int64, shape `(B, n)`.
     """
+    log_weight = _weighing(log_weight)
     empty = log_weight.amax(1, keepdim=True) == -math.inf
     cumulated = torch.where(empty, 0.0, log_weight).softmax(1).cumsum(1)
+    whole = cumulated[:, -1:]
     u = draws.uniform((len(log_weight), 1), generator=generator, like=log_weight)
-    position = (torch.arange(n, device=log_weight.device) + u) / n * cumulated[:, -1:]
-    return torch.searchsorted(cumulated, position, right=True).clamp(max=log_weight.shape[1] - 1)
+    position = (torch.arange(n, device=log_weight.device) + u) / n * whole
+    # The last position may round to the whole, which lies behind every particle that has a weight.
+    below = torch.nextafter(whole, torch.zeros_like(whole))
+    return torch.searchsorted(cumulated, torch.minimum(position, below), right=True)
 
 
 def _rows(index: Tensor, k: int | None = None) -> Tensor:

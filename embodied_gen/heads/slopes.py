@@ -4,6 +4,7 @@ A function of rows maps `(M, *Z)` to `(M,)`, each number of its own row alone, s
 the gradient of every row.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -30,6 +31,17 @@ def slope(function: OfRows, x: Tensor, *, graph: bool = False) -> tuple[Tensor, 
             return value, torch.zeros_like(x)
         (gradient,) = torch.autograd.grad(value.sum(), x, create_graph=graph, allow_unused=True, materialize_grads=True)
     return (value, gradient) if graph else (value.detach(), gradient)
+
+
+def or_infinite(value: Tensor) -> Tensor:
+    """Potentials as samplers read them, same shape: infinite where they are no number, which nothing is drawn at."""
+    return torch.nan_to_num(value, nan=math.inf, posinf=math.inf)
+
+
+def finite_slope(potential: OfRows, x: Tensor) -> tuple[Tensor, Tensor]:
+    """`slope` as samplers read it, without a graph: values `or_infinite`, gradients zero where they are not finite."""
+    value, gradient = slope(potential, x)
+    return or_infinite(value), torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
 
 
 @torch.no_grad()

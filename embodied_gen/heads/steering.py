@@ -113,7 +113,7 @@ def _first(x_hat: Tensor, deviation: float | Tensor, guide: RowGuide) -> tuple[T
     """
     own = x_hat.unflatten(0, (guide.contexts, -1))
     n, probed = own.shape[1], min(own.shape[1], PROBED)
-    wide = torch.as_tensor(deviation, dtype=x_hat.dtype).expand_as(x_hat).unflatten(0, own.shape[:2])
+    wide = (deviation * torch.ones_like(x_hat)).unflatten(0, own.shape[:2])
     probes = own[:, :probed, None] + wide[:, :probed, None] * _signs(x_hat)
     with torch.enable_grad():
         x = x_hat.detach().requires_grad_()

@@ -89,9 +89,10 @@ def test_one_step_is_in_detailed_balance(chain):
 
 
 @EVERY
-def test_rows_come_in_from_impossible_places_and_never_go_back(make):
+@pytest.mark.parametrize("outside", [math.inf, math.nan])
+def test_rows_come_in_from_impossible_places_and_never_go_back(make, outside):
     def potential(z):
-        return torch.where((z > 0).flatten(1).all(1), z.flatten(1).sum(1), math.inf)
+        return torch.where((z > 0).flatten(1).all(1), z.flatten(1).sum(1), outside)
 
     z = make(step=0.5).move(potential, spread(800, 1).abs() - 0.2, generator=draws.generator(1))
     assert (z > 0).double().mean() > 0.9
@@ -130,6 +131,20 @@ def test_places_are_chosen_in_proportion_to_their_weight():
     z = torch.arange(3.0).repeat(3000)[:, None]
     chosen = choose(lambda z: -weight.log()[z.long().flatten()], z, 3, generator=draws.generator(1)).long().flatten()
     assert stats.chisquare(torch.bincount(chosen, minlength=3).numpy(), 3000 * weight.numpy()).pvalue > 0.01
+
+
+@pytest.mark.parametrize("make", [*CHAINS.values(), lambda: Resampling(8)], ids=[*CHAINS, "resampling"])
+def test_what_is_no_number_is_as_impossible_as_what_is_infinite(make):
+    def potential(outside):
+        # Slopes are no numbers either on the other side.
+        return lambda z: torch.where(z[:, 0] > 0, z[:, 0], outside * z[:, 0].sqrt())
+
+    sampler = make()
+    start = spread(40 * sampler.population, 1)
+    nan, infinite = (
+        sampler.run(potential(outside), start, generator=draws.generator(1)) for outside in (math.nan, math.inf)
+    )
+    assert nan.equal(infinite) and (nan > 0).all()
 
 
 def test_resampling_finds_the_deepest_of_several_wells():

@@ -234,6 +234,16 @@ def test_steering_without_a_cost_only_projects():
     torch.testing.assert_close(event().unscale(halved), event().unscale(x_hat) / 2)
 
 
+@pytest.mark.parametrize(
+    "variance", [0.1, torch.full((6, STEPS, CHANNELS), 0.1, device="meta")], ids=["number", "tensor"]
+)
+def test_steering_reads_nothing_on_the_host(variance):
+    guide = Guide(cost=lambda y: y.square().sum((-1, -2)), margins=lambda y: y[..., 0])
+    x_hat = torch.empty(6, STEPS, CHANNELS, device="meta")
+    moved = steer(x_hat, variance, RowGuide(guide, event().to("meta"), 2))
+    assert moved.shape == x_hat.shape and moved.device == x_hat.device
+
+
 def test_steering_works_where_gradients_are_off_and_leaves_no_graph():
     x_hat = estimates(5)
     with torch.no_grad():

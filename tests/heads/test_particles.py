@@ -17,7 +17,7 @@ from embodied_gen.events import Trajectory
 from embodied_gen.heads import DenoisingHead, Guide, RowGuide, settle
 from embodied_gen.heads.analytic import Exact, Normals
 from embodied_gen.heads.parametrisation import V, Velocity
-from embodied_gen.heads.particles import Particles, effective, systematic, tempered
+from embodied_gen.heads.particles import Particles, _State, effective, systematic, tempered
 from embodied_gen.heads.samplers import Ancestral
 from embodied_gen.heads.schedules import Cosine, Rectified
 from tests.heads.analytic import normal, two_modes, unit_event
@@ -161,9 +161,18 @@ def test_systematic_draws_are_as_even_as_whole_numbers_allow(log_weight, n, seed
 
 
 def test_particles_of_no_weight_are_never_drawn_and_none_of_weight_are_drawn_alike():
-    log_weight = torch.tensor([[-math.inf, 0.0, -math.inf, 0.0], [-math.inf] * 4])
+    log_weight = torch.tensor([[-math.inf, 0.0, math.nan, 0.0], [-math.inf, math.nan] * 2])
     index = systematic(log_weight, 8, generator=draws.generator(0))
     assert index.tolist() == [[1] * 4 + [3] * 4, [0, 0, 1, 1, 2, 2, 3, 3]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_last_position_is_that_of_a_particle_of_weight_however_it_rounds(monkeypatch, dtype):
+    almost_one = 1 - torch.finfo(dtype).eps / 2
+    monkeypatch.setattr(draws, "uniform", lambda shape, *, generator, like: like.new_full(shape, almost_one))
+    log_weight = torch.tensor([[0.0, 0.3, 0.1, -math.inf, -math.inf], [-math.inf] * 5], dtype=dtype)
+    index = systematic(log_weight, 50, generator=draws.generator(0))
+    assert index.amax(1).tolist() == [2, 4]
 
 
 @given(st.lists(st.floats(-50, 50), min_size=2, max_size=10))
@@ -293,6 +302,45 @@ def test_particles_whose_cost_is_not_finite_do_not_decide_on_others(dead):
     y = head.sample(torch.zeros(200, 1), 1, generator=draws.generator(1), guide=Guide(cost=cost, scale=3.0))[:, 0, 0]
     assert (y[:, 0] >= 0).all()
     assert (y[:, 1] < 0).double().mean().item() == pytest.approx(math.exp(-3) / (1 + math.exp(-3)), abs=0.05)
+
+
+@pytest.mark.parametrize("impossible", [math.nan, math.inf])
+def test_a_band_around_the_mean_that_is_impossible_is_left_to_both_sides(impossible):
+    # Every estimate near pure noise lies in the band, beyond which there are both sides and a cost to follow.
+    head = head_of(Particles(), data=normal(0.0, 0.4, 2), half=1.0, deviation=0.4, steps=20)
+
+    def cost(y):
+        here = y[..., 0, :]
+        return torch.where(here[..., 0].abs() < 0.3, impossible, 3 * (here[..., 1] < 0).to(y.dtype))
+
+    y = head.sample(torch.zeros(300, 1), 1, generator=draws.generator(1), guide=Guide(cost=cost))[:, 0, 0]
+    assert (y[:, 0].abs() >= 0.3).all()
+    assert 0.4 < (y[:, 0] > 0).double().mean() < 0.6
+    assert (y[:, 1] < 0).double().mean() < 0.15
+
+
+@pytest.mark.parametrize("impossible", [math.nan, math.inf])
+def test_where_no_particle_is_possible_a_steered_estimate_that_is_takes_its_place(impossible):
+    head = head_of(None, steps=10)
+    walk = head._walk(torch.zeros(4, 1), 4, draws.generator(0))
+    clean = torch.zeros(4, 1, 2)
+    guided = torch.tensor([0.1, 0.2, 0.3, 0.4])[:, None, None].expand(4, 1, 2)
+    state = _State(clean, clean, guided, torch.zeros(4))
+
+    def kept(cost, margins=None):
+        guide = RowGuide(Guide(cost=cost, margins=margins), head.event, 1)
+        x = Particles()._finish(walk, guide, state, torch.zeros(1, 4), torch.ones(1, 1), 40)
+        return set(head.event.scale(head.event.unscale(x)).mul(10).round().flatten().int().tolist())
+
+    def dear(*allowed):
+        return lambda y: torch.where(
+            sum((y - HALF * a).abs().amax((-1, -2)) < 1e-6 for a in allowed) > 0, 0.0, impossible
+        )
+
+    assert kept(dear(0.2, 0.3)) == {2, 3}
+    assert kept(dear(0.2, 0.3), lambda y: y[..., 0] - HALF * 0.25) == {3}
+    assert kept(dear(0.1, 0.2), lambda y: y[..., 0] - HALF * 0.25) == {2}
+    assert kept(dear(0.9), lambda y: y[..., 0] - HALF * 0.35) == {4}
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_the_margin_of_a_box_is_the_least_distance_to_a_side_from_inside(path, l
 @given(paths, radii, st.floats(0.01, 1))
 def test_the_margin_of_a_speed_is_that_of_the_fastest_segment(path, limit, period):
     fastest = max(math.dist(a, b) for a, b in pairwise(path)) / period
-    assert margin(SpeedLimit(limit, period), path) == pytest.approx(limit - fastest, abs=1.1e-6 / period)
+    assert margin(SpeedLimit(limit, period), path) == pytest.approx(limit - fastest, abs=1.1e-6)
 
 
 @given(st.floats(0.2, 3), st.floats(0.1, 1), st.floats(0.05, 1), st.floats(0.1, 5))
@@ -85,11 +85,53 @@ def test_on_a_circle_curvature_and_acceleration_are_those_of_the_circle(radius, 
     assert margin(CurvatureLimit(limit), path) == pytest.approx(limit - 1 / radius, abs=1e-4)
     # The second difference of positions on a circle points to its centre: 2 r (1 - cos(angle)).
     expected = limit - 2 * radius * (1 - math.cos(angle)) / period**2
-    assert margin(AccelerationLimit(limit, period), path) == pytest.approx(expected, abs=2e-6 / period**2)
+    assert margin(AccelerationLimit(limit, period), path) == pytest.approx(expected, rel=1e-9, abs=2e-6)
+
+
+@pytest.mark.parametrize("make", [SpeedLimit, AccelerationLimit])
+@given(period=st.floats(1e-4, 10))
+def test_what_stands_still_has_no_rate_at_any_period(make, period):
+    assert margin(make(0.5, period), [(0.3, 0.4)] * 4) == pytest.approx(0.5, abs=2e-6)
+    each = torch.tensor([period, 2 * period]).view(2, 1, 1)
+    y = torch.randn(2, 3, 5, 2, generator=torch.Generator().manual_seed(0))
+    for b in range(2):
+        alone = make(0.5, float(each[b])).margins(y[b : b + 1])
+        torch.testing.assert_close(make(0.5, each).margins(y)[b : b + 1], alone)
 
 
 def test_what_stands_still_turns_nowhere():
     assert margin(CurvatureLimit(2.0), [(0.3, 0.4)] * 4) == pytest.approx(2, abs=1e-2)
+
+
+def curvature(first, second, turn):
+    """Of two steps of given lengths [m] with a turn between them."""
+    return (
+        -margin(CurvatureLimit(1.0), [(-first, 0.0), (0.0, 0.0), (second * math.cos(turn), second * math.sin(turn))])
+        + 1
+    )
+
+
+lengths = st.floats(1e-3, 3)
+
+
+@given(lengths, lengths, st.floats(0.01, math.pi / 2))
+def test_up_to_a_right_angle_curvature_is_that_of_the_circle(first, second, turn):
+    chord = math.hypot(first + second * math.cos(turn), second * math.sin(turn))
+    assert curvature(first, second, turn) == pytest.approx(2 * math.sin(turn) / chord, rel=1e-5)
+
+
+@given(st.floats(1e-4, 3), st.floats(0.01, math.pi))
+def test_curvature_of_steps_of_one_length_is_that_of_the_circle_at_any_turn(length, turn):
+    assert curvature(length, length, turn) == pytest.approx(2 * math.sin(turn / 2) / length, rel=1e-3)
+
+
+@given(lengths, st.floats(1, 20))
+def test_beyond_a_right_angle_curvature_grows_without_a_jump_up_to_that_of_a_reversal(length, ratio):
+    turns = np.linspace(math.pi / 2 - 1e-3, math.pi, 60)
+    grown = np.diff([curvature(length, ratio * length, turn) for turn in turns])
+    assert (grown > -1e-2 / length).all() and (grown < 0.5 / length).all() and (grown[1:] > 0).all()
+    reversal = curvature(length, ratio * length, math.pi)
+    assert reversal == pytest.approx(curvature(ratio * length, length, math.pi)) == pytest.approx(2 / length, rel=1e-5)
 
 
 @given(paths, points, radii, st.integers(0, 5), st.booleans())
@@ -123,9 +165,11 @@ def test_the_gradient_of_margins_is_that_of_finite_differences(constraint):
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
 def test_gradients_are_finite_where_lengths_vanish(constraint):
-    y = torch.tensor([(0.2, -0.1)] * 2 + [(0.5, 0.5)] * 2)[None, None].requires_grad_()
-    constraint.margins(y).sum().backward()
-    assert y.grad.isfinite().all()
+    still, other = (0.2, -0.1), (0.5, 0.5)
+    for path in ([still] * 2 + [other] * 2, [still, other, still, other], [still] * 4):
+        y = torch.tensor(path, dtype=torch.float32)[None, None].requires_grad_()
+        constraint.margins(y).sum().backward()
+        assert y.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("constraint", CONSTRAINTS, ids=lambda c: c.name)
@@ -172,9 +216,12 @@ def test_the_position_may_be_any_two_channels(make):
     wide = torch.full((2, 2, 5, 4), 99.0)
     wide[..., 3], wide[..., 1] = plane[..., 0], plane[..., 1]
     assert make((3, 1)).margins(wide).equal(make((0, 1)).margins(plane))
-    for wrong in ((1,), (1, 1), (0, 1, 2)):
-        with pytest.raises(ValueError, match=r"channels must name two different channels; got \["):
+    for wrong in ((1,), (1, 1), (0, 1, 2), (0, -1)):
+        with pytest.raises(ValueError, match=r"must name two different channels by numbers from 0; got \["):
             make(wrong)
+    for missing in ((0, 2), (2, 0), (1, 2), (3, 4)):
+        with pytest.raises(ValueError, match=rf"channels \[{missing[0]}, {missing[1]}\] must be .* path, which has 2"):
+            make(missing).margins(plane)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +236,8 @@ def test_the_position_may_be_any_two_channels(make):
         (lambda: KeepInBox((-math.inf, 0), (1, 1)), r"in both axes, all finite; got \[-inf, 0\] and \[1, 1\]"),
         (lambda: SpeedLimit(0, 1), "limit and period must be positive and finite; got 0 and 1"),
         (lambda: SpeedLimit(1, -1), "limit and period must be positive and finite; got 1 and -1"),
+        (lambda: SpeedLimit(1, math.inf), "limit and period must be positive and finite; got 1 and inf"),
+        (lambda: AccelerationLimit(1, math.nan), "limit and period must be positive and finite; got 1 and nan"),
         (lambda: ReachPoint((0, 0), 0), "tolerance must be positive; got 0"),
         (lambda: SpeedLimit(1, 1).margins(torch.zeros(1, 1, 1, 2)), "a speed needs a path of 2 way-points or more"),
         (lambda: AccelerationLimit(1, 0), "limit and period must be positive and finite; got 1 and 0"),
