@@ -14,7 +14,8 @@ variance-preserving schedule with d = 1 and EDM's preconditioning (up to sign) f
 
 An error of F is an error of x_hat divided by b^2: the "simple" loss of each parametrisation is the error of the
 clean estimate times 1 / b^2. The variational bound has the weight (SNR(s) - SNR(t)) / 2 instead, for every
-parametrisation, where SNR = alpha^2 / sigma^2.
+parametrisation, where SNR = alpha^2 / sigma^2; with continuous times it is an integral over t, so that a mean over
+times drawn by another law than the uniform one divides by their density.
 
 Sources: Ho et al. 2020 (arXiv:2006.11239); Salimans and Ho 2022 (arXiv:2202.00512); Karras et al. 2022
 (arXiv:2206.00364), table 1; Kingma et al. 2021 (arXiv:2107.00630), eq. 14 and 18.
@@ -102,17 +103,20 @@ class Simple(Weighting):
 
 @final
 class VariationalBound(Weighting):
-    """The continuous-time bound's weight, -SNR'(t) / 2: the loss times the event's size is in nat.
+    """The continuous-time bound's weight, -SNR'(t) / 2, over the density of training times.
+
+    The mean loss times the event's size is the bound's integral over the times that are drawn, in nat, whatever their
+    law. It is less than that where the cap holds.
 
     Args:
-        largest: Cap of the weight, which has no bound as t tends to 0 on some schedules.
+        largest: Cap of the weight, which has no bound as t tends to 0 on some schedules, nor where times are rare.
     """
 
     def __init__(self, largest: float = 1e4):
         self.largest = largest
 
     def weight(self, t: Tensor, schedule: Schedule, parametrisation: Parametrisation) -> Tensor:
-        """-SNR'(t) / 2 = alpha (alpha sigma' - alpha' sigma) / sigma^3, capped."""
+        """-SNR'(t) / 2 = alpha (alpha sigma' - alpha' sigma) / sigma^3 over the density of t, capped."""
         at = schedule.coefficients(t)
         w = at.alpha * at.sigma_rate - at.alpha_rate * at.sigma
-        return (at.alpha * w / at.sigma**3).clamp(max=self.largest)
+        return (at.alpha * w / at.sigma**3 / schedule.density(t)).clamp(max=self.largest)

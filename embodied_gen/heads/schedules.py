@@ -65,6 +65,13 @@ class Schedule(nn.Module, abc.ABC):
         """Training times, shape `(rows,)`."""
 
     @abc.abstractmethod
+    def density(self, t: Tensor) -> Tensor:
+        """Density of the law of `draw` at times that it draws, positive, of the shape of t.
+
+        The mean of f(t) / density(t) over drawn times is the integral of f. It is infinite where the law has an atom.
+        """
+
+    @abc.abstractmethod
     def grid(self, steps: int) -> list[Level]:
         """`steps` + 1 levels from noise to the clean level (0, 1, 0).
 
@@ -115,6 +122,9 @@ class _Table(Schedule):
     def draw(self, rows: int, *, generator: draws.Generator, like: Tensor) -> Tensor:
         u = draws.uniform((rows,), generator=generator, like=like)
         return ((u * self.levels).floor().clamp(max=self.levels - 1) + 1) / self.levels
+
+    def density(self, t: Tensor) -> Tensor:
+        return torch.ones_like(t)  # every level stands for the times around it
 
     def grid(self, steps: int) -> list[Level]:
         if not 1 <= steps <= self.levels:
@@ -174,6 +184,15 @@ class Rectified(Schedule):
         else:
             t = draws.uniform((rows,), generator=generator, like=like)
         return self.smallest + (1 - self.smallest) * t
+
+    def density(self, t: Tensor) -> Tensor:
+        """One over the range of uniform times, or the logit-normal density over it."""
+        if not self.concentration > 0:
+            return torch.full_like(t, 1 / (1 - self.smallest))
+        share = (t - self.smallest) / (1 - self.smallest)
+        share = share.clamp(torch.finfo(t.dtype).eps, 1 - torch.finfo(t.dtype).eps)
+        bell = _bell(share.logit(), 0.0, self.concentration)
+        return (bell / (share * (1 - share)) / (1 - self.smallest)).clamp(min=torch.finfo(t.dtype).tiny)
 
     def grid(self, steps: int) -> list[Level]:
         """Equal steps of t."""
@@ -236,6 +255,13 @@ class Karras(Schedule):
         sigma = (self.mean + self.deviation * z).exp()
         return ((sigma ** (1 / self.rho) - low) / (high - low)).clamp(0, 1)
 
+    def density(self, t: Tensor) -> Tensor:
+        """The density of log sigma times its rate by t; infinite at both ends, where times are confined."""
+        low, high = self._ends()
+        root = low + t * (high - low)
+        inside = _bell(self.rho * root.log(), self.mean, self.deviation) * self.rho * (high - low) / root
+        return torch.where((t > 0) & (t < 1), inside, math.inf)
+
     def grid(self, steps: int) -> list[Level]:
         """Equal steps of sigma^(1/rho), then the clean level."""
         _check_steps(steps)
@@ -246,6 +272,11 @@ class Karras(Schedule):
     def input_scale(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         """1 / sqrt(data variance + sigma^2), EDM's c_in."""
         return (self.data_deviation**2 * alpha.square() + sigma.square()).rsqrt()
+
+
+def _bell(x: Tensor, mean: float, deviation: float) -> Tensor:
+    """Density of a normal."""
+    return (-((x - mean) / deviation).square() / 2).exp() / (deviation * math.sqrt(2 * math.pi))
 
 
 def _check_steps(steps: int) -> None:

@@ -132,8 +132,31 @@ def test_the_bounds_weight_is_half_the_loss_of_signal_to_noise(schedule):
     at = schedule.coefficients(t)
     signal_to_noise = (at.alpha / at.sigma).square()
     (slope,) = torch.autograd.grad(signal_to_noise.sum(), t)
-    weight = VariationalBound(largest=1e12).weight(t, schedule, Velocity())
+    weight = schedule.density(t) * VariationalBound(largest=1e12).weight(t, schedule, Velocity())
     torch.testing.assert_close(weight, -slope / 2, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Linear(1000),
+        Cosine(1000),
+        Rectified(),
+        Rectified(smallest=0.3),
+        Rectified(concentration=1.0),
+        Rectified(concentration=2.0, smallest=0.1),
+        Karras(),
+        Karras(0.1, 5.0, rho=3.0, mean=0.5, deviation=1.5),  # some times at both ends
+    ],
+)
+def test_the_mean_loss_under_the_bounds_weight_is_the_integral_whatever_the_law_of_times(schedule):
+    # Of the error 1 / (1 + SNR)^2 it is half of what 1 / (1 + SNR) gains, the share of noise in the variance.
+    t = schedule.draw(200_000, generator=draws.generator(11), like=torch.zeros(()))
+    at, ends = (schedule.coefficients(each) for each in (t, torch.stack([t.min(), t.max()])))
+    error, gained = ((c.sigma**2 / (c.alpha**2 + c.sigma**2)) for c in (at, ends))
+    weighted = VariationalBound(largest=math.inf).weight(t, schedule, Clean()) * error**2
+    assert weighted.isfinite().all()
+    assert weighted.mean().item() == pytest.approx(gained.diff().item() / 2, rel=0.02)
 
 
 @pytest.mark.parametrize("build", [lambda n: Linear(n, 0.1 / n, 20 / n), lambda n: Cosine(n)])
@@ -175,7 +198,7 @@ def test_the_loss_under_the_bounds_weight_is_the_information_of_the_noisy_event(
         weighting=VariationalBound(largest=1e9),
     )
     x = data.draw(count, draws.generator(9)).view(count, 1, channels)
-    loss = head.loss(x, torch.zeros(count, 1), generator=draws.generator(10)) * channels * (1 - start)
+    loss = head.loss(x, torch.zeros(count, 1), generator=draws.generator(10)) * channels
     information = channels * math.log1p(s**2 * ((1 - start) / start) ** 2) / 2
     deviation = loss.std().item() / math.sqrt(count)
     assert deviation < 0.02 * information
