@@ -225,7 +225,10 @@ class Fading(Length):
         """The sum over moves of log p(next cell | cell)."""
         grid, made = event.grid, paths.actions[:, 0] >= 0
         values = self._horizon.values(grid, costs, Soft())
-        policy = values.unsqueeze(1) - costs - self._horizon.discount * grid.ahead(values)
+        q = -costs - self._horizon.discount * grid.ahead(values)
+        # Values are sums of many costs: shares are taken of what is left without them, and add up to one.
+        q = q - grid.spread(grid.largest(q.detach()).clamp(min=torch.finfo(q.dtype).min))
+        policy = q - grid.spread(grid.log_sum(q))
         options, leads = event.transitions(states)
         leads = leads | ~made.unsqueeze(-1)  # padding leads nowhere, and is not counted
         log_share = policy.flatten(1).gather(1, options.clamp(min=0).flatten(1)).view(options.shape)
