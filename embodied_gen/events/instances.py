@@ -19,6 +19,7 @@ from torch import Tensor
 
 from embodied_gen.assignment import assign
 from embodied_gen.events.one_hot import OneHotMap
+from embodied_gen.rounding import product
 
 
 @final
@@ -73,4 +74,4 @@ def _costs(ours: Tensor, theirs: Tensor, weight: Tensor) -> Tensor:
     """Weighted squared differences of all pairs of objects, `(B, C, N)` twice and `(B, C)` to `(B, N, N)`."""
     weighted = weight.unsqueeze(2) * ours
     squares = (weighted * ours).sum(1).unsqueeze(2) + (weight.unsqueeze(2) * theirs.square()).sum(1).unsqueeze(1)
-    return squares - 2 * weighted.mT @ theirs
+    return squares - 2 * product(weighted.mT, theirs)

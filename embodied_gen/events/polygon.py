@@ -63,12 +63,14 @@ class Polygon(Event):
         """Outlines, physical units, shape `(B, V, 3)`, in their one code; from any vertex and in either sense.
 
         Raises:
-            ValueError: If absent vertices do not come last, or an outline is not simple on the grid.
+            ValueError: If absent vertices do not come last, a present one is no number or more than half a level beyond
+                the bounds, or an outline is not simple on the grid.
         """
         self.check(value, "value")
         present = value[..., 2] > 0.5
         if bool((present[:, 1:] & ~present[:, :-1]).any()):
             raise ValueError("present vertices must come before absent ones; got an absent one between. Sort them.")
+        self._require_within(value, present)
         levels, _ = self.levels_of(self.scale(value))
         simple = _simple(levels, present)
         if not bool(simple.all()):
@@ -77,6 +79,18 @@ class Polygon(Event):
                 f"{int((~simple).sum())} of {len(value)} are not. Leave them out, or take more levels."
             )
         return self.of_levels(_canonical(levels, present), present)
+
+    def _require_within(self, value: Tensor, present: Tensor) -> None:
+        """Raises `ValueError` unless present vertices are numbers within the bounds, or half a level beyond."""
+        within = (self.scale(value)[..., :2].abs() <= 1 + 1 / self.levels).all(-1)
+        lost = (present & ~within).nonzero()
+        if len(lost):
+            number, vertex = lost[0].tolist()
+            low, high, place = (part[:2].tolist() for part in (self.low, self.high, value[number, vertex]))
+            raise ValueError(
+                f"vertices must lie within the bounds, from {low} to {high}; vertex {vertex} of outline {number} is "
+                f"{place}. Cut the outline to the bounds, or widen them."
+            )
 
     def decode(self, x: Tensor) -> Tensor:
         """Model units, shape `(B, V, 3)`, to vertices in physical units, of which presence is 0 or 1."""

@@ -34,19 +34,32 @@ class SettledBackups(torch.autograd.Function):
         ctx: Any, weights: Tensor, dynamics: Dynamics, rule: Rule, discount: float, goal: Tensor | None, steps: int
     ) -> Tensor:
         """L, shape `(B, *S)`."""
-        ctx.backup = Backup(dynamics, rule, weights, discount=discount, goal=goal)
-        ctx.values, ctx.limit = settled(ctx.backup, steps), steps
-        return ctx.values.clone()
+        exact, rest = _iterated(weights, discount)
+        ctx.backup = Backup(dynamics, rule, exact, discount=discount, goal=goal)
+        ctx.values, ctx.limit, ctx.dtype = settled(ctx.backup, steps, rest), steps, weights.dtype
+        return ctx.values.to(weights.dtype, copy=True)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, flow: Tensor) -> tuple[Tensor, None, None, None, None, None]:
         """Visits of actions until the flow has left."""
-        return flowed(ctx.backup, ctx.backup.policy(ctx.values), flow, ctx.limit), None, None, None, None, None
+        visits = flowed(ctx.backup, ctx.backup.policy(ctx.values), flow.to(ctx.values.dtype), ctx.limit)
+        return visits.to(ctx.dtype), None, None, None, None, None
 
 
-def settled(backup: Backup, steps: int) -> Tensor:
-    """The fixed point of backups, shape `(B, *S)`.
+def _iterated(weights: Tensor, discount: float) -> tuple[Tensor, float]:
+    """Weights in the precision of the iteration, and the change of values, over their size, at which it may end.
+
+    With a discount values that change by d are as far as d discount / (1 - discount) from the fixed point.
+    """
+    eps = torch.finfo(weights.dtype).eps
+    if discount == 1:
+        return weights, _SETTLED * eps
+    return weights.double(), _SETTLED * max((1 - discount) * eps, torch.finfo(torch.float64).eps)
+
+
+def settled(backup: Backup, steps: int, rest: float) -> Tensor:
+    """The fixed point of backups, shape `(B, *S)`: values that change by no more than a share `rest` of their size.
 
     Raises:
         ValueError: If a row does not settle within the steps, or its sum over paths is found to be infinite.
@@ -56,7 +69,7 @@ def settled(backup: Backup, steps: int) -> Tensor:
         new = backup(values)
         if k % _EVERY == 0 or k == steps:
             change = torch.where(new == values, 0, (new - values).abs())
-            small = change <= _SETTLED * torch.finfo(new.dtype).eps * new.abs().clamp(min=1).nan_to_num(posinf=1)
+            small = change <= rest * new.abs().clamp(min=1).nan_to_num(posinf=1)
             if small.all():
                 return new
             _refuse_divergent(backup, new)

@@ -1,6 +1,7 @@
 """Paths of policies: drawn, or by the best action of each step; and what paths cost.
 
-M paths on each of B maps run side by side, one step of all at a time.
+M paths on each of B maps run side by side, one step of all at a time. Maps whose paths have not begun or have all ended
+draw nothing, so that neither draws nor what is left of a map's generator depend on the other maps.
 """
 
 import math
@@ -18,7 +19,7 @@ from embodied_gen.graphs.horizon import Horizon, fitting, no_path
 from embodied_gen.graphs.horizons import LIMIT
 from embodied_gen.graphs.rules import Rule
 
-Pick = Callable[[Tensor], Tensor]
+Pick = Callable[[Tensor, Tensor], Tensor]
 Policies = Iterator[tuple[Tensor, Tensor]]
 
 
@@ -81,11 +82,14 @@ def sampled(
     """
     starts, policies = _begun(horizon, dynamics, costs, starts), horizon.policies(dynamics, costs, rule)
 
-    def drawn(shares: Tensor) -> Tensor:
-        return draws.categorical(shares.log(), generator=generator)
+    def choice(shares: Tensor, streams: draws.Generator) -> Tensor:
+        return draws.categorical(shares.log(), generator=streams)
 
-    def moved(actions: Tensor) -> Tensor:
-        return dynamics.advance(actions, generator=generator)
+    def drawn(shares: Tensor, moving: Tensor) -> Tensor:
+        return _of_moving(choice, shares, moving, generator)
+
+    def moved(actions: Tensor, moving: Tensor) -> Tensor:
+        return _of_moving(lambda some, own: dynamics.advance(some, generator=own), actions, moving, generator)
 
     return _followed(horizon, dynamics, policies, starts, drawn, moved, limit)
 
@@ -99,7 +103,14 @@ def greedy(
     where actions cost nothing they may go round without end, which is an error too.
     """
     starts, policies = _begun(horizon, dynamics, costs, starts), horizon.policies(dynamics, costs, rule)
-    return _followed(horizon, dynamics, policies, starts, lambda shares: shares.argmax(-1), dynamics.heads, limit)
+
+    def best(shares: Tensor, _: Tensor) -> Tensor:
+        return shares.argmax(-1)
+
+    def moved(actions: Tensor, _: Tensor) -> Tensor:
+        return dynamics.heads(actions)
+
+    return _followed(horizon, dynamics, policies, starts, best, moved, limit)
 
 
 def _begun(horizon: Horizon, dynamics: Dynamics, costs: Tensor, starts: Tensor) -> Tensor:
@@ -112,24 +123,46 @@ def _begun(horizon: Horizon, dynamics: Dynamics, costs: Tensor, starts: Tensor) 
 def _followed(
     horizon: Horizon, dynamics: Dynamics, policies: Policies, starts: Tensor, pick: Pick, advance: Pick, limit: int
 ) -> Paths:
-    """Paths from starts `(B, M)`; `pick` chooses of shares `(B M, K)`, `advance` moves actions `(B M,)`."""
+    """Paths from starts `(B, M)`; of those that move, bool `(B M,)`, `pick` chooses and `advance` makes the action.
+
+    Shares are `(B M, K)` and actions `(B M,)`; what is said of paths that do not move is not read.
+    """
     here, states, taken = starts, [starts], []
     for shares, under_way in islice(policies, limit):
-        moving = under_way[:, None] & ~horizon.over(here)
-        if not moving.any():
+        over = horizon.over(here)
+        moving = under_way[:, None] & ~over
+        if over.all():
             break
+        if not moving.any():
+            continue  # the paths that are left begin later
         options = dynamics.options(here)
         share = shares.flatten(1).expand(len(here), -1).gather(1, options.clamp(min=0).flatten(1)).view(
             options.shape
         ) * (options >= 0)
         _require_choice(dynamics, here, moving & (share.sum(-1) <= 0))
-        actions = options.gather(-1, pick(share.flatten(0, 1)).view(*here.shape, 1)).squeeze(-1)
-        here = torch.where(moving, advance(actions.clamp(min=0).flatten()).view(here.shape), here)
+        actions = options.gather(-1, pick(share.flatten(0, 1), moving.flatten()).view(*here.shape, 1)).squeeze(-1)
+        there = advance(actions.clamp(min=0).flatten(), moving.flatten()).view(here.shape)
+        here = torch.where(moving, there, here)
         states.append(torch.where(moving, here, -1))
         taken.append(torch.where(moving, actions, -1))
     horizon.require_over(dynamics, here, limit)
     none = starts.new_empty(*starts.shape, 0)
     return Paths(_packed(torch.stack(states, -1)), _packed(torch.stack(taken, -1) if taken else none))
+
+
+def _of_moving(
+    draw: Callable[[Tensor, draws.Generator], Tensor], numbers: Tensor, moving: Tensor, generator: draws.Generator
+) -> Tensor:
+    """Draws `(M,)` of numbers `(M, ...)` by the generators of paths that move, bool `(M,)`; 0 for those of others."""
+    streams = [generator] if isinstance(generator, torch.Generator) else list(generator)
+    each, rest = divmod(len(moving), len(streams))
+    needed = moving.view(-1, each).any(1) if rest == 0 else moving  # a draw refuses the rest
+    if rest or bool(needed.all()):
+        return draw(numbers, generator)
+    own, rows = [streams[number] for number in needed.nonzero()[:, 0].tolist()], needed.repeat_interleave(each)
+    drawn = moving.new_zeros(len(moving), dtype=torch.int64)
+    drawn[rows] = draw(numbers[rows], own)
+    return drawn
 
 
 def _packed(numbers: Tensor) -> Tensor:

@@ -62,12 +62,14 @@ class Products:
     def sent(self, flow: Tensor) -> tuple[Tensor, Tensor]:
         """Visits of actions `(B, *Q)` of a flow that starts at states `(B, *S)`; the flow at the end."""
         sums = self._sums[-1]
-        share = self._unpinned(torch.where(sums > 0, flow / sums, 0))  # g
+        share = self._live(flow / sums, sums)  # g
         total = torch.zeros_like(self._factors)
         for k in range(self._counts.most, 0, -1):
             spread = self._dynamics.spread(self._counts.after(k, share, 0.0))
             total.addcmul_(self._ahead(self._sums[k - 1]), spread)
-            share = self._counts.after(k, self._unpinned(self._arrive(self._factors * spread)), share)
+            arrived = self._live(self._arrive(self._factors * spread), self._sums[k - 1])
+            share = self._counts.after(k, arrived, share)
+        total.masked_fill_(self._factors == 0, 0)  # may have overflowed beside a blocked action
         return (total * self._factors).to(self._dtype), (share * self._sums[0]).to(self._dtype)
 
     def _next(self, sums: Tensor, k: int) -> Tensor:
@@ -76,9 +78,10 @@ class Products:
             new.masked_fill_(self._goal, 1)
         return self._counts.after(k, new, sums)
 
-    def _unpinned(self, share: Tensor) -> Tensor:
-        """The same with nothing at the goal, where paths have ended."""
-        return share if self._goal is None else share.masked_fill(self._goal, 0)
+    def _live(self, share: Tensor, sums: Tensor) -> Tensor:
+        """The same with nothing where no path goes on, nor at the goal, where paths have ended."""
+        share = torch.where(sums > 0, share, 0)
+        return share if self._goal is None else share.masked_fill_(self._goal, 0)
 
 
 def _least(weights: Tensor) -> Tensor:

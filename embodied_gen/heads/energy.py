@@ -12,7 +12,7 @@ sampler is, but for a guide's projection, which is applied to the finished draw.
 Sources: LeCun et al. 2006, "A tutorial on energy-based learning"; Florence et al. 2021 (arXiv:2109.00137).
 """
 
-from typing import final
+from typing import Protocol, final, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -34,13 +34,25 @@ from embodied_gen.rounding import unrounded
 FOCUS = (1.0, 0.04, 0.0016)  # shares of the variance of uniform places, by which these are moved one after the other
 
 
+@runtime_checkable
+class ReadsContexts(Protocol):
+    """Networks that read a context once for all rows, and all steps of chains, under it."""
+
+    def read(self, c: Context) -> Context:
+        """What rows need of contexts, every leaf `(B, ...)`."""
+
+    def under(self, x: Tensor, t: Tensor, read: Context) -> Tensor:
+        """As the network itself, with what was read of each row's context in place of the context."""
+
+
 @final
 class EnergyHead(Head):
     """p(x | c) by its energy; implements `HasEnergy` and `HasChains`.
 
     Args:
         event: What is predicted.
-        net: `net(x_t, t, c)` with t = 0, returns one channel; twice differentiable where the objective is.
+        net: `net(x_t, t, c)` with t = 0, returns one channel; twice differentiable where the objective is. What
+            `ReadsContexts` reads contexts once.
         objective: How the energy is learned; InfoNCE against Langevin counter-examples where None.
         sampler: How events are drawn; Langevin steps where None. May be replaced on a trained head.
         confinement: Stiffness k of the confinement, nat for a squared model unit, >= 0.
@@ -84,7 +96,7 @@ class EnergyHead(Head):
         """-log p(x | c) up to a constant of the context, nat, shape `(B,)`."""
         self.event.check(x)
         context.require_size(c, len(x))
-        return self._energy(x, c)
+        return self._under(c)(x)
 
     @property
     def chains(self) -> PersistentChains | None:
@@ -98,14 +110,23 @@ class EnergyHead(Head):
                 self.objective.advance(self._landscape(c), generator=generator)
 
     def _landscape(self, c: Context) -> Landscape:
-        return Landscape(self._energy, context.of_type(c, self.event.low.dtype), self.event, self.reach)
+        c = context.of_type(c, self.event.low.dtype)
+        return Landscape(self._under(c), self._under, c, self.event, self.reach)
 
-    def _energy(self, x: Tensor, c: Context) -> Tensor:
+    def _under(self, c: Context) -> OfRows:
         """Energies of rows in multiples of the contexts, those of a context together."""
-        c = context.repeat(c, len(x) // context.size(c))
-        # Fused attention has no second derivative.
-        with sdpa_kernel(SDPBackend.MATH):
-            output = self.net(x, x.new_zeros(len(x)), c).to(x.dtype)
+        net, read = (self.net.under, self.net.read(c)) if isinstance(self.net, ReadsContexts) else (self.net, c)
+
+        def energy(x: Tensor) -> Tensor:
+            many = context.repeat(read, len(x) // context.size(read))
+            # Fused attention has no second derivative.
+            with sdpa_kernel(SDPBackend.MATH):
+                return self._total(x, net(x, x.new_zeros(len(x)), many).to(x.dtype))
+
+        return energy
+
+    def _total(self, x: Tensor, output: Tensor) -> Tensor:
+        """The outputs of the network and the confinement, added up, `(M,)`."""
         if output.shape != (*x.shape[:-1], 1):
             raise ValueError(
                 f"the network of an energy must return shape {(*x.shape[:-1], 1)}; got {tuple(output.shape)}. "
@@ -113,6 +134,10 @@ class EnergyHead(Head):
             )
         outside = (x.abs() - 1).clamp(min=0).square().flatten(1).sum(1)
         return output.flatten(1).sum(1) + self.confinement / 2 * outside
+
+    def _repeated(self, c: Context, n: int) -> Context:
+        """Each context once: energies repeat it, or what was read of it, for their rows."""
+        return c
 
     def _sample(self, c: Context, rows: int, generator: draws.Generator, guide: RowGuide | None) -> Tensor:
         landscape = self._landscape(c)

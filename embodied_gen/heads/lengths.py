@@ -181,15 +181,23 @@ class UntilGoal(_AtGoal):
         return shortest(event.grid, costs.detach(), errand.start, errand.wanted("UntilGoal"))
 
     def best_fitting(self, event: GridPath, costs: Tensor, errand: Errand) -> Paths:
-        """See `Whole`; maps whose shortest path is too long are planned anew, the others keep theirs."""
-        paths = self.best(event, costs, errand)
-        if paths.actions.shape[-1] <= event.moves:
+        """See `Whole`; maps whose shortest path is too long are planned anew, and those where costs are negative.
+
+        Among paths that fit there is a cheapest one even where cycles pay. Other maps keep the path that they have.
+        """
+        paths = self.best(event, costs.clamp(min=0), errand)
+        pays = (costs < 0).flatten(1).any(1)
+        anew = (pays.unsqueeze(-1) | (paths.lengths > event.moves)).unsqueeze(-1)
+        if not anew.any():
             return paths
         # Of all maps, so that one without such a path is named by its own number.
-        short, late = super().best_fitting(event, costs, errand), (paths.lengths > event.moves).unsqueeze(-1)
-        states = torch.where(late, _of_length(short.states, event.moves + 1), paths.states[..., : event.moves + 1])
-        actions = torch.where(late, _of_length(short.actions, event.moves), paths.actions[..., : event.moves])
-        return Paths(states, actions)
+        short = super().best_fitting(event, costs, errand)
+
+        def chosen(new: Tensor, old: Tensor, length: int) -> Tensor:
+            return torch.where(anew, _of_length(new, length), _of_length(old, length))
+
+        states = chosen(short.states, paths.states, event.moves + 1)
+        return Paths(states, chosen(short.actions, paths.actions, event.moves))
 
 
 @final
@@ -225,7 +233,10 @@ class Fading(Length):
         """The sum over moves of log p(next cell | cell)."""
         grid, made = event.grid, paths.actions[:, 0] >= 0
         values = self._horizon.values(grid, costs, Soft())
-        policy = values.unsqueeze(1) - costs - self._horizon.discount * grid.ahead(values)
+        q = -costs - self._horizon.discount * grid.ahead(values)
+        # Values are sums of many costs: shares are taken of what is left without them, and add up to one.
+        q = q - grid.spread(grid.largest(q.detach()).clamp(min=torch.finfo(q.dtype).min))
+        policy = q - grid.spread(grid.log_sum(q))
         options, leads = event.transitions(states)
         leads = leads | ~made.unsqueeze(-1)  # padding leads nowhere, and is not counted
         log_share = policy.flatten(1).gather(1, options.clamp(min=0).flatten(1)).view(options.shape)
@@ -241,7 +252,7 @@ class Fading(Length):
 
 
 def _of_length(numbers: Tensor, length: int) -> Tensor:
-    """Numbers `(B, M, n)`, n at most the length, with -1 after the last."""
+    """Numbers `(B, M, n)` cut to a length, or with -1 after the last up to it."""
     return functional.pad(numbers, (0, length - numbers.shape[-1]), value=-1)
 
 

@@ -116,7 +116,7 @@ class PlanningHead(PathHead, abc.ABC):
         size = (noise * mean.repeat_interleave(count)).view(-1, 1, 1, 1)
         costs = costs.repeat_interleave(count, 0)
         gumbel = draws.gumbel(costs.shape, generator=generator, like=costs) - _MEAN
-        # No noise makes a cycle pay where none did.
+        # Noise makes no cost negative that is not; where some are, cycles may pay, and paths that fit are planned.
         costs = torch.where(costs >= 0, torch.maximum(costs - size * gumbel, _LEAST * costs), costs - size * gumbel)
         paths = self.length.best_fitting(self.event, costs, errand.repeated(count))
         return paths.states.unflatten(0, (-1, count)).squeeze(2)

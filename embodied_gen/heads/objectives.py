@@ -33,7 +33,7 @@ from embodied_gen.context import Context, size
 from embodied_gen.events.base import Event
 from embodied_gen.heads.chains import Chain, Langevin, choose
 from embodied_gen.heads.persistent import PersistentChains
-from embodied_gen.heads.slopes import descend, slope
+from embodied_gen.heads.slopes import OfRows, descend, slope
 
 
 @final
@@ -42,21 +42,19 @@ class Landscape:
     """What a head lends to an objective for a batch of B contexts.
 
     Attributes:
-        under: Energies of rows under some contexts, whose rows lie together: `(M * K, *E)` and M contexts to
+        energy: Energies under the batch's own contexts: `(B * K, *E)` to `(B * K,)`, nat.
+        under: Energies under M contexts, which are read once: of rows `(M * K, *E)`, those of a context together, to
             `(M * K,)`, nat.
         c: The contexts of the batch.
         event: What the rows are.
         reach: Half the width of the box in which uniform rows lie, model units.
     """
 
-    under: Callable[[Tensor, Context], Tensor]
+    energy: OfRows
+    under: Callable[[Context], OfRows]
     c: Context
     event: Event
     reach: float
-
-    def energy(self, x: Tensor) -> Tensor:
-        """Energies under the batch's own contexts: `(B * K, *E)` to `(B * K,)`, nat."""
-        return self.under(x, self.c)
 
     def uniform(self, rows: int, *, generator: draws.Generator) -> Tensor:
         """Rows uniform in the box, model units, shape `(rows, *E)`."""
@@ -179,17 +177,17 @@ class PersistentContrastiveDivergence(nn.Module, Objective):
         if not self.chains.begun:
             return _contrast(landscape, x, landscape.uniform(len(x), generator=generator), self.pull)
         others, c = self.chains.read(landscape.c)
-        return _difference(landscape.energy(x), landscape.under(others, c), self.pull)
+        return _difference(landscape.energy(x), landscape.under(c)(others), self.pull)
 
     def advance(self, landscape: Landscape, *, generator: torch.Generator) -> None:
         """Chains for the next step of training."""
 
         def start(c: Context) -> Tensor:
             x = landscape.uniform(size(c) * self.chain.population, generator=generator)
-            return choose(lambda x: landscape.under(x, c), x, self.chain.population, generator=generator)
+            return choose(landscape.under(c), x, self.chain.population, generator=generator)
 
         def move(x: Tensor, c: Context) -> Tensor:
-            return self.chain.move(lambda x: landscape.under(x, c), x, generator=generator)
+            return self.chain.move(landscape.under(c), x, generator=generator)
 
         self.chains.advance(landscape.c, start=start, move=move, generator=generator)
 

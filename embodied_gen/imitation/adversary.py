@@ -5,6 +5,9 @@ stable-baselines3; then the discriminator is trained on as many demonstrations a
 game: it need not settle, and rewards of an early round are worth little. Behaviour cloning is the cheaper choice where
 demonstrations are many.
 
+The policy's entropy is weighted as proximal policy optimisation does it: at the states that were visited, beside
+advantages of deviation one. The weight 1 of AIRL's objective is meant beside rewards, and is only nearly the same.
+
 stable-baselines3 draws from the global random states of torch, numpy and python; they are set from the seed and put
 back afterwards.
 """
@@ -35,7 +38,7 @@ def imitate(
     updates: int = 32,
     batch: int = 256,
     rate: float = 1e-3,
-    entropy: float = 0.0,
+    entropy: float | None = None,
     seed: int = 0,
 ) -> Any:
     """Trains a policy and a discriminator against each other.
@@ -49,7 +52,8 @@ def imitate(
         updates: Of the discriminator in a round, >= 0.
         batch: Demonstrations, and steps of the policy, of an update, >= 1.
         rate: Of the discriminator's optimiser.
-        entropy: Weight of the policy's entropy in its objective.
+        entropy: Weight of the policy's entropy in its objective; the discriminator's own where None, 1 for `Airl` and 0
+            for `Gail`.
         seed: Of everything.
 
     Returns:
@@ -67,8 +71,9 @@ def imitate(
     learner, expert, learned = _learner(), moves_of(episodes), LearnedReward(env, discriminator)
     _require_same_sizes(learned, expert)
     optimizer = torch.optim.Adam(discriminator.parameters(), lr=rate)
+    weight = discriminator.entropy if entropy is None else entropy
     with _global_states():
-        ppo = learner("MlpPolicy", learned, n_steps=steps, ent_coef=entropy, seed=seed, device="cpu")
+        ppo = learner("MlpPolicy", learned, n_steps=steps, ent_coef=weight, seed=seed, device="cpu")
         for number in range(rounds):
             ppo.learn(steps, reset_num_timesteps=number == 0)
             taken = learned.taken()

@@ -9,10 +9,11 @@ least where u is the logarithm of the ratio of both densities of steps.
     GAIL    u = f(s, a)                                                                      reward softplus(f)
     AIRL    u = f - log pi(a | s),    f = g(s) + discount h(s') - h(s)                       reward f
 
-GAIL's reward is -log(1 - D), positive: an agent gains by staying alive. AIRL's g is a reward of states by themselves,
-apart from shaping by h. The slope of the loss in f is a difference of visits, as that of -log p of a head over paths:
-what demonstrations visit less what the policy visits; the policy stands for the model, and is found by reinforcement
-learning instead of a backup.
+GAIL's reward is -log(1 - D), positive: an agent gains by staying alive. AIRL's policy is trained on
+log D - log(1 - D) = f - log pi: the reward f, and the policy's entropy, the mean of -log pi, with a weight of 1. AIRL's
+g is a reward of states by themselves, apart from shaping by h. The slope of the loss in f is a difference of visits, as
+that of -log p of a head over paths: what demonstrations visit less what the policy visits; the policy stands for the
+model, and is found by reinforcement learning instead of a backup.
 
 Sources: Ho and Ermon 2016 (arXiv:1606.03476); Fu, Luo and Levine 2018 (arXiv:1710.11248); Finn et al. 2016
 (arXiv:1611.03852) on what they have in common with maximum entropy.
@@ -70,10 +71,14 @@ class Discriminator(nn.Module, abc.ABC):
         demonstrations: Steps, whose observations are standardised.
         width: Hidden features, >= 1.
 
+    Attributes:
+        entropy: Weight of the policy's entropy beside the reward.
+
     Raises:
         ValueError: If the width is not positive.
     """
 
+    entropy: float
     mean: Tensor
     deviation: Tensor
 
@@ -107,6 +112,8 @@ class Discriminator(nn.Module, abc.ABC):
 class Gail(Discriminator):
     """A logit of states and actions; arguments and errors are those of `Discriminator`."""
 
+    entropy = 0.0
+
     def __init__(self, demonstrations: Moves, *, width: int = 64):
         super().__init__(demonstrations, width=width)
         self.net = _mlp(demonstrations.observations.shape[1] + demonstrations.actions.shape[1], width)
@@ -132,6 +139,8 @@ class Airl(Discriminator):
     Raises:
         ValueError: If a number is out of range.
     """
+
+    entropy = 1.0
 
     def __init__(self, demonstrations: Moves, *, discount: float = 0.99, width: int = 64):
         super().__init__(demonstrations, width=width)

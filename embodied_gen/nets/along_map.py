@@ -49,7 +49,7 @@ class AlongMap(nn.Module):
         self.log_roughness = nn.Parameter(torch.tensor(roughness).log())
 
     def forward(self, x: Tensor, t: Tensor, c: Mapping[str, Tensor]) -> Tensor:
-        """Costs of steps.
+        """Costs of steps: `under` what is read of each row's context.
 
         Args:
             x: Trajectories, model units, shape `(M, T, 2)`.
@@ -62,17 +62,26 @@ class AlongMap(nn.Module):
         Raises:
             ValueError: If a shape is another.
         """
+        return self.under(x, t, self.read(c))
+
+    def read(self, c: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The map of each context: of the leaf `layers` `(B, C, H, W)` the leaf `cells` `(B, H, W)`."""
+        return {"cells": self.net(c["layers"])[:, 0]}
+
+    def under(self, x: Tensor, t: Tensor, read: Mapping[str, Tensor]) -> Tensor:
+        """As `forward`, of maps with the leaf `cells`, shape `(M, H, W)`."""
         if x.ndim != 3 or x.shape[2] != 2:
             raise ValueError(f"trajectories in the plane must have shape (M, T, 2); got {tuple(x.shape)}.")
         steps = x.diff(dim=1)
         shares = torch.arange(1, self.between + 1, device=x.device).to(x) / self.between
         points = x[:, :-1, None] + shares[:, None] * steps.unsqueeze(2)  # (M, T - 1, n, 2)
-        read = self._read(torch.cat([x[:, :1], points.flatten(1, 2)], 1), c["layers"])
-        along = read[:, 1:].unflatten(1, points.shape[1:3]).mean(2) + self.log_roughness.exp() * steps.square().sum(2)
-        return torch.cat([read[:, :1], along], 1).unsqueeze(-1)
+        met = _met(torch.cat([x[:, :1], points.flatten(1, 2)], 1), read["cells"])
+        along = met[:, 1:].unflatten(1, points.shape[1:3]).mean(2) + self.log_roughness.exp() * steps.square().sum(2)
+        return torch.cat([met[:, :1], along], 1).unsqueeze(-1)
 
-    def _read(self, points: Tensor, layers: Tensor) -> Tensor:
-        """The map at points, `(M, P, 2)` to `(M, P)`."""
-        cells = self.net(layers).to(points.dtype)[:, 0]
-        count = points.new_tensor([cells.shape[2], cells.shape[1]])
-        return bilinear(cells, points * count / (count - 1).clamp(min=1))  # from edges to the outermost centres
+
+def _met(points: Tensor, cells: Tensor) -> Tensor:
+    """Maps `(M, H, W)` at points, `(M, P, 2)` to `(M, P)`."""
+    count = points.new_tensor([cells.shape[2], cells.shape[1]])
+    # From edges to the outermost centres.
+    return bilinear(cells.to(points.dtype), points * count / (count - 1).clamp(min=1))

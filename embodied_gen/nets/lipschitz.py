@@ -26,6 +26,7 @@ from torch.nn.utils import parametrize
 
 from embodied_gen.nets.base import Net, require_positive
 from embodied_gen.nets.time import TimeEmbedding
+from embodied_gen.rounding import unrounded
 
 SQUARINGS = 6  # the bound is within 4 % for matrices of up to 2^14 columns
 
@@ -118,11 +119,12 @@ class Bounded(nn.Module):
 
 def spectral_bound(weight: Tensor) -> Tensor:
     """An upper bound of the spectral norm of a matrix that is not zero, close from above; a number."""
-    gram = weight.T @ weight if weight.shape[0] > weight.shape[1] else weight @ weight.T
-    log_bound = torch.zeros_like(gram[0, 0])
-    for k in range(1, SQUARINGS + 1):
-        size = gram.square().sum().clamp(min=torch.finfo(gram.dtype).tiny).sqrt()
-        log_bound = log_bound + size.log() / 2**k
-        gram = gram / size
-        gram = gram.T @ gram
-    return (log_bound + gram.square().sum().sqrt().log() / 2 ** (SQUARINGS + 1)).exp()
+    with unrounded(weight):
+        gram = weight.T @ weight if weight.shape[0] > weight.shape[1] else weight @ weight.T
+        log_bound = torch.zeros_like(gram[0, 0])
+        for k in range(1, SQUARINGS + 1):
+            size = gram.square().sum().clamp(min=torch.finfo(gram.dtype).tiny).sqrt()
+            log_bound = log_bound + size.log() / 2**k
+            gram = gram / size
+            gram = gram.T @ gram
+        return (log_bound + gram.square().sum().sqrt().log() / 2 ** (SQUARINGS + 1)).exp()

@@ -92,3 +92,12 @@ def test_a_map_without_objects_is_a_map():
     event = InstanceMap(4, 5, 3)
     x = event.encode(torch.zeros(2, 4, 5, dtype=torch.uint8))
     assert event.counts(x).tolist() == [0, 0] and event.error(x, x).tolist() == [0, 0]
+
+
+def test_the_best_order_is_told_in_full_precision_under_autocast():
+    event, (value, g) = InstanceMap(4, 5, 3), maps(1, rows=200)
+    x = event.encode(value)
+    estimate = event.scale(0.5 + 0.02 * torch.rand(x.shape, generator=g))  # objects that are nearly alike
+    with torch.autocast("cpu", torch.bfloat16):
+        found = event.error(estimate, x)
+    torch.testing.assert_close(found, event.error(estimate, x), rtol=0, atol=0)

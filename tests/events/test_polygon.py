@@ -114,6 +114,31 @@ def test_impossible_polygons_are_refused(options, message):
         Polygon(**({"vertices": 4, "low": LOW, "high": HIGH} | options))
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [((5.25, 1.5), r"\[5.25, 1.5\]"), ((1.0, 0.75), r"\[1.0, 0.75\]"), ((math.nan, 1.5), r"\[nan, 1.5\]")],
+)
+def test_vertices_beyond_the_bounds_are_named_and_absent_ones_are_not_read(place, told):
+    value, count = stars(0)
+    number = int(count.argmin())
+    value[number, 1, :2] = torch.tensor(place)
+    message = rf"from \[-3.0, 1.0\] to \[5.0, 2.0\]; vertex 1 of outline {number} is {told}\. Cut the outline to the"
+    with pytest.raises(ValueError, match=message):
+        event().encode(value)
+    value, _ = stars(0)
+    x = event().encode(value)
+    value[number, -1, :2] = torch.tensor(place)
+    assert torch.equal(event().encode(value), x)
+
+
+def test_what_is_half_a_level_beyond_the_bounds_is_at_them():
+    value = torch.zeros(1, VERTICES, 3)
+    value[0, :3] = torch.tensor([[5.0, 1.0, 1.0], [5.0, 2.0, 1.0], [0.0, 1.5, 1.0]])
+    x = event().encode(value)
+    value[0, :2, 0] += 0.49 * 8.0 / LEVELS
+    assert torch.equal(event().encode(value), x)
+
+
 def test_outlines_without_a_code_are_refused():
     value = stars(0, rows=3)[0]
     bow = torch.tensor([[0.0, 1.0, 1.0], [2.0, 2.0, 1.0], [2.0, 1.0, 1.0], [0.0, 2.0, 1.0]])

@@ -159,6 +159,17 @@ def test_a_cost_that_is_everywhere_the_same_adds_up_to_its_share_of_the_discount
         assert float(visits.sum()) == pytest.approx(1 / (1 - discount))
 
 
+@pytest.mark.parametrize("discount", [0.9, 0.99])
+def test_discounted_values_and_visits_in_single_precision_are_those_in_double(discount):
+    costs, start, found = costs_by_action(SLIPPY) + 2, start_at(SLIPPY, 0), []
+    for dtype in (torch.float32, torch.float64):
+        horizon, parts = Discounted(discount), (SLIPPY, costs.to(dtype))
+        found.append((horizon.values(*parts, SOFT), horizon.visits(*parts, start.to(dtype), SOFT)))
+    for single, double in zip(*found, strict=True):
+        assert single.dtype == torch.float32
+        torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=1e-9)
+
+
 def dense(grid, costs, steps):
     """Values and visits as `imitation` finds them, with sums over exactly the steps that the values score."""
     count, actions = math.prod(grid.states), len(grid.moves)

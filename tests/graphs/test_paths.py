@@ -7,7 +7,7 @@ import torch
 from enumeration import paths
 
 from embodied_gen import draws
-from embodied_gen.graphs import Discounted, Finite, Graph, Grid, Hard, Soft, ToGoal, greedy, sampled
+from embodied_gen.graphs import Discounted, Finite, Graph, Grid, Hard, Soft, ToGoal, Within, greedy, sampled
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -64,11 +64,37 @@ def test_mean_visits_of_draws_are_the_expected_ones():
         torch.testing.assert_close(found.visits(grid), expected, atol=0.04, rtol=0)
 
 
-def test_a_draw_does_not_depend_on_the_other_maps():
-    costs, starts = random(2, *GRID.actions), torch.zeros(2, 5, dtype=torch.int64)
-    both = sampled(Finite(6), GRID, costs, starts, Soft(), generator=[draws.generator(n) for n in (0, 1)])
-    alone = sampled(Finite(6), GRID, costs[1:], starts[1:], Soft(), generator=[draws.generator(1)])
-    assert torch.equal(both.states[1], alone.states[0])
+def horizons_of_two():
+    goal = GRID.mask(torch.tensor([1, 3]))
+    return {
+        "exactly": lambda rows: Finite(torch.tensor([3, 10])[rows]),
+        "within": lambda rows: Within(goal[rows], torch.tensor([3, 10])[rows]),
+        "to the goal": lambda rows: ToGoal(goal[rows]),
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "slip"), [("exactly", 0.0), ("exactly", 0.3), ("within", 0.0), ("to the goal", 0.0), ("to the goal", 0.3)]
+)
+def test_neither_a_draw_nor_what_its_generator_draws_next_depends_on_the_other_maps(kind, slip):
+    grid, horizon = Grid(2, 2, connectivity=4, stay=True, slip=slip), horizons_of_two()[kind]
+    costs, starts = random(2, *grid.actions) + 2, torch.zeros(2, 5, dtype=torch.int64)
+    streams = [draws.generator(number) for number in range(2)]
+    both = sampled(horizon([0, 1]), grid, costs, starts, Soft(), generator=streams)
+    for row in range(2):
+        stream = draws.generator(row)
+        alone = sampled(horizon([row]), grid, costs[[row]], starts[[row]], Soft(), generator=[stream])
+        length = alone.actions.shape[-1]
+        assert torch.equal(both.states[row, :, : length + 1], alone.states[0])
+        assert (both.actions[row, :, length:] == -1).all()
+        assert torch.equal(stream.get_state(), streams[row].get_state())
+
+
+def test_generators_that_do_not_divide_the_paths_are_named():
+    streams = [draws.generator(number) for number in range(3)]
+    with pytest.raises(ValueError, match=r"multiple of the number of generators \(3\); got 4"):
+        starts = torch.zeros(2, 2, dtype=torch.int64)
+        sampled(Finite(2), GRID, random(2, *GRID.actions), starts, Soft(), generator=streams)
 
 
 @pytest.mark.parametrize("dynamics", [Grid(3, 4, connectivity=16), ROADS])

@@ -43,6 +43,26 @@ def test_values_and_visits_are_those_of_log_weights(dynamics, has_goal, dtype, t
 
 
 @pytest.mark.parametrize(
+    ("tails", "heads", "costs", "steps"),
+    [
+        pytest.param([0, 0, 1, 1], [0, 1, 0, 1], [4.0, math.inf, 4.0, -4.0], 120, id="a blocked edge"),
+        pytest.param([0, 0, 1], [0, 1, 2], [10.0, -650.0, 0.0], 120, id="a dead end"),
+    ],
+)
+def test_nothing_is_visited_where_no_path_goes_beside_sums_far_apart(tails, heads, costs, steps):
+    graph = Graph(torch.tensor(tails), torch.tensor(heads), max(heads) + 1)
+    weights, counts = -torch.tensor([costs], dtype=torch.float64), torch.tensor([steps])
+    end = torch.zeros(1, *graph.states, dtype=torch.float64)
+    flow = graph.mask(torch.tensor([0])).double()
+    found = products(graph, weights, None, end, counts)
+    assert found is not None
+    with torch.no_grad():
+        other = Steps(Backup(graph, Soft(), weights), end, counts)
+    for one, another in zip(found.sent(flow), other.sent(flow), strict=True):
+        torch.testing.assert_close(one, another, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
     ("dynamics", "scale", "end", "steps"),
     [
         pytest.param(Grid(3, 3, slip=0.1), 1.0, 0.0, 4, id="moves may slip"),

@@ -8,7 +8,14 @@ from scipy import integrate
 
 from embodied_gen import draws
 from embodied_gen.events import Trajectory
-from embodied_gen.heads import ContrastiveDivergence, EnergyHead, ImportanceSampling, Langevin, MaximumLikelihood
+from embodied_gen.heads import (
+    ContrastiveDivergence,
+    EnergyHead,
+    ImportanceSampling,
+    Langevin,
+    MaximumLikelihood,
+    MaxMargin,
+)
 from embodied_gen.heads.objectives import Landscape
 from embodied_gen.nets import AlongMap, CellMLP, LinearMap
 
@@ -112,9 +119,52 @@ def test_the_estimate_tends_to_minus_the_log_density():
         return torch.where(rows.abs().flatten(1).amax(1) <= 1, energy(rows), math.inf)
 
     x = torch.tensor([[[-0.4]], [[0.7]]])
-    landscape = Landscape(lambda rows, c: inside(rows), torch.zeros(2, 0), event, 1.0)
+    landscape = Landscape(inside, lambda c: inside, torch.zeros(2, 0), event, 1.0)
     loss = ImportanceSampling(20_000).loss(landscape, x, generator=draws.generator(0))
     torch.testing.assert_close(loss, energy(x) + math.log(z), rtol=0, atol=0.03)
+
+
+class Counted(torch.nn.Module):
+    """A map network that counts the maps that it is asked for."""
+
+    channels_out = 1
+
+    def __init__(self):
+        super().__init__()
+        self.net, self.maps = LinearMap(channels_in=5), 0
+
+    def forward(self, layers):
+        self.maps += len(layers)
+        return self.net(layers)
+
+
+@pytest.mark.parametrize("objective", [ContrastiveDivergence(Langevin(3)), MaxMargin(2, steps=3)])
+def test_the_map_of_a_context_is_made_once_for_all_rows_and_steps_and_learns_from_all(objective):
+    event = Trajectory(3, [-1.0, -1.0], [1.0, 1.0])
+    c, along = {"layers": features() * torch.tensor([1.0, 0.5]).view(2, 1, 1, 1)}, AlongMap(Counted())
+    head = EnergyHead(event, along, objective=objective, sampler=Langevin(4, starts=2))
+    rows = head.sample(c, 8, generator=draws.generator(0))
+    assert along.net.maps == 2
+    head.loss(rows[:, 0], c, generator=draws.generator(1)).sum().backward()
+    assert along.net.maps == 4
+    once = [parameter.grad.clone() for parameter in head.parameters()]
+    assert all((slope != 0).any() for slope in once)
+    head.zero_grad()
+    head.net = Anew(along)
+    head.loss(rows[:, 0], c, generator=draws.generator(1)).sum().backward()
+    torch.testing.assert_close([parameter.grad for parameter in head.parameters()], once)
+    assert torch.equal(head.sample(c, 8, generator=draws.generator(0)), rows)
+
+
+class Anew(torch.nn.Module):
+    """The same network, which reads contexts of every row."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x, t, c):
+        return self.net(x, t, c)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +173,10 @@ def test_the_estimate_tends_to_minus_the_log_density():
         (lambda: AlongMap(LinearMap(channels_in=1, channels_out=2)), "needs one number of a cell; got 2"),
         (lambda: AlongMap(LinearMap(channels_in=1), between=0), "between must be >= 1; got 0"),
         (lambda: AlongMap(LinearMap(channels_in=1), roughness=0.0), "roughness must be positive; got 0.0"),
-        (lambda: valley()(torch.zeros(1, 3, 3), None, {}), r"must have shape \(M, T, 2\); got \(1, 3, 3\)"),
+        (
+            lambda: valley()(torch.zeros(1, 3, 3), None, {"layers": features()}),
+            r"must have shape \(M, T, 2\); got \(1, 3, 3\)",
+        ),
         (lambda: ImportanceSampling(3), "count must be even and at least 2, and spread positive; got 3 and 0.3"),
     ],
 )

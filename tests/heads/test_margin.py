@@ -236,6 +236,32 @@ def test_noise_makes_no_cycle_pay_where_cells_cost_nothing(guide):
     assert (drawn[:, 0] == 0).all() and (drawn[:, -1] == 8).all()
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.3])
+def test_where_noise_lets_cycles_pay_the_best_that_fits_is_drawn_and_other_maps_keep_their_plans(temperature):
+    of = GridPath(Grid(3, 3, connectivity=4), 6)
+    costs = 1 + numbers(3, 3, 1, 3, 3).abs()
+    costs[1, 0, 1, 1] = -0.3
+    c = context(of, costs, torch.zeros(3, dtype=torch.long), torch.full((3,), 8))
+    head = MarginHead(of, Wall(), length=UntilGoal(), charge=ByCell(), temperature=temperature, candidates=8)
+    for guide in (None, Guide(cost=lambda y: y.square().sum((2, 3)))):
+        drawn = head.sample(c, 10, generator=[draws.generator(row) for row in range(3)], guide=guide)
+        assert (of.states(drawn.flatten(0, 1))[:, -1] == 8).all()
+        for row in range(3):
+            one = {name: leaf[row, None] for name, leaf in c.items()}
+            assert torch.equal(drawn[row], head.sample(one, 10, generator=[draws.generator(row)], guide=guide)[0])
+
+
+def test_where_cycles_pay_the_plan_is_the_cheapest_path_that_fits():
+    of = GridPath(Grid(3, 3, connectivity=4), 6)
+    costs = 1 + numbers(4, 1, 1, 3, 3).abs()
+    costs[0, 0, 0, 1], costs[0, 0, 0, 2] = -4.0, 1.5  # to and fro
+    c = context(of, costs, torch.zeros(1, dtype=torch.long), torch.full((1,), 8))
+    plan = MarginHead(of, Wall(), length=UntilGoal(), charge=ByCell()).sample(c, generator=draws.generator(0))[0, 0]
+    paths = enumerated(of.grid, 0, 6, goal=8)
+    cheapest = min(paths, key=lambda path: costs.flatten()[torch.tensor(path[:-1])].sum().item())
+    assert torch.equal(plan, coded(of, [cheapest])[0]) and len(cheapest) == 7
+
+
 def test_guides_turn_plans_away():
     of = event(6)
     head, c = MarginHead(of, linear(), length=UntilGoal(), candidates=64), corner(of)

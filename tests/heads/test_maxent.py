@@ -111,6 +111,19 @@ def test_probabilities_of_fading_paths_sum_to_one_with_slip_and_without(charge, 
         assert p[begins].sum().item() == pytest.approx(made.item(), rel=1e-9)
 
 
+@pytest.mark.parametrize("discount", [0.9, 0.99])
+def test_in_single_precision_too_the_moves_of_a_cell_add_up_to_one_however_far_a_policy_looks_ahead(discount):
+    event, values = small(1, stay=True), []
+    x = coded(event, enumerated(event.grid, 4, 1))  # all moves from the middle
+    c = repeated(context(event, layers(1, event), torch.tensor([4])), len(x))
+    for dtype in (torch.float64, torch.float32):
+        head = head_of(event, "fading").to(dtype)
+        head.length = Fading(discount)
+        values.append(head.log_prob(x.to(dtype), {name: leaf.to(dtype) for name, leaf in c.items()}).double())
+    assert values[1].exp().sum().item() == pytest.approx(1, abs=1e-6)
+    torch.testing.assert_close(values[1], values[0], rtol=0, atol=2e-4)  # the rounding of sums of 1 / (1 - discount)
+
+
 @every_charge
 @every_length
 def test_slopes_of_the_log_likelihood_are_finite_differences(length, charge):

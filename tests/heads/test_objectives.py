@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("double")
 
 
 def landscape(energy, channels, reach=1.0):
-    return Landscape(lambda x, c: energy(x), torch.zeros(1, 0), unit_event(channels), reach)
+    return Landscape(energy, lambda c: energy, torch.zeros(1, 0), unit_event(channels), reach)
 
 
 def bowl(precision):

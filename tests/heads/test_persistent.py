@@ -72,9 +72,11 @@ def slope_of(objective, precision, advances, rows=4000):
     """Of the precision of a normal around zero, for data of deviation a half."""
     x = 0.5 * draws.normal((rows, 1, 2), generator=draws.generator(1), like=torch.zeros(()))
     precision = torch.tensor(precision, requires_grad=True)
-    landscape = Landscape(
-        lambda x, c: precision * x.square().flatten(1).sum(1) / 2, nothing(rows), unit_event(2), reach=1.0
-    )
+
+    def energy(x):
+        return precision * x.square().flatten(1).sum(1) / 2
+
+    landscape = Landscape(energy, lambda c: energy, nothing(rows), unit_event(2), reach=1.0)
     for step in range(advances):
         objective.advance(landscape, generator=draws.generator(3, step))
     objective.loss(landscape, x, generator=draws.generator(2)).mean().backward()

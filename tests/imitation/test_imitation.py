@@ -134,6 +134,23 @@ def test_the_global_random_states_are_put_back():
     assert (before[2] == np.random.get_state()[1]).all()  # noqa: NPY002
 
 
+@pytest.mark.parametrize(("kind", "own"), [(Gail, 0.0), (Airl, 1.0)])
+def test_the_entropy_of_the_policy_has_the_weight_of_the_discriminators_objective(kind, own):
+    pytest.importorskip("stable_baselines3", reason="needs the extra rl")
+    episodes = demonstrations()
+    net = kind(moves_of(episodes))
+    for given, weight in ((None, own), (0.3, 0.3)):
+        ppo = imitate(Line(), episodes, net, rounds=1, steps=64, updates=0, batch=8, entropy=given)
+        assert ppo.ent_coef == weight
+
+
+def test_the_objective_of_airls_policy_is_the_logit_of_its_steps():
+    some = moves(2)
+    net, log_pi = Airl(some), torch.linspace(-3.0, 0.0, len(some))
+    entropy = -net.entropy * log_pi  # of which the mean is the entropy
+    torch.testing.assert_close(net.reward(some) + entropy, net.logit(some, log_pi))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Gail, Airl])
 def test_a_policy_learns_to_go_where_demonstrations_go(kind):

@@ -13,11 +13,12 @@ KINDS = {
 }
 grid = pytest.mark.parametrize("kind", KINDS)
 LENGTH, IN, OUT = 6, 3, 4
+LONG = 20  # where attention to what was read is by batched products
 
 
-def decoder(kind, context=2, dtype=torch.float64):
+def decoder(kind, context=2, dtype=torch.float64, length=LENGTH):
     """A decoder whose last layer has moved from zero, as after training."""
-    net = KINDS[kind](length=LENGTH, channels_in=IN, channels_out=OUT, context=context).to(dtype)
+    net = KINDS[kind](length=length, channels_in=IN, channels_out=OUT, context=context).to(dtype)
     with torch.no_grad():
         net.output.weight.normal_(generator=draws.generator(1))
     return net
@@ -39,21 +40,25 @@ def test_a_position_sees_itself_and_those_before_it_and_no_later_one(kind):
 
 
 @grid
+@pytest.mark.parametrize("length", [LENGTH, LONG])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_reading_step_by_step_gives_what_reading_at_once_gives(kind, dtype):
-    net, (x, c) = decoder(kind, dtype=dtype), inputs(dtype=dtype)
+def test_reading_step_by_step_gives_what_reading_at_once_gives(kind, dtype, length):
+    net, (x, c) = decoder(kind, dtype=dtype, length=length), inputs(dtype=dtype, length=length)
     state, outputs = net.start(len(x), x), []
     with torch.no_grad():
-        for position in range(LENGTH):
+        for position in range(length):
             output, state = net.step(x[:, position], c[:, position], position, state)
             outputs.append(output)
     torch.testing.assert_close(torch.stack(outputs, 1), net(x, c), rtol=1e-5, atol=1e-5)
 
 
 @grid
-@pytest.mark.parametrize("length", [1, LENGTH])
+@pytest.mark.parametrize("length", [1, LENGTH, LONG])
 def test_sequences_drawn_with_a_state_are_those_drawn_without(kind, length):
-    net, (_, c) = decoder(kind, dtype=torch.float32), inputs(length=length, dtype=torch.float32)
+    net, (_, c) = (
+        decoder(kind, dtype=torch.float32, length=max(length, LENGTH)),
+        inputs(length=length, dtype=torch.float32),
+    )
 
     def drawn(way):
         stream = draws.generator(3)
@@ -71,14 +76,16 @@ def test_sequences_drawn_with_a_state_are_those_drawn_without(kind, length):
 
 
 @grid
-def test_the_second_axis_of_a_state_is_that_of_the_rows(kind):
-    net, (x, c) = decoder(kind), inputs()
-    index = torch.tensor([3, 0, 3])
+@pytest.mark.parametrize("length", [2, LONG])
+def test_the_second_axis_of_a_state_is_that_of_the_rows(kind, length):
+    net, (x, c) = decoder(kind, length=length), inputs(length=length)
+    index, last = torch.tensor([3, 0, 3]), length - 1
     state = net.start(len(x), x)
     with torch.no_grad():
-        _, state = net.step(x[:, 0], c[:, 0], 0, state)
-        picked, _ = net.step(x[index, 1], c[index, 1], 1, state[:, index])
-    torch.testing.assert_close(picked, net(x, c)[index, 1])
+        for position in range(last):
+            _, state = net.step(x[:, position], c[:, position], position, state)
+        picked, _ = net.step(x[index, last], c[index, last], last, state[:, index])
+    torch.testing.assert_close(picked, net(x, c)[index, last])
 
 
 @grid

@@ -95,6 +95,16 @@ def test_the_bound_of_the_norm_is_close_and_from_above(rows, columns, seed, expo
     assert 1 - 1e-9 <= ratio <= 1.04
 
 
+@pytest.mark.parametrize("shape", [(8, 8), (64, 16), (128, 128)])
+def test_the_bound_is_the_same_under_autocast(shape):
+    for seed in range(5):
+        weight = torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
+        with torch.autocast("cpu", torch.bfloat16):
+            bound = spectral_bound(weight)
+        assert (bound / torch.linalg.matrix_norm(weight, 2)).item() >= 1 - 1e-6
+        assert bound.item() == spectral_bound(weight).item()
+
+
 def test_the_worst_matrix_for_the_bound_is_orthogonal():
     weight, _ = torch.linalg.qr(torch.randn(128, 128))
     assert 1 < spectral_bound(weight).item() <= 128 ** (1 / 256) * (1 + 1e-9)
