@@ -129,9 +129,10 @@ def test_environments_import_nothing_else_of_ours_and_no_learning(name):
 
 
 @pytest.mark.parametrize("name", modules("embodied_gen.nets"))
-def test_networks_import_torch_and_a_softmax_alone(name):
+def test_networks_import_torch_and_what_is_common_to_products_alone(name):
     assert STRANGERS[name] <= {"torch"}
-    assert all(other.startswith(("embodied_gen.nets", "embodied_gen.softmax")) for other in OURS[name])
+    common = ("embodied_gen.nets", "embodied_gen.softmax", "embodied_gen.rounding")
+    assert all(other.startswith(common) for other in OURS[name])
 
 
 @pytest.mark.parametrize("name", ["embodied_gen.slots", "embodied_gen.slots_process"])

@@ -195,15 +195,16 @@ def test_help_has_an_example(cli, run):
     )
 
 
-def test_scores_of_forecasts_are_no_episodes_to_compare_or_report(cli, run):
+def test_scores_of_forecasts_are_no_episodes_to_compare_and_are_reported(cli, run, tmp_path):
     assert cli("evaluate", run, *FEW).status == 0
     sentence = (
         f"{run / 'eval.json'} is no evaluation: it has no env. Name a run's folder, or the eval.json, of a policy or a "
         "planner: detectors and forecasters are scored without episodes.\n"
     )
-    for verb, runs in (("compare", [run, run]), ("report", [run])):
-        outcome = cli(verb, *runs)
-        assert (outcome.status, outcome.err) == (2, f"embodied-gen {verb}: {sentence}")
+    outcome = cli("compare", run, run)
+    assert (outcome.status, outcome.err) == (2, f"embodied-gen compare: {sentence}")
+    assert cli("report", run, "--out", tmp_path / "report.html").status == 0
+    assert "Scores on data" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="EMBODIED_DATA names no folder with ETH and UCY")
