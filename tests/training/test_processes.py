@@ -49,6 +49,15 @@ def test_precisions_stand_and_auto_becomes_one_of_them():
     assert precision.resolve("auto", CPU) in ("fp32", "bf16")
 
 
+@pytest.mark.parametrize(
+    ("features", "found"),
+    [({"amx_bf16": True}, "bf16"), ({"avx512_bf16": True, "amx_bf16": False}, "fp32"), ({}, "fp32")],
+)
+def test_products_are_narrow_where_the_processor_has_tiles_for_them(features, found, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features, raising=False)
+    assert precision.resolve("auto", CPU) == found
+
+
 def test_products_are_narrow_under_bf16_alone():
     x = torch.ones(2, 2)
     with precision.autocast("bf16", CPU):
